@@ -1,0 +1,108 @@
+//! One company: participant and coordinator together, where a step of one must stand or fall with a step of the
+//! other. The company's own branch of a trip becomes durable inside the trip's commit record, in one write.
+
+use std::time::Duration;
+
+use crate::decision::{Fact, Outcome, Step, Unacceptable};
+use crate::hold::{HoldLimits, Participant};
+use crate::ids::{OperatorId, StoreId, TransactionId, TripId};
+use crate::station::Evse;
+use crate::time_window::Now;
+use crate::trip::{Coordinator, Decision, NotChangeable, Trip};
+
+/// All rules of one company.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Company {
+    operator: OperatorId,
+    /// What it holds, for its own trips and for others'.
+    pub participant: Participant,
+    /// The trips that it coordinates.
+    pub coordinator: Coordinator,
+}
+
+impl Company {
+    /// A company that remembers nothing yet. `epoch` must be durable and new in this store.
+    pub fn new<'a>(
+        operator: OperatorId,
+        store: StoreId,
+        epoch: u64,
+        evses: impl IntoIterator<Item = &'a Evse>,
+        limits: HoldLimits,
+        decide_limit: Duration,
+    ) -> Self {
+        Self {
+            participant: Participant::new(operator.clone(), evses, limits),
+            coordinator: Coordinator::new(operator.clone(), store, epoch, decide_limit),
+            operator,
+        }
+    }
+
+    /// Takes back what was durable before a restart.
+    pub fn restore(&mut self, fact: Fact, now: Now) {
+        match fact {
+            Fact::Branch(transaction, branch) => self.participant.restore(transaction, branch, now),
+            Fact::Trip(trip) => self.coordinator.restore(trip),
+            Fact::BranchForgotten(_) | Fact::TripForgotten(_) => {}
+        }
+    }
+
+    /// Who it is.
+    pub fn operator(&self) -> &OperatorId {
+        &self.operator
+    }
+
+    /// Decides a transaction that waits for votes; `None` if it was decided before.
+    pub fn decide(&mut self, transaction: &TransactionId, now: Now) -> Option<Step<Decision>> {
+        let step = self.coordinator.decide(transaction, now)?;
+        Some(self.follow_decision(transaction, step, now))
+    }
+
+    /// Aborts a transaction that waits for votes; `None` if it was decided before.
+    pub fn withdraw(&mut self, transaction: &TransactionId, now: Now) -> Option<Step<Decision>> {
+        let step = self.coordinator.withdraw(transaction)?;
+        Some(self.follow_decision(transaction, step, now))
+    }
+
+    /// Cancels a whole committed trip, this company's part in the same write.
+    pub fn cancel(&mut self, id: &TripId, now: Now) -> Result<Step<Trip>, NotChangeable> {
+        let mut step = self.coordinator.cancel(id, now)?;
+        let own = self.participant.release(&self.operator, &step.answer.transaction);
+        step.facts.extend(own.map(|own| own.facts).unwrap_or_default());
+        Ok(step)
+    }
+
+    /// Another company asks what became of a transaction.
+    ///
+    /// # Errors
+    /// [`Unacceptable::NotCoordinator`] where the asker has no part in it, or where nothing may be presumed because
+    /// the transaction belongs to another database than the one at hand.
+    pub fn inquiry(
+        &mut self,
+        by: &OperatorId,
+        transaction: &TransactionId,
+        now: Now,
+    ) -> Result<Step<Outcome>, Unacceptable> {
+        if transaction.coordinator != self.operator {
+            return self.participant.inquiry(by, transaction, now);
+        }
+        if self.coordinator.is_participant(transaction, by) == Some(false) {
+            return Err(Unacceptable::NotCoordinator);
+        }
+        self.coordinator.status(transaction).ok_or(Unacceptable::NotCoordinator)
+    }
+
+    fn follow_decision(
+        &mut self,
+        transaction: &TransactionId,
+        mut step: Step<Decision>,
+        now: Now,
+    ) -> Step<Decision> {
+        let own = match step.answer {
+            Decision::Commit(_) => self.participant.confirm(&self.operator, transaction),
+            Decision::Abort { .. } => self.participant.abort(&self.operator, transaction, now),
+        };
+        // A company without a stop of its own in the trip has no branch to follow.
+        step.facts.extend(own.map(|own| own.facts).unwrap_or_default());
+        step
+    }
+}

@@ -1,0 +1,653 @@
+//! The coordinator: one company's part in the trips that it was asked to book.
+//!
+//! | state | event -> action |
+//! |---|---|
+//! | waiting (memory only) | every vote yes, in time -> durable commit record -> committed; a no, the limit or the driver -> aborted |
+//! | committed | confirm is owed until every company has acknowledged; then settled |
+//! | aborted, forgotten, unknown | inquiry -> "abort" |
+//! | cancelled (durable) | release is owed until every company has acknowledged |
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::decision::{Fact, Outcome, Reason, Refusal, Step, Vote};
+use crate::hold::{Hold, Stop};
+use crate::ids::{OperatorId, RequestKey, StoreId, TransactionId, TripId};
+use crate::station::Plug;
+use crate::time_window::{Now, Timestamp};
+
+/// Most stops in one trip.
+pub const TRIP_STOPS_MAX: usize = 16;
+
+/// One stop of a trip, at whatever company.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TripStop {
+    /// Whose EVSE it is.
+    pub operator: OperatorId,
+    /// Where and when.
+    pub stop: Stop,
+}
+
+/// What a driver asks for; checked.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TripRequest {
+    key: RequestKey,
+    plug: Option<Plug>,
+    stops: Vec<TripStop>,
+}
+
+/// Why stops make no trip.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum TripError {
+    /// No stop, or more than [`TRIP_STOPS_MAX`].
+    #[error("a trip has 1 to {TRIP_STOPS_MAX} stops")]
+    StopCount,
+    /// One car cannot charge at two places at once.
+    #[error("stops {earlier} and {later} overlap in time")]
+    StopsOverlap {
+        /// Index of the first of the two.
+        earlier: usize,
+        /// Index of the second.
+        later: usize,
+    },
+}
+
+impl TripRequest {
+    /// Numbers the stops as they stand and checks that one car can make them.
+    pub fn new(
+        key: RequestKey,
+        plug: Option<Plug>,
+        mut stops: Vec<TripStop>,
+    ) -> Result<TripRequest, TripError> {
+        if stops.is_empty() || stops.len() > TRIP_STOPS_MAX {
+            return Err(TripError::StopCount);
+        }
+        for later in 1..stops.len() {
+            for earlier in 0..later {
+                if stops[earlier].stop.window.overlaps(stops[later].stop.window) {
+                    return Err(TripError::StopsOverlap { earlier, later });
+                }
+            }
+        }
+        for (number, stop) in (0..).zip(&mut stops) {
+            stop.stop.number = number;
+        }
+        Ok(TripRequest { key, plug, stops })
+    }
+
+    /// Under which repeats are recognised.
+    pub fn key(&self) -> &RequestKey {
+        &self.key
+    }
+
+    /// What the car can plug into, if it says so.
+    pub fn plug(&self) -> Option<Plug> {
+        self.plug
+    }
+
+    /// In the order asked for.
+    pub fn stops(&self) -> &[TripStop] {
+        &self.stops
+    }
+
+    fn operators(&self) -> BTreeSet<OperatorId> {
+        self.stops.iter().map(|stop| stop.operator.clone()).collect()
+    }
+
+    fn last_end(&self) -> Option<Timestamp> {
+        self.stops.iter().map(|stop| stop.stop.window.end()).max()
+    }
+}
+
+/// A trip that was committed: a durable record.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Trip {
+    /// As its driver knows it.
+    pub id: TripId,
+    /// Under which it was reserved.
+    pub transaction: TransactionId,
+    /// What was asked for, and is now reserved.
+    pub request: Arc<TripRequest>,
+    /// When it was decided.
+    pub decided: Timestamp,
+    /// How far it has come.
+    pub stage: Stage,
+    /// Companies that released their part heuristically before they could hear the decision: a mixed outcome.
+    pub lost: BTreeSet<OperatorId>,
+    /// The transaction that this one replaced, if it changed a trip.
+    pub replaces: Option<TransactionId>,
+    /// Every company that was asked to prepare.
+    pub participants: BTreeSet<OperatorId>,
+}
+
+/// How far a committed trip has come.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// These companies have not acknowledged yet.
+    Committed {
+        /// Confirm is owed to them.
+        unacknowledged: BTreeSet<OperatorId>,
+    },
+    /// Every company has acknowledged.
+    Settled,
+    /// The driver cancelled the whole trip.
+    Cancelled {
+        /// Release is owed to them.
+        unreleased: BTreeSet<OperatorId>,
+    },
+    /// A change took its place.
+    Replaced,
+}
+
+/// What a coordinator owes to another company until it is acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owed {
+    /// Of which transaction.
+    pub transaction: TransactionId,
+    /// To whom.
+    pub operator: OperatorId,
+    /// What.
+    pub message: OwedMessage,
+}
+
+/// The two messages that are repeated until acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OwedMessage {
+    /// Committed.
+    Confirm,
+    /// Committed and later cancelled.
+    Release,
+}
+
+/// The answer to [`Coordinator::begin`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Beginning {
+    /// Registered: now ask every company to hold its part.
+    New {
+        /// The new transaction.
+        transaction: TransactionId,
+        /// What to ask of whom, this company included.
+        holds: Vec<(OperatorId, Hold)>,
+    },
+    /// The same request is being decided at this moment.
+    InFlight(TransactionId),
+    /// The same request was committed before.
+    Done(Box<Trip>),
+    /// The same request id asked for something else before.
+    Different,
+}
+
+/// Why a trip cannot be cancelled or changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum NotChangeable {
+    /// No such trip.
+    #[error("no such trip")]
+    Unknown,
+    /// Its last window has ended.
+    #[error("the trip is over")]
+    Over,
+    /// A change or its confirmation is in flight.
+    #[error("the trip is being changed or confirmed at this moment")]
+    Busy,
+    /// Cancelled already.
+    #[error("the trip is cancelled")]
+    Cancelled,
+}
+
+/// What the votes so far say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tally {
+    /// Some have not voted.
+    Open,
+    /// Everyone said yes.
+    AllYes,
+    /// Someone said no.
+    No,
+    /// The transaction is not waiting for votes; a yes must be answered with abort.
+    Late,
+}
+
+/// How a transaction ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Tell the driver once durable; confirm is owed to the other companies.
+    Commit(Box<Trip>),
+    /// Tell the driver, and send abort to every company asked: a silence may hide a yes.
+    Abort {
+        /// Whom to tell, this company excluded.
+        asked: Vec<OperatorId>,
+        /// Why.
+        refusal: Refusal,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Waiting {
+    request: Arc<TripRequest>,
+    participants: BTreeSet<OperatorId>,
+    yes: BTreeSet<OperatorId>,
+    no: Option<Refusal>,
+    started: Duration,
+    replaces: Option<(TripId, TransactionId)>,
+}
+
+/// One company's part as coordinator.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Coordinator {
+    operator: OperatorId,
+    store: StoreId,
+    epoch: u64,
+    started_count: u64,
+    decide_limit: Duration,
+    waiting: BTreeMap<TransactionId, Waiting>,
+    trips: BTreeMap<TransactionId, Trip>,
+    // Derived from the two above.
+    by_key: BTreeMap<RequestKey, TransactionId>,
+    by_id: BTreeMap<TripId, TransactionId>,
+    owing: BTreeSet<TransactionId>,
+}
+
+impl Coordinator {
+    /// A coordinator in a boot epoch of its store that no earlier run has used: the epoch is durable before this.
+    pub fn new(operator: OperatorId, store: StoreId, epoch: u64, decide_limit: Duration) -> Self {
+        Self {
+            operator,
+            store,
+            epoch,
+            started_count: 0,
+            decide_limit,
+            waiting: BTreeMap::new(),
+            trips: BTreeMap::new(),
+            by_key: BTreeMap::new(),
+            by_id: BTreeMap::new(),
+            owing: BTreeSet::new(),
+        }
+    }
+
+    /// Takes back a commit record after a restart. What it still owes is owed again.
+    pub fn restore(&mut self, trip: Trip) {
+        self.index(&trip);
+        self.trips.insert(trip.transaction.clone(), trip);
+    }
+
+    /// The database from which this coordinator speaks.
+    pub fn store(&self) -> StoreId {
+        self.store
+    }
+
+    /// Registers a transaction for the request, unless it is a repeat. `priority` is when the driver first asked,
+    /// also on a second attempt; `nonce` is 128 fresh random bits.
+    pub fn begin(
+        &mut self,
+        request: &Arc<TripRequest>,
+        priority: Timestamp,
+        nonce: u128,
+        now: Now,
+    ) -> Beginning {
+        self.repeated(request).unwrap_or_else(|| self.register(request, priority, nonce, None, now))
+    }
+
+    /// Registers a transaction that moves a trip to other stops; until it commits the old ones stay valid.
+    pub fn begin_change(
+        &mut self,
+        id: &TripId,
+        request: &Arc<TripRequest>,
+        priority: Timestamp,
+        nonce: u128,
+        now: Now,
+    ) -> Result<Beginning, NotChangeable> {
+        if let Some(beginning) = self.repeated(request) {
+            return Ok(beginning);
+        }
+        let trip = self.changeable(id, now)?;
+        if trip.stage != Stage::Settled {
+            return Err(NotChangeable::Busy);
+        }
+        let replaces = (trip.id.clone(), trip.transaction.clone());
+        Ok(self.register(request, priority, nonce, Some(replaces), now))
+    }
+
+    /// Counts a vote.
+    pub fn vote(&mut self, transaction: &TransactionId, operator: &OperatorId, vote: Vote) -> Tally {
+        let Some(waiting) = self.waiting.get_mut(transaction) else { return Tally::Late };
+        if !waiting.participants.contains(operator) {
+            return Tally::Late;
+        }
+        match vote {
+            Vote::Yes { .. } => {
+                waiting.yes.insert(operator.clone());
+            }
+            Vote::No(refusal) => {
+                waiting.no.get_or_insert(refusal);
+            }
+        }
+        match waiting {
+            Waiting { no: Some(_), .. } => Tally::No,
+            Waiting { yes, participants, .. } if yes == participants => Tally::AllYes,
+            _ => Tally::Open,
+        }
+    }
+
+    /// Decides once and for all: commit if everyone said yes in time, abort otherwise. `None` if it was decided
+    /// before. The answer to a commit is told once durable.
+    pub(crate) fn decide(&mut self, transaction: &TransactionId, now: Now) -> Option<Step<Decision>> {
+        let waiting = self.waiting.get(transaction)?;
+        let in_time = now.elapsed < waiting.started + self.decide_limit;
+        let refusal = match &waiting.no {
+            Some(refusal) => refusal.clone(),
+            None => match waiting.participants.difference(&waiting.yes).next() {
+                Some(silent) => {
+                    let number = waiting.request.stops.iter().find(|stop| stop.operator == *silent);
+                    let reason = Reason::Unreachable { operator: silent.clone() };
+                    Refusal { stop: number.map(|stop| stop.stop.number), reason }
+                }
+                None if !in_time => Refusal::whole(Reason::TooSlow),
+                None => return self.commit(transaction, now),
+            },
+        };
+        self.give_up(transaction, refusal)
+    }
+
+    /// Aborts a transaction that waits for votes: the driver withdrew. `None` if it was decided before.
+    pub(crate) fn withdraw(&mut self, transaction: &TransactionId) -> Option<Step<Decision>> {
+        self.give_up(transaction, Refusal::whole(Reason::Withdrawn))
+    }
+
+    /// What to answer a company that asks about a transaction of this coordinator. `None`: it is none of this
+    /// coordinator's, or of another database, so that nothing may be presumed.
+    pub fn status(&self, transaction: &TransactionId) -> Option<Step<Outcome>> {
+        if transaction.coordinator != self.operator || transaction.store != self.store {
+            return None;
+        }
+        if self.waiting.contains_key(transaction) {
+            return Some(Step::lazy(Outcome::Pending, vec![]));
+        }
+        if self.trips.contains_key(transaction) {
+            return Some(Step::durable(Outcome::Commit, vec![]));
+        }
+        // Never known, or aborted, or settled long ago: those who have not heard of a commit by then never voted.
+        Some(Step::durable(Outcome::Abort, vec![]))
+    }
+
+    /// Whether `operator` takes part in a transaction that this coordinator remembers.
+    pub fn is_participant(&self, transaction: &TransactionId, operator: &OperatorId) -> Option<bool> {
+        let waiting = self.waiting.get(transaction).map(|waiting| &waiting.participants);
+        let participants = waiting.or_else(|| self.trips.get(transaction).map(|trip| &trip.participants));
+        participants.map(|participants| participants.contains(operator))
+    }
+
+    /// A company has acknowledged what was owed.
+    pub fn acknowledged(
+        &mut self,
+        transaction: &TransactionId,
+        operator: &OperatorId,
+        message: OwedMessage,
+    ) -> Step<()> {
+        let Some(trip) = self.trips.get_mut(transaction) else { return Step::lazy((), vec![]) };
+        let owed = match (&mut trip.stage, message) {
+            (Stage::Committed { unacknowledged }, OwedMessage::Confirm) => unacknowledged,
+            (Stage::Cancelled { unreleased }, OwedMessage::Release) => unreleased,
+            _ => return Step::lazy((), vec![]),
+        };
+        if !owed.remove(operator) || !owed.is_empty() {
+            // Only the last acknowledgement is recorded: after a crash all are asked for again, which harms nobody.
+            return Step::lazy((), vec![]);
+        }
+        if message == OwedMessage::Confirm {
+            trip.stage = Stage::Settled;
+        }
+        self.owing.remove(transaction);
+        Step::lazy((), vec![Fact::Trip(trip.clone())])
+    }
+
+    /// A company answered a confirm with "released heuristically": the trip has a mixed outcome. Says whether that
+    /// is news.
+    pub fn lost(&mut self, transaction: &TransactionId, operator: &OperatorId) -> Step<bool> {
+        let Some(trip) = self.trips.get_mut(transaction) else { return Step::lazy(false, vec![]) };
+        let news = trip.lost.insert(operator.clone());
+        let fact = Fact::Trip(trip.clone());
+        let settled = self.acknowledged(transaction, operator, OwedMessage::Confirm);
+        let facts = if news { [vec![fact], settled.facts].concat() } else { settled.facts };
+        Step::durable(news, facts)
+    }
+
+    /// Cancels a committed trip: a durable record of its own, and release is owed to every company.
+    pub(crate) fn cancel(&mut self, id: &TripId, now: Now) -> Result<Step<Trip>, NotChangeable> {
+        let transaction = match self.changeable(id, now) {
+            Ok(trip) => trip.transaction.clone(),
+            Err(NotChangeable::Cancelled) => {
+                let trip = self.trip(id).ok_or(NotChangeable::Unknown)?.clone();
+                return Ok(Step::durable(trip, vec![]));
+            }
+            Err(error) => return Err(error),
+        };
+        let operator = self.operator.clone();
+        let trip = self.trips.get_mut(&transaction).ok_or(NotChangeable::Unknown)?;
+        let others = trip.participants.iter().filter(|&one| *one != operator);
+        let unreleased: BTreeSet<OperatorId> = others.cloned().collect();
+        trip.stage = Stage::Cancelled { unreleased };
+        let trip = trip.clone();
+        self.index(&trip);
+        let facts = vec![Fact::Trip(trip.clone())];
+        Ok(Step::durable(trip, facts))
+    }
+
+    /// Everything that is still owed to other companies.
+    pub fn owed(&self) -> Vec<Owed> {
+        self.owing.iter().flat_map(|transaction| self.owed_of(transaction)).collect()
+    }
+
+    /// What one transaction still owes.
+    pub fn owed_of(&self, transaction: &TransactionId) -> Vec<Owed> {
+        let (operators, message) = match self.trips.get(transaction).map(|trip| &trip.stage) {
+            Some(Stage::Committed { unacknowledged }) => (unacknowledged, OwedMessage::Confirm),
+            Some(Stage::Cancelled { unreleased }) => (unreleased, OwedMessage::Release),
+            _ => return Vec::new(),
+        };
+        let owed = |operator: &OperatorId| Owed {
+            transaction: transaction.clone(),
+            operator: operator.clone(),
+            message,
+        };
+        operators.iter().map(owed).collect()
+    }
+
+    /// A trip by its driver's name for it.
+    pub fn trip(&self, id: &TripId) -> Option<&Trip> {
+        self.trips.get(self.by_id.get(id)?)
+    }
+
+    /// A trip by the request that asked for it.
+    pub fn trip_of(&self, key: &RequestKey) -> Option<&Trip> {
+        self.trips.get(self.by_key.get(key)?)
+    }
+
+    /// The transaction that waits for votes for this request.
+    pub fn waiting_for(&self, key: &RequestKey) -> Option<&TransactionId> {
+        let transaction = self.by_key.get(key)?;
+        self.waiting.contains_key(transaction).then_some(transaction)
+    }
+
+    /// Every remembered trip.
+    pub fn trips(&self) -> impl Iterator<Item = &Trip> {
+        self.trips.values()
+    }
+
+    /// Transactions that wait for votes.
+    pub fn waiting_count(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Trips that still owe something.
+    pub fn owing_count(&self) -> usize {
+        self.owing.len()
+    }
+
+    /// Drops trips that owe nothing and whose last window ended more than `keep` ago.
+    pub fn forget_past(&mut self, keep: Duration, now: Now) -> Step<usize> {
+        let past: Vec<TransactionId> = self
+            .trips
+            .values()
+            .filter(|trip| !self.owing.contains(&trip.transaction))
+            .filter(|trip| trip.request.last_end().is_some_and(|end| end + keep <= now.utc))
+            .map(|trip| trip.transaction.clone())
+            .collect();
+        for transaction in &past {
+            if let Some(trip) = self.trips.remove(transaction) {
+                remove_if(&mut self.by_key, trip.request.key(), transaction);
+                remove_if(&mut self.by_id, &trip.id, transaction);
+            }
+        }
+        Step::lazy(past.len(), past.into_iter().map(Fact::TripForgotten).collect())
+    }
+
+    fn repeated(&self, request: &Arc<TripRequest>) -> Option<Beginning> {
+        let known = self.by_key.get(request.key())?;
+        let (earlier, beginning) = match (self.waiting.get(known), self.trips.get(known)) {
+            (Some(waiting), _) => (&waiting.request, Beginning::InFlight(known.clone())),
+            (None, Some(trip)) => (&trip.request, Beginning::Done(Box::new(trip.clone()))),
+            (None, None) => return None,
+        };
+        Some(if earlier == request { beginning } else { Beginning::Different })
+    }
+
+    fn register(
+        &mut self,
+        request: &Arc<TripRequest>,
+        priority: Timestamp,
+        nonce: u128,
+        replaces: Option<(TripId, TransactionId)>,
+        now: Now,
+    ) -> Beginning {
+        self.started_count += 1;
+        let transaction = TransactionId {
+            coordinator: self.operator.clone(),
+            store: self.store,
+            epoch: self.epoch,
+            counter: self.started_count,
+            nonce,
+        };
+        let mut participants = request.operators();
+        let replaced = replaces.as_ref().and_then(|(_, old)| self.trips.get(old));
+        participants.extend(replaced.into_iter().flat_map(|trip| trip.participants.clone()));
+        let hold = |operator: &OperatorId| Hold {
+            transaction: transaction.clone(),
+            key: request.key.clone(),
+            plug: request.plug,
+            participants: participants.iter().cloned().collect(),
+            priority,
+            stops: request
+                .stops
+                .iter()
+                .filter(|one| one.operator == *operator)
+                .map(|one| one.stop.clone())
+                .collect(),
+            replaces: replaced
+                .filter(|trip| trip.participants.contains(operator))
+                .map(|trip| trip.transaction.clone()),
+        };
+        let holds = participants.iter().map(|operator| (operator.clone(), hold(operator))).collect();
+        self.by_key.insert(request.key.clone(), transaction.clone());
+        let waiting = Waiting {
+            request: request.clone(),
+            participants,
+            yes: BTreeSet::new(),
+            no: None,
+            started: now.elapsed,
+            replaces,
+        };
+        self.waiting.insert(transaction.clone(), waiting);
+        Beginning::New { transaction, holds }
+    }
+
+    fn commit(&mut self, transaction: &TransactionId, now: Now) -> Option<Step<Decision>> {
+        let waiting = self.waiting.remove(transaction)?;
+        let mut facts = Vec::new();
+        let (id, replaces) = match waiting.replaces {
+            Some((id, old)) => {
+                if let Some(trip) = self.trips.get_mut(&old) {
+                    trip.stage = Stage::Replaced;
+                    facts.push(Fact::Trip(trip.clone()));
+                }
+                (id, Some(old))
+            }
+            None => (trip_id(transaction), None),
+        };
+        let others = waiting.participants.iter().filter(|&one| *one != self.operator);
+        let unacknowledged: BTreeSet<OperatorId> = others.cloned().collect();
+        let stage =
+            if unacknowledged.is_empty() { Stage::Settled } else { Stage::Committed { unacknowledged } };
+        let trip = Trip {
+            id,
+            transaction: transaction.clone(),
+            request: waiting.request,
+            decided: now.utc,
+            stage,
+            lost: BTreeSet::new(),
+            replaces,
+            participants: waiting.participants,
+        };
+        self.index(&trip);
+        self.trips.insert(transaction.clone(), trip.clone());
+        facts.push(Fact::Trip(trip.clone()));
+        Some(Step::durable(Decision::Commit(Box::new(trip)), facts))
+    }
+
+    fn give_up(&mut self, transaction: &TransactionId, refusal: Refusal) -> Option<Step<Decision>> {
+        let waiting = self.waiting.remove(transaction)?;
+        remove_if(&mut self.by_key, waiting.request.key(), transaction);
+        let asked = waiting.participants.into_iter().filter(|one| *one != self.operator).collect();
+        Some(Step::lazy(Decision::Abort { asked, refusal }, vec![]))
+    }
+
+    fn changeable(&self, id: &TripId, now: Now) -> Result<&Trip, NotChangeable> {
+        let trip = self.trip(id).ok_or(NotChangeable::Unknown)?;
+        if matches!(trip.stage, Stage::Cancelled { .. }) {
+            return Err(NotChangeable::Cancelled);
+        }
+        if trip.request.last_end().is_some_and(|end| end <= now.utc) {
+            return Err(NotChangeable::Over);
+        }
+        let changing =
+            |waiting: &Waiting| waiting.replaces.as_ref().is_some_and(|(changed, _)| changed == id);
+        if self.waiting.values().any(changing) {
+            return Err(NotChangeable::Busy);
+        }
+        Ok(trip)
+    }
+
+    fn index(&mut self, trip: &Trip) {
+        let transaction = &trip.transaction;
+        if trip.stage != Stage::Replaced {
+            self.by_id.insert(trip.id.clone(), transaction.clone());
+        }
+        self.by_key.insert(trip.request.key().clone(), transaction.clone());
+        let owes = match &trip.stage {
+            Stage::Committed { unacknowledged: left } | Stage::Cancelled { unreleased: left } => {
+                !left.is_empty()
+            }
+            Stage::Settled | Stage::Replaced => false,
+        };
+        if owes {
+            self.owing.insert(transaction.clone());
+        } else {
+            self.owing.remove(transaction);
+        }
+    }
+}
+
+// The first transaction's random bits, so that only those who were told can ask for the trip.
+fn trip_id(transaction: &TransactionId) -> TripId {
+    let text = format!("{:032x}", transaction.nonce);
+    #[expect(clippy::expect_used, reason = "32 hexadecimal digits are an identifier")]
+    TripId::new(&text).expect("32 hexadecimal digits are an identifier")
+}
+
+fn remove_if<K: Ord>(map: &mut BTreeMap<K, TransactionId>, key: &K, transaction: &TransactionId) {
+    if map.get(key) == Some(transaction) {
+        map.remove(key);
+    }
+}
