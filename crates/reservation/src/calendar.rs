@@ -35,6 +35,11 @@ impl Calendar {
         }
     }
 
+    /// Whether nothing is taken.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
     /// Every taken window that shares an instant with `window`, earliest start first.
     pub fn overlapping(&self, window: TimeWindow) -> impl Iterator<Item = (TimeWindow, &TransactionId)> {
         self.slots

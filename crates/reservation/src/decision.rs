@@ -170,6 +170,9 @@ impl Reason {
 }
 
 /// A company was told something about a transaction that cannot be true, or by someone who has no say in it.
+///
+/// It is an answer like any other: what it rests on may not be durable yet, so it leaves once all that was recorded
+/// so far is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Unacceptable {
     /// Only the coordinator of a transaction may speak for it.

@@ -11,7 +11,7 @@
 //!
 //! A prepared hold leaves that state only by an outcome, or by the heuristic at its window's start plus grace.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -237,7 +237,7 @@ pub struct Participant {
     branches: BTreeMap<TransactionId, Branch>,
     // All below is derived from the branches.
     calendars: BTreeMap<EvseId, Calendar>,
-    live: BTreeMap<RequestKey, TransactionId>,
+    live: BTreeMap<RequestKey, BTreeSet<TransactionId>>,
     changing: BTreeMap<TransactionId, TransactionId>,
     timers: BTreeMap<TransactionId, Timer>,
     usage: BTreeMap<OperatorId, Usage>,
@@ -405,9 +405,12 @@ impl Participant {
         match self.branches.get(transaction) {
             // A trip is cancelled only after its commit, so what was once prepared here may be forgotten, not new.
             None | Some(Branch::Released { .. }) => Ok(Step::durable((), vec![])),
-            Some(Branch::Prepared { .. } | Branch::Confirmed { .. }) => {
-                let facts = self.let_go(transaction);
-                Ok(Step::durable((), facts.into_iter().collect()))
+            Some(Branch::Prepared { hold } | Branch::Confirmed { hold }) => {
+                // A change that is cancelled before its confirm arrived here has still replaced the old branch.
+                let replaced = hold.replaces.clone();
+                let replaced = replaced.and_then(|old| self.let_go(&old));
+                let facts = replaced.into_iter().chain(self.let_go(transaction));
+                Ok(Step::durable((), facts.collect()))
             }
             Some(Branch::Aborted { cause: AbortCause::Heuristic, .. }) => Ok(Step::durable((), vec![])),
             Some(Branch::Held { .. } | Branch::Aborted { .. }) => Err(Unacceptable::NeverPrepared),
@@ -509,9 +512,10 @@ impl Participant {
     }
 
     /// Gives up a prepared hold by an operator's command, without an outcome: a heuristic that must be answered for.
+    /// Not for what this company coordinates: there its coordinator decides at once, and counts on the hold.
     pub fn force_abort(&mut self, transaction: &TransactionId, now: Now) -> Step<bool> {
         match self.branches.get(transaction) {
-            Some(Branch::Prepared { hold }) => {
+            Some(Branch::Prepared { hold }) if transaction.coordinator != self.operator => {
                 let hold = Some(hold.clone());
                 let facts = self.bury(transaction.clone(), AbortCause::Heuristic, hold, now);
                 Step::durable(true, facts)
@@ -575,6 +579,14 @@ impl Participant {
         self.branches.iter()
     }
 
+    /// What is remembered from a transaction on, in the order of transactions.
+    pub fn branches_from(
+        &self,
+        from: std::ops::Bound<TransactionId>,
+    ) -> impl Iterator<Item = (&TransactionId, &Branch)> {
+        self.branches.range((from, std::ops::Bound::Unbounded))
+    }
+
     /// Holds that are not decided yet: (soft, prepared).
     pub fn undecided(&self) -> (usize, usize) {
         let is_soft = |transaction: &&TransactionId| {
@@ -584,7 +596,7 @@ impl Participant {
         (soft, self.timers.len() - soft)
     }
 
-    /// The calendar of an EVSE; none if nothing was ever held there.
+    /// The calendar of an EVSE; none if nothing is held there.
     pub fn calendar(&self, evse: &EvseId) -> Option<&Calendar> {
         self.calendars.get(evse)
     }
@@ -635,9 +647,8 @@ impl Participant {
     }
 
     fn find_obstacle(&self, hold: &Hold, now: Now) -> Option<Obstacle> {
-        if let Some(other) = self.live.get(&hold.key)
-            && Some(other) != hold.replaces.as_ref()
-        {
+        let mut live = self.live.get(&hold.key).into_iter().flatten();
+        if let Some(other) = live.find(|&other| Some(other) != hold.replaces.as_ref()) {
             // A coordinator's second attempt can overtake the abort of its first.
             let passing = other.coordinator == hold.transaction.coordinator;
             let reason = match passing {
@@ -714,9 +725,9 @@ impl Participant {
             self.vacate(&hold);
         }
         if transaction.coordinator == self.operator {
-            // Known only in memory and never to others: nobody can ask for it again.
-            self.branches.remove(&transaction);
-            return vec![];
+            // Never known to others, so nobody can ask for it again. A soft hold may have been recorded.
+            let held = self.branches.remove(&transaction);
+            return held.map(|_| Fact::BranchForgotten(transaction)).into_iter().collect();
         }
         vec![self.set(&transaction, Branch::Aborted { cause, at: now.utc, hold: shown })]
     }
@@ -743,7 +754,7 @@ impl Participant {
             let calendar = self.calendars.entry(stop.evse.clone()).or_default();
             calendar.take(stop.window, hold.transaction.clone());
         }
-        self.live.insert(hold.key.clone(), hold.transaction.clone());
+        self.live.entry(hold.key.clone()).or_default().insert(hold.transaction.clone());
         if let Some(old) = &hold.replaces {
             self.changing.insert(old.clone(), hold.transaction.clone());
         }
@@ -765,6 +776,9 @@ impl Participant {
         if let Some(usage) = self.usage.get_mut(&hold.transaction.coordinator) {
             usage.holds = usage.holds.saturating_sub(1);
             usage.time = usage.time.saturating_sub(hold.reserved());
+            if usage.holds == 0 {
+                self.usage.remove(&hold.transaction.coordinator);
+            }
         }
         if let Some(old) = &hold.replaces {
             self.changing.remove(old);
@@ -775,10 +789,16 @@ impl Participant {
         for stop in &hold.stops {
             if let Some(calendar) = self.calendars.get_mut(&stop.evse) {
                 calendar.give_back(stop.window, &hold.transaction);
+                if calendar.is_empty() {
+                    self.calendars.remove(&stop.evse);
+                }
             }
         }
-        if self.live.get(&hold.key) == Some(&hold.transaction) {
-            self.live.remove(&hold.key);
+        if let Some(live) = self.live.get_mut(&hold.key) {
+            live.remove(&hold.transaction);
+            if live.is_empty() {
+                self.live.remove(&hold.key);
+            }
         }
     }
 
@@ -797,7 +817,13 @@ impl Participant {
     }
 
     fn is_blocked_for_good(&self, hold: &Hold, now: Now) -> bool {
-        hold.first_start().is_some_and(|start| start + self.limits.grace <= now.utc)
+        // A change that moves every stop elsewhere has no window here but the one that it gives back.
+        let replaced = || match self.branches.get(hold.replaces.as_ref()?) {
+            Some(Branch::Confirmed { hold: old }) => old.first_start(),
+            _ => None,
+        };
+        let start = hold.first_start().or_else(replaced);
+        start.is_some_and(|start| start + self.limits.grace <= now.utc)
     }
 }
 

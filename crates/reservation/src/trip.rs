@@ -202,11 +202,11 @@ pub enum NotChangeable {
 pub enum Tally {
     /// Some have not voted.
     Open,
-    /// Everyone said yes.
+    /// Everyone said yes; it may have been committed since.
     AllYes,
     /// Someone said no.
     No,
-    /// The transaction is not waiting for votes; a yes must be answered with abort.
+    /// The transaction is over without a commit, or not the voter's; a yes must be answered with abort.
     Late,
 }
 
@@ -310,9 +310,12 @@ impl Coordinator {
         Ok(self.register(request, priority, nonce, Some(replaces), now))
     }
 
-    /// Counts a vote.
+    /// Counts a vote. Only yes to a prepared hold is a vote; yes to a soft one is not.
     pub fn vote(&mut self, transaction: &TransactionId, operator: &OperatorId, vote: Vote) -> Tally {
-        let Some(waiting) = self.waiting.get_mut(transaction) else { return Tally::Late };
+        let Some(waiting) = self.waiting.get_mut(transaction) else {
+            // A repeated yes may arrive after the commit: whoever answered it with abort would split the trip.
+            return if self.trips.contains_key(transaction) { Tally::AllYes } else { Tally::Late };
+        };
         if !waiting.participants.contains(operator) {
             return Tally::Late;
         }
@@ -357,9 +360,13 @@ impl Coordinator {
     }
 
     /// What to answer a company that asks about a transaction of this coordinator. `None`: it is none of this
-    /// coordinator's, or of another database, so that nothing may be presumed.
+    /// coordinator's, of another database, or was never begun, so that nothing may be presumed.
     pub fn status(&self, transaction: &TransactionId) -> Option<Step<Outcome>> {
-        if transaction.coordinator != self.operator || transaction.store != self.store {
+        let is_of_this_store = transaction.coordinator == self.operator && transaction.store == self.store;
+        // An id that was never handed out is forged, or was handed out by a later state of this store than the one
+        // at hand: someone put back an old copy, and what it committed since is not known.
+        let is_handed_out = (transaction.epoch, transaction.counter) <= (self.epoch, self.started_count);
+        if !is_of_this_store || !is_handed_out {
             return None;
         }
         if self.waiting.contains_key(transaction) {
@@ -435,12 +442,13 @@ impl Coordinator {
         Ok(Step::durable(trip, facts))
     }
 
-    /// Everything that is still owed to other companies.
+    /// Everything that is still owed to other companies. It is read from memory: to be sent only once all that was
+    /// recorded so far is durable.
     pub fn owed(&self) -> Vec<Owed> {
         self.owing.iter().flat_map(|transaction| self.owed_of(transaction)).collect()
     }
 
-    /// What one transaction still owes.
+    /// What one transaction still owes; to be sent as [`Coordinator::owed`] says.
     pub fn owed_of(&self, transaction: &TransactionId) -> Vec<Owed> {
         let (operators, message) = match self.trips.get(transaction).map(|trip| &trip.stage) {
             Some(Stage::Committed { unacknowledged }) => (unacknowledged, OwedMessage::Confirm),
@@ -453,6 +461,11 @@ impl Coordinator {
             message,
         };
         operators.iter().map(owed).collect()
+    }
+
+    /// A trip by its transaction.
+    pub fn find(&self, transaction: &TransactionId) -> Option<&Trip> {
+        self.trips.get(transaction)
     }
 
     /// A trip by its driver's name for it.
@@ -474,6 +487,11 @@ impl Coordinator {
     /// Every remembered trip.
     pub fn trips(&self) -> impl Iterator<Item = &Trip> {
         self.trips.values()
+    }
+
+    /// Every remembered trip from a transaction on, in the order of transactions.
+    pub fn trips_from(&self, from: std::ops::Bound<TransactionId>) -> impl Iterator<Item = &Trip> {
+        self.trips.range((from, std::ops::Bound::Unbounded)).map(|(_, trip)| trip)
     }
 
     /// Transactions that wait for votes.
@@ -532,7 +550,10 @@ impl Coordinator {
         };
         let mut participants = request.operators();
         let replaced = replaces.as_ref().and_then(|(_, old)| self.trips.get(old));
-        participants.extend(replaced.into_iter().flat_map(|trip| trip.participants.clone()));
+        // Where the old trip was lost there is nothing to give back.
+        let givers: BTreeSet<OperatorId> =
+            replaced.map(|trip| &trip.participants - &trip.lost).unwrap_or_default();
+        participants.extend(givers.iter().cloned());
         let hold = |operator: &OperatorId| Hold {
             transaction: transaction.clone(),
             key: request.key.clone(),
@@ -545,9 +566,7 @@ impl Coordinator {
                 .filter(|one| one.operator == *operator)
                 .map(|one| one.stop.clone())
                 .collect(),
-            replaces: replaced
-                .filter(|trip| trip.participants.contains(operator))
-                .map(|trip| trip.transaction.clone()),
+            replaces: replaced.filter(|_| givers.contains(operator)).map(|trip| trip.transaction.clone()),
         };
         let holds = participants.iter().map(|operator| (operator.clone(), hold(operator))).collect();
         self.by_key.insert(request.key.clone(), transaction.clone());

@@ -1,0 +1,186 @@
+//! Every route, in one table. A handler decodes, calls one service, and encodes; whatever is refused leaves as a
+//! problem document.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use recarga_wire::{Message, PROBLEM_MEDIA_TYPE, Problem, ProblemKind};
+use tokio::time::timeout;
+use tracing::{debug, warn};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::Node;
+use crate::ledger::Stopped;
+
+pub mod access;
+mod availability;
+mod documents;
+mod events;
+mod holds;
+mod operation;
+mod trips;
+mod vehicles;
+
+/// Longest wait for a body, once its head is there.
+const BODY_WAIT: Duration = Duration::from_secs(10);
+
+/// All routes of a node.
+pub fn router(node: Arc<Node>) -> Router {
+    let (routes, mut document) = OpenApiRouter::with_openapi(documents::openapi())
+        // Between companies: the four operations of the protocol, the inquiry, and many of them in one request.
+        .routes(routes!(availability::available))
+        .routes(routes!(availability::points))
+        .routes(routes!(holds::hold))
+        .routes(routes!(holds::confirm))
+        .routes(routes!(holds::cancel))
+        .routes(routes!(holds::inquire))
+        .routes(routes!(holds::batch))
+        // For drivers and apps.
+        .routes(routes!(trips::book, trips::list))
+        .routes(routes!(trips::show, trips::change, trips::cancel))
+        .routes(routes!(vehicles::list))
+        .routes(routes!(vehicles::show))
+        .routes(routes!(events::watch))
+        // For operators.
+        .routes(routes!(operation::health))
+        .routes(routes!(operation::metrics))
+        .routes(routes!(operation::audit))
+        .routes(routes!(documents::problem))
+        .split_for_parts();
+    documents::finish(&mut document, &node);
+    routes
+        .merge(documents::pages(document))
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(from_fn_with_state(node.clone(), guard))
+        .with_state(node)
+}
+
+/// A refusal on its way out.
+#[derive(Debug)]
+pub struct Fault(Box<Problem>);
+
+impl From<Problem> for Fault {
+    fn from(problem: Problem) -> Self {
+        Fault(Box::new(problem))
+    }
+}
+
+impl From<Stopped> for Fault {
+    fn from(_: Stopped) -> Self {
+        Problem::of(ProblemKind::Unavailable).into()
+    }
+}
+
+impl IntoResponse for Fault {
+    fn into_response(self) -> Response {
+        let Fault(problem) = self;
+        debug!(%problem, "refused");
+        let status = StatusCode::from_u16(problem.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, recarga_wire::encode(&*problem)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_MEDIA_TYPE));
+        match problem.kind {
+            ProblemKind::Unauthenticated => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            ProblemKind::TooManyRequests
+            | ProblemKind::QuotaReached
+            | ProblemKind::Held
+            | ProblemKind::Unavailable => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+/// A message as the body of a response.
+fn json<M: Message>(status: StatusCode, message: &M) -> Response {
+    let mut response = (status, recarga_wire::encode(message)).into_response();
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// The whole body, within its limits of length and time.
+async fn read_body(headers: &HeaderMap, body: Body, most: usize) -> Result<Vec<u8>, Fault> {
+    let is_json = |value: &HeaderValue| {
+        let essence =
+            value.to_str().unwrap_or("").split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+        essence == "application/json" || essence.ends_with("+json")
+    };
+    if headers.get(CONTENT_TYPE).is_some_and(|value| !is_json(value)) {
+        return Err(Problem::of(ProblemKind::MediaType).at("Content-Type").into());
+    }
+    match timeout(BODY_WAIT, to_bytes(body, most)).await {
+        Ok(Ok(bytes)) => Ok(bytes.into()),
+        Ok(Err(error)) => {
+            let too_large = std::error::Error::source(&error)
+                .is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>());
+            let kind = if too_large { ProblemKind::BodyTooLarge } else { ProblemKind::MalformedBody };
+            let mut problem = Problem::of(kind);
+            if too_large {
+                problem =
+                    Problem::new(kind, format!("o corpo passa de {most} bytes; envie menos de cada vez"));
+            }
+            Err(problem.into())
+        }
+        Err(_) => Err(Problem::of(ProblemKind::RequestTimeout).into()),
+    }
+}
+
+// Runs before every handler: who calls, how often, and for how long at most.
+async fn guard(
+    State(node): State<Arc<Node>>,
+    ConnectInfo(address): ConnectInfo<SocketAddr>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    // The pattern, never the path, so that the figures stay few.
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map_or("none", |route| route.as_str());
+    let method = request.method().clone();
+    let response = match node.access.identify(request.headers(), address) {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            match timeout(node.request_max, next.run(request)).await {
+                Ok(response) => response,
+                Err(_) => Fault::from(Problem::of(ProblemKind::Unavailable)).into_response(),
+            }
+        }
+        Err(problem) => Fault::from(problem).into_response(),
+    };
+    let status = response.status();
+    node.metrics.http(route, status.as_u16());
+    if status.is_server_error() {
+        warn!(%method, route, %address, %status, "request failed");
+    }
+    response
+}
+
+async fn not_found(request: Request) -> Fault {
+    let path: String = request.uri().path().chars().take(100).collect();
+    Problem::new(
+        ProblemKind::NotFound,
+        format!("não há nada em `{path}`; as operações estão em /docs e /openapi.json"),
+    )
+    .into()
+}
+
+async fn method_not_allowed(method: Method, request: Request) -> Response {
+    let path: String = request.uri().path().chars().take(100).collect();
+    let detail = format!("`{method}` não existe em `{path}`; veja o cabeçalho Allow ou /docs");
+    let response = Fault::from(Problem::new(ProblemKind::MethodNotAllowed, detail)).into_response();
+    debug_assert!(!response.headers().contains_key(ALLOW), "the router adds it");
+    response
+}

@@ -1,0 +1,82 @@
+//! What this company offers and when it is free.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use axum::extract::{RawQuery, State};
+use axum::http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use recarga_wire::availability::{AvailabilityAnswer, AvailabilityParams, AvailabilityQuery, PointsAnswer};
+use recarga_wire::vehicle::VehicleState;
+use recarga_wire::{Message, Problem};
+
+use super::{Fault, json};
+use crate::app::Node;
+use crate::offer::Offer;
+
+/// Os pontos desta empresa e suas janelas livres; sem parâmetros, as próximas 24 horas de tudo, em páginas.
+#[utoipa::path(get, path = "/disponibilidade", tag = "aberto", params(AvailabilityParams),
+    responses(
+        (status = 200, body = AvailabilityAnswer, description = "Uma página."),
+        (status = 304, description = "Nada mudou desde o `ETag` enviado em `If-None-Match`."),
+        (status = 422, body = Problem, description = "Um parâmetro não vale."),
+    ))]
+pub async fn available(
+    State(node): State<Arc<Node>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Fault> {
+    let query = AvailabilityQuery::decode(query.as_deref().unwrap_or(""))?;
+    let now = node.clock.now().utc;
+    let period = Offer::period(&query, now);
+    let charging = |vehicle: &_| {
+        let seen = node.vehicles.get(vehicle);
+        seen.is_some_and(|seen| seen.status.estado == Some(VehicleState::Carregando))
+    };
+    let (revision, page) = node
+        .ledger
+        .look(|state| (state.revision, node.offer.available(&query, period, now, state, charging)));
+    let answer = AvailabilityAnswer {
+        empresa: node.operator.clone(),
+        revisao: revision,
+        pontos: page.points,
+        proximo: page.next,
+    };
+    Ok(cached(&headers, &answer))
+}
+
+/// Os pontos desta empresa, sem horários: o que muda raramente.
+#[utoipa::path(get, path = "/pontos", tag = "aberto", params(AvailabilityParams),
+    responses((status = 200, body = PointsAnswer, description = "Uma página.")))]
+pub async fn points(
+    State(node): State<Arc<Node>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Fault> {
+    let query = AvailabilityQuery::decode(query.as_deref().unwrap_or(""))?;
+    let page = node.offer.points(&query);
+    let answer =
+        PointsAnswer { empresa: node.operator.clone(), revisao: 1, pontos: page.points, proximo: page.next };
+    Ok(cached(&headers, &answer))
+}
+
+// An answer that equals the one that the client has moves no body.
+fn cached<M: Message>(headers: &HeaderMap, answer: &M) -> Response {
+    let mut response = json(StatusCode::OK, answer);
+    let mut hasher = DefaultHasher::new();
+    recarga_wire::encode(answer).hash(&mut hasher);
+    let tag = format!("\"{:016x}\"", hasher.finish());
+    let matches = |known: &HeaderValue| {
+        let known = known.to_str().unwrap_or("");
+        known.split(',').any(|one| one.trim().trim_start_matches("W/") == tag || one.trim() == "*")
+    };
+    if headers.get_all(IF_NONE_MATCH).iter().any(matches) {
+        response = StatusCode::NOT_MODIFIED.into_response();
+    }
+    if let Ok(tag) = HeaderValue::from_str(&tag) {
+        response.headers_mut().insert(ETAG, tag);
+    }
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+}

@@ -1,0 +1,142 @@
+//! For those who run the node: health, figures, and everything that it remembers.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use axum::extract::{RawQuery, State};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use recarga_reservation::{Step, TransactionId};
+use recarga_wire::audit::{AUDIT_PAGE_MAX, AuditBranch, AuditPage, AuditParams, AuditTrip};
+use recarga_wire::health::{CheckState, HealthAnswer, HealthCheck, HealthState};
+use recarga_wire::{Problem, decode_query};
+
+use super::access::Caller;
+use super::{Fault, json};
+use crate::app::Node;
+
+/// Como está este servidor: 200 se aceita pedidos, 503 se não.
+#[utoipa::path(get, path = "/saude", tag = "operação",
+    responses(
+        (status = 200, body = HealthAnswer, description = "Aceita pedidos; `degradado` diz que algo à volta falha."),
+        (status = 503, body = HealthAnswer, description = "Não aceita pedidos."),
+    ))]
+pub async fn health(State(node): State<Arc<Node>>) -> Response {
+    let mut checks = BTreeMap::new();
+    let mut check = |name: &str, well: bool, detail: Option<String>| {
+        let estado = if well { CheckState::Ok } else { CheckState::Falha };
+        checks.insert(name.to_owned(), HealthCheck { estado, detalhe: detail });
+    };
+    let writing = node.ledger.is_writing();
+    check("armazenamento", writing, None);
+    if let Some(connected) = node.broker_connected() {
+        check(
+            "mqtt",
+            connected,
+            (!connected).then(|| "sem conexão com o broker; tentando de novo".to_owned()),
+        );
+    }
+    let (_, unreachable) = node.coordinator.figures();
+    for peer in &unreachable {
+        check(peer.as_str(), false, Some("não responde".to_owned()));
+    }
+    let (_, in_doubt) = node.ledger.look(|state| state.company.participant.undecided());
+    let well = checks.values().all(|one| one.estado == CheckState::Ok);
+    let estado = match (writing, node.is_stopping(), well) {
+        (false, ..) => HealthState::Indisponivel,
+        (_, true, _) => HealthState::Encerrando,
+        (_, _, false) => HealthState::Degradado,
+        _ => HealthState::Pronto,
+    };
+    let status = match estado {
+        HealthState::Pronto | HealthState::Degradado => StatusCode::OK,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    checks.insert(
+        "em-duvida".to_owned(),
+        HealthCheck { estado: CheckState::Ok, detalhe: Some(in_doubt.to_string()) },
+    );
+    let answer = HealthAnswer {
+        estado,
+        empresa: node.operator.clone(),
+        deposito: node.store,
+        versao: env!("CARGO_PKG_VERSION").to_owned(),
+        verificacoes: checks,
+    };
+    json(status, &answer)
+}
+
+/// Números para o Prometheus.
+#[utoipa::path(get, path = "/metrics", tag = "operação",
+    responses((status = 200, content_type = "application/openmetrics-text", body = String)))]
+pub async fn metrics(State(node): State<Arc<Node>>) -> Response {
+    node.measure();
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(CONTENT_TYPE, kind)], node.metrics.render()).into_response()
+}
+
+/// Tudo o que esta empresa lembra, em páginas, para uma auditoria. Só com o token do operador.
+#[utoipa::path(get, path = "/auditoria", tag = "operação", params(AuditParams),
+    responses((status = 200, body = AuditPage), (status = 401, body = Problem)), security(("operador" = [])))]
+pub async fn audit(
+    State(node): State<Arc<Node>>,
+    caller: Caller,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Fault> {
+    caller.check_operator()?;
+    let params: AuditParams = decode_query(query.as_deref().unwrap_or(""))?;
+    let after = params.cursor.map(|text| Cursor::parse(&text)).transpose()?.unwrap_or(Cursor::Branches(None));
+    // Through the record: an audit must not see what a crash could take back.
+    let page = node.ledger.apply(|state| {
+        let mut page = AuditPage {
+            empresa: node.operator.clone(),
+            deposito: node.store,
+            ramos: vec![],
+            viagens: vec![],
+            proximo: None,
+        };
+        after.fill(state, &mut page);
+        Step::durable(page, vec![])
+    });
+    Ok(json(StatusCode::OK, &page.await?))
+}
+
+// First all branches, then all trips, each in the order of transactions.
+enum Cursor {
+    Branches(Option<TransactionId>),
+    Trips(Option<TransactionId>),
+}
+
+impl Cursor {
+    fn parse(text: &str) -> Result<Self, Problem> {
+        if text == "v" {
+            return Ok(Cursor::Trips(None));
+        }
+        let (kind, after) = text.split_at_checked(1).unwrap_or(("", text));
+        let after: TransactionId = recarga_wire::parse(after, "cursor")?;
+        Ok(if kind == "v" { Cursor::Trips(Some(after)) } else { Cursor::Branches(Some(after)) })
+    }
+
+    fn fill(self, state: &crate::ledger::State, page: &mut AuditPage) {
+        let bound = |after: Option<TransactionId>| after.map_or(Bound::Unbounded, Bound::Excluded);
+        match self {
+            Cursor::Branches(after) => {
+                let branches = state.company.participant.branches_from(bound(after));
+                page.ramos =
+                    branches.take(AUDIT_PAGE_MAX).map(|(id, branch)| AuditBranch::new(id, branch)).collect();
+                page.proximo = Some(match page.ramos.last() {
+                    Some(last) if page.ramos.len() == AUDIT_PAGE_MAX => format!("r{}", last.sessao),
+                    _ => "v".to_owned(),
+                });
+            }
+            Cursor::Trips(after) => {
+                let trips = state.company.coordinator.trips_from(bound(after));
+                page.viagens = trips.take(AUDIT_PAGE_MAX).map(AuditTrip::new).collect();
+                let full = page.viagens.len() == AUDIT_PAGE_MAX;
+                page.proximo = page.viagens.last().filter(|_| full).map(|last| format!("v{}", last.sessao));
+            }
+        }
+    }
+}

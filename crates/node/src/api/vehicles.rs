@@ -1,0 +1,69 @@
+//! What cars said last.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, RawQuery, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use recarga_reservation::VehicleId;
+use recarga_wire::vehicle::{VehicleStatus, VehicleView, VehiclesAnswer};
+use recarga_wire::{Problem, ProblemKind, decode_query};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::access::Caller;
+use super::{Fault, json};
+use crate::app::Node;
+use crate::vehicles::Sighting;
+
+/// Cars on one page.
+const PAGE: usize = 500;
+
+/// Os parâmetros de `GET /veiculos`.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct VehiclesParams {
+    /// O `proximo` da página anterior.
+    cursor: Option<String>,
+}
+
+/// O último estado conhecido de cada carro, em páginas.
+#[utoipa::path(get, path = "/veiculos", tag = "motoristas", params(VehiclesParams),
+    responses((status = 200, body = VehiclesAnswer)))]
+pub async fn list(
+    State(node): State<Arc<Node>>,
+    caller: Caller,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Fault> {
+    caller.check_driver(&node.access)?;
+    let params: VehiclesParams = decode_query(query.as_deref().unwrap_or(""))?;
+    let (cars, more) = node.vehicles.page(params.cursor.as_deref().unwrap_or(""), PAGE);
+    let proximo = cars.last().filter(|_| more).map(|(car, _)| car.to_string());
+    let veiculos = cars.into_iter().map(|(_, seen)| view(seen)).collect();
+    Ok(json(StatusCode::OK, &VehiclesAnswer { veiculos, proximo }))
+}
+
+/// O último estado conhecido de um carro.
+#[utoipa::path(get, path = "/veiculos/{id}", tag = "motoristas",
+    params(("id" = String, Path, description = "O carro")),
+    responses((status = 200, body = VehicleView), (status = 404, body = Problem)))]
+pub async fn show(
+    State(node): State<Arc<Node>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, Fault> {
+    caller.check_driver(&node.access)?;
+    let id: VehicleId = recarga_wire::parse(&id, "id")?;
+    match node.vehicles.get(&id) {
+        Some(seen) => Ok(json(StatusCode::OK, &view(seen))),
+        None => {
+            let detail = format!("o carro `{id}` ainda não publicou em `veiculo/{id}/status`");
+            Err(Problem::new(ProblemKind::NotFound, detail).into())
+        }
+    }
+}
+
+fn view(seen: Sighting<VehicleStatus>) -> VehicleView {
+    VehicleView { status: seen.status, recebido_em: seen.received }
+}

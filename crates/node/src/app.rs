@@ -1,0 +1,298 @@
+//! The only wiring: from a configuration, a clock, a store and a way to connect, to a running node.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper_util::client::legacy::connect::Connect;
+use recarga_reservation::{Company, OperatorId, StoreId};
+use recarga_wire::vehicle::VehicleStatus;
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::api::access::Access;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::coordinator::Coordinator;
+use crate::events::Events;
+use crate::ledger::{Ledger, OnFailure, State, Stopped, Writer};
+use crate::mailbox::Mailbox;
+use crate::metrics::Metrics;
+use crate::mqtt;
+use crate::offer::Offer;
+use crate::participant::Participant;
+use crate::peer::Peer;
+use crate::peer::http::{HttpPeer, HttpPeerOptions};
+use crate::server::{self, Listener, ServerLimits};
+use crate::store::{Record, Store, StoreError};
+use crate::termination::Termination;
+use crate::vehicles::Vehicles;
+
+/// How often time limits are looked at.
+const TICK: Duration = Duration::from_millis(100);
+/// How often what is owed to companies is repeated, in ticks.
+const SWEEP_TICKS: u64 = 5;
+/// How often what is old is forgotten, in ticks: ten minutes.
+const TIDY_TICKS: u64 = 6000;
+/// How long a shutdown waits for trips and deliveries under way.
+const FINISH_MAX: Duration = Duration::from_secs(10);
+
+/// What a node is made from; a simulation puts its own in place of any of it.
+pub struct Setup<C> {
+    /// Who the company is and what it offers.
+    pub config: Config,
+    /// Time and chance.
+    pub clock: Arc<dyn Clock>,
+    /// Where the record is kept.
+    pub store: Box<dyn Store>,
+    /// Where the record is written.
+    pub writer: Writer,
+    /// What to do when it cannot be written: the process must not go on.
+    pub on_failure: OnFailure,
+    /// How to connect to other companies.
+    pub connector: C,
+}
+
+/// One company's node.
+#[derive(Debug)]
+pub struct Node {
+    pub(crate) operator: OperatorId,
+    pub(crate) name: String,
+    pub(crate) store: StoreId,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) participant: Arc<Participant>,
+    pub(crate) coordinator: Arc<Coordinator>,
+    pub(crate) offer: Offer,
+    pub(crate) vehicles: Vehicles<VehicleStatus>,
+    pub(crate) access: Access,
+    pub(crate) events: Events,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Longest body, bytes.
+    pub(crate) body_max: usize,
+    /// Longest time for a whole request.
+    pub(crate) request_max: Duration,
+    /// Longest wait for a trip's answer before the client is told to ask later.
+    pub(crate) answer_max: Duration,
+    termination: Arc<Termination>,
+    config: Config,
+    stopping: CancellationToken,
+    broker_connected: watch::Sender<bool>,
+}
+
+impl Node {
+    /// Reads back what is remembered and starts a new boot epoch. Must be called within a runtime.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn start<C>(setup: Setup<C>) -> Result<Arc<Node>, StoreError>
+    where
+        C: Connect + Clone + Send + Sync + 'static,
+    {
+        let Setup { config, clock, mut store, writer, on_failure, connector } = setup;
+        let boot = store.boot(StoreId(clock.nonce()))?;
+        let offer = Offer::new(config.stations.clone());
+        let (limits, decide) = (config.limits.hold_limits(), config.limits.decide());
+        let operator = config.operator.clone();
+        let company = Company::new(operator.clone(), boot.store, boot.epoch, offer.evses(), limits, decide);
+        let mut state = State { company, mailbox: Mailbox::default(), revision: boot.epoch << 32 };
+        let now = clock.now();
+        let records = store.load()?;
+        info!(operator = %operator, store = %boot.store, epoch = boot.epoch, records = records.len(), "record read");
+        for record in records {
+            match record {
+                Record::Fact(fact) => state.company.restore(fact, now),
+                Record::Letter(letter) => state.mailbox.restore(letter),
+                Record::LetterForgotten(_) => {}
+            }
+        }
+        let ledger = Arc::new(Ledger::start(state, store, writer, on_failure));
+        let (events, metrics) = (Events::default(), Arc::new(Metrics::default()));
+        let participant = Arc::new(Participant::new(
+            operator.clone(),
+            boot.store,
+            ledger.clone(),
+            clock.clone(),
+            events.clone(),
+            metrics.clone(),
+        ));
+        let peers = connect(&config, &connector, &clock);
+        let coordinator = Arc::new(Coordinator::new(
+            operator.clone(),
+            participant.clone(),
+            peers.clone(),
+            ledger.clone(),
+            clock.clone(),
+            events.clone(),
+            metrics.clone(),
+            decide,
+        ));
+        let termination = Arc::new(Termination::new(
+            participant.clone(),
+            peers,
+            ledger.clone(),
+            clock.clone(),
+            metrics.clone(),
+        ));
+        let seconds = Duration::from_secs;
+        Ok(Arc::new(Node {
+            name: config.name.clone(),
+            store: boot.store,
+            access: Access::new(&config),
+            vehicles: Vehicles::new(config.limits.vehicles_max),
+            body_max: config.limits.body_bytes_max,
+            request_max: seconds(config.limits.request_seconds_max),
+            // Twice: the last attempt may begin just before the first one's limit.
+            answer_max: 2 * decide,
+            stopping: CancellationToken::new(),
+            broker_connected: watch::Sender::new(false),
+            operator,
+            ledger,
+            participant,
+            coordinator,
+            offer,
+            events,
+            metrics,
+            clock,
+            termination,
+            config,
+        }))
+    }
+
+    /// Serves until `stop` is done; then takes nothing new, finishes what is under way, and closes the record.
+    pub async fn run<L: Listener>(self: Arc<Self>, listener: L, stop: impl Future<Output = ()> + Send) {
+        let limits = ServerLimits {
+            connections_max: self.config.limits.connections_max,
+            head_max: Duration::from_secs(self.config.limits.head_seconds_max),
+            shutdown_max: FINISH_MAX,
+        };
+        let ticking = tokio::spawn(self.clone().tick());
+        let cars = self.config.mqtt.clone().map(|broker| {
+            let (node, connected) = (self.clone(), self.broker_connected.clone());
+            tokio::spawn(mqtt::serve(node, broker, connected, self.stopping.clone()))
+        });
+        let stopping = self.stopping.clone();
+        let stop = async move {
+            stop.await;
+            stopping.cancel();
+        };
+        server::serve(listener, crate::api::router(self.clone()), limits, stop).await;
+        info!(operator = %self.operator, "finishing what is under way");
+        if let Some(cars) = cars {
+            let _ = timeout(FINISH_MAX, cars).await;
+        }
+        if timeout(FINISH_MAX, self.coordinator.finish()).await.is_err() {
+            warn!(
+                "some deliveries did not end in time; they are owed and will be repeated at the next start"
+            );
+        }
+        ticking.abort();
+        self.ledger.close().await;
+        info!(operator = %self.operator, "stopped");
+    }
+
+    /// Every company that this one knows, itself first.
+    pub(crate) fn companies(&self) -> Vec<&str> {
+        let peers = self.config.peers.iter().map(|peer| peer.id.as_str());
+        std::iter::once(self.operator.as_str()).chain(peers).collect()
+    }
+
+    /// Done when the node begins to stop.
+    pub(crate) fn stopping(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.stopping.clone().cancelled_owned()
+    }
+
+    /// Whether it finishes and takes nothing new.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.is_cancelled()
+    }
+
+    /// Whether the broker is connected; none if there is no broker.
+    pub(crate) fn broker_connected(&self) -> Option<bool> {
+        self.config.mqtt.as_ref().map(|_| *self.broker_connected.borrow())
+    }
+
+    /// Sets the figures that say what is the case now.
+    pub(crate) fn measure(&self) {
+        let now = &self.metrics.now;
+        let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        let ((soft, prepared), waiting, owing, answers) = self.ledger.look(|state| {
+            let company = &state.company;
+            let coordinator = &company.coordinator;
+            (
+                company.participant.undecided(),
+                coordinator.waiting_count(),
+                coordinator.owing_count(),
+                state.mailbox.owed_count(),
+            )
+        });
+        now.soft_holds.set(count(soft));
+        now.in_doubt.set(count(prepared));
+        now.waiting.set(count(waiting));
+        now.owing.set(count(owing));
+        now.answers_owed.set(count(answers));
+        now.vehicles.set(count(self.vehicles.count()));
+        now.broker_connected.set(i64::from(self.broker_connected() == Some(true)));
+        now.peers_unreachable.set(count(self.coordinator.figures().1.len()));
+        let (flushes, records, _) = self.ledger.figures();
+        now.flushes.set(i64::try_from(flushes).unwrap_or(i64::MAX));
+        now.records.set(i64::try_from(records).unwrap_or(i64::MAX));
+    }
+
+    async fn tick(self: Arc<Self>) {
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        for tick in 0u64.. {
+            ticks.tick().await;
+            if self.participant.expire().await.is_err() {
+                return;
+            }
+            self.termination.sweep();
+            if tick % SWEEP_TICKS == 0 {
+                self.coordinator.sweep();
+            }
+            if tick % TIDY_TICKS == TIDY_TICKS - 1 && self.tidy().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    // Forgets what is old enough; what it frees is small, so it may be late.
+    async fn tidy(&self) -> Result<(), Stopped> {
+        self.access.tidy();
+        self.termination.forget_tombstones().await?;
+        let now = self.clock.now();
+        let history = self.config.limits.history();
+        let reservations = self.ledger.apply(|state| state.company.participant.forget_past(now)).await?;
+        let trips = self.ledger.apply(|state| state.company.coordinator.forget_past(history, now)).await?;
+        let letters = self.ledger.record(|state| {
+            let forgotten = state.mailbox.forget_before(now.utc, history);
+            (forgotten.len(), forgotten, recarga_reservation::Told::AtOnce)
+        });
+        let letters = letters.await?;
+        if reservations + trips + letters > 0 {
+            info!(reservations, trips, letters, "forgot what is older than limits.history_days");
+        }
+        Ok(())
+    }
+}
+
+fn connect<C>(config: &Config, connector: &C, clock: &Arc<dyn Clock>) -> BTreeMap<OperatorId, Arc<dyn Peer>>
+where
+    C: Connect + Clone + Send + Sync + 'static,
+{
+    let peer = |peer: &crate::config::PeerConfig| {
+        let options = HttpPeerOptions {
+            operator: peer.id.clone(),
+            url: peer.url.clone(),
+            token: peer.token.clone(),
+            answer_max: Duration::from_secs(config.limits.peer_answer_seconds_max),
+        };
+        let peer_node: Arc<dyn Peer> = Arc::new(HttpPeer::new(options, connector.clone(), clock.clone()));
+        (peer.id.clone(), peer_node)
+    };
+    config.peers.iter().map(peer).collect()
+}

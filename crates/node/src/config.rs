@@ -1,0 +1,432 @@
+//! A company's configuration: one TOML file. Unknown keys are refused, because a typo must not be ignored; secrets
+//! are never printed; `"${NAME}"` and `"${NAME:-default}"` inside texts are taken from the environment.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use recarga_reservation::{HoldLimits, OperatorId, Station};
+use serde::Deserialize;
+use thiserror::Error;
+
+mod environment;
+pub mod locations;
+
+/// What is wrong with a configuration; every message names the field and the cure.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {path}: {reason}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// What the system says.
+        reason: String,
+    },
+    /// The file is no TOML, or a key is missing, unknown or of the wrong type.
+    #[error("{path}: {reason}")]
+    Malformed {
+        /// The file.
+        path: String,
+        /// Where and what.
+        reason: String,
+    },
+    /// All keys are there, but some make no sense.
+    #[error("{path}:\n{}", .problems.iter().map(|one| format!("  - {one}")).collect::<Vec<_>>().join("\n"))]
+    Invalid {
+        /// The file.
+        path: String,
+        /// One line each: field, what is wrong, what to do.
+        problems: Vec<String>,
+    },
+}
+
+/// A text that must not be shown: not in logs, not by `Debug`.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text itself: only for the one place that sends or compares it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("\"***\"")
+    }
+}
+
+/// A checked configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Who the company is.
+    pub operator: OperatorId,
+    /// For people.
+    pub name: String,
+    /// Where the HTTP server listens.
+    pub listen: SocketAddr,
+    /// Folder of the database.
+    pub data_dir: PathBuf,
+    /// Opens the operator's own calls; without it they are closed.
+    pub operator_token: Option<Secret>,
+    /// If set, drivers' apps must present one of these.
+    pub driver_tokens: Vec<Secret>,
+    /// The broker; without it, trips come by REST only.
+    pub mqtt: Option<Mqtt>,
+    /// The other companies.
+    pub peers: Vec<PeerConfig>,
+    /// What the company offers.
+    pub stations: Vec<Station>,
+    /// Explicit limits of everything.
+    pub limits: Limits,
+}
+
+/// How to reach the broker.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mqtt {
+    /// `mqtt://host:port`.
+    pub url: String,
+    /// Usually the company's id.
+    #[serde(default)]
+    pub username: Option<String>,
+    /// With the user name.
+    #[serde(default)]
+    pub password: Option<Secret>,
+}
+
+/// Another company.
+#[derive(Clone, Debug)]
+pub struct PeerConfig {
+    /// Who.
+    pub id: OperatorId,
+    /// `http://host:port`, without a path.
+    pub url: String,
+    /// What we present to it.
+    pub token: Secret,
+    /// What it must present to us.
+    pub accepts: Secret,
+}
+
+/// Every limit of the node, with its default.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Largest request body and MQTT payload, bytes.
+    pub body_bytes_max: usize,
+    /// Open connections.
+    pub connections_max: usize,
+    /// From the first byte to the end of a request's head.
+    pub head_seconds_max: u64,
+    /// From the end of the head to the answer.
+    pub request_seconds_max: u64,
+    /// Requests per second of one client address; 0 for no limit.
+    pub client_requests_per_second_max: u32,
+    /// Requests per second of one other company; 0 for no limit.
+    pub peer_requests_per_second_max: u32,
+    /// From a trip's request to its decision.
+    pub decide_seconds_max: u64,
+    /// Longest wait for one answer of another company.
+    pub peer_answer_seconds_max: u64,
+    /// Longest window.
+    pub window_hours_max: u64,
+    /// How far ahead a window may start.
+    pub ahead_days_max: u64,
+    /// Longest soft hold.
+    pub soft_hold_seconds_max: u64,
+    /// Undecided holds of one other company.
+    pub undecided_holds_max: u32,
+    /// Undecided EVSE time of one other company.
+    pub undecided_evse_hours_max: u64,
+    /// From a vote to the first question about its outcome.
+    pub inquire_after_millis: u64,
+    /// From a window's start to the heuristic release of a hold that is still in doubt.
+    pub grace_seconds: u64,
+    /// How long a tombstone is kept; less than a day is unsafe and refused.
+    pub tombstone_hours: u64,
+    /// How long past reservations, trips and answers are kept.
+    pub history_days: u64,
+    /// Cars whose last status is kept.
+    pub vehicles_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes_max: 64 * 1024,
+            connections_max: 2048,
+            head_seconds_max: 5,
+            request_seconds_max: 15,
+            client_requests_per_second_max: 500,
+            peer_requests_per_second_max: 10_000,
+            decide_seconds_max: 5,
+            peer_answer_seconds_max: 3,
+            window_hours_max: 12,
+            ahead_days_max: 90,
+            soft_hold_seconds_max: 900,
+            undecided_holds_max: 2_000,
+            undecided_evse_hours_max: 10_000,
+            inquire_after_millis: 2_000,
+            grace_seconds: 900,
+            tombstone_hours: 24,
+            history_days: 30,
+            vehicles_max: 100_000,
+        }
+    }
+}
+
+impl Limits {
+    /// The part that the rules enforce.
+    pub fn hold_limits(&self) -> HoldLimits {
+        const HOUR: u64 = 3600;
+        HoldLimits {
+            window_max: Duration::from_secs(self.window_hours_max * HOUR),
+            ahead_max: Duration::from_secs(self.ahead_days_max * 24 * HOUR),
+            soft_max: Duration::from_secs(self.soft_hold_seconds_max),
+            undecided_holds_max: self.undecided_holds_max,
+            undecided_time_max: Duration::from_secs(self.undecided_evse_hours_max * HOUR),
+            inquire_after: Duration::from_millis(self.inquire_after_millis),
+            grace: Duration::from_secs(self.grace_seconds),
+            tombstone_keep: Duration::from_secs(self.tombstone_hours * HOUR),
+            reservation_keep: self.history(),
+            ..HoldLimits::default()
+        }
+    }
+
+    /// How long the past is kept.
+    pub fn history(&self) -> Duration {
+        Duration::from_secs(self.history_days * 24 * 3600)
+    }
+
+    /// From a trip's request to its decision.
+    pub fn decide(&self) -> Duration {
+        Duration::from_secs(self.decide_seconds_max)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    operator: OperatorTable,
+    #[serde(default)]
+    mqtt: Option<Mqtt>,
+    #[serde(default)]
+    peers: Vec<PeerTable>,
+    #[serde(default)]
+    limits: Limits,
+    #[serde(default)]
+    locations: Vec<locations::LocationTable>,
+    #[serde(default)]
+    location_files: Vec<String>,
+    #[serde(default)]
+    default_tariff: Option<locations::TariffTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OperatorTable {
+    id: String,
+    name: String,
+    listen: String,
+    data_dir: PathBuf,
+    #[serde(default)]
+    operator_token: Option<Secret>,
+    #[serde(default)]
+    driver_tokens: Vec<Secret>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PeerTable {
+    id: String,
+    url: String,
+    token: Secret,
+    accepts: Secret,
+}
+
+impl Config {
+    /// Reads and checks a file; its other files are found relative to it, and the environment is the process's own.
+    ///
+    /// # Errors
+    /// [`ConfigError`]; all problems that can be found at once are.
+    pub fn read(path: &Path) -> Result<Config, ConfigError> {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| ConfigError::Unreadable { path: name.clone(), reason: error.to_string() })?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        Self::parse(&text, &name, folder, &|variable| std::env::var(variable).ok())
+    }
+
+    /// Checks a text. `name` is for messages, `folder` for the files that it names.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn parse(
+        text: &str,
+        name: &str,
+        folder: &Path,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Config, ConfigError> {
+        let malformed = |reason: String| ConfigError::Malformed { path: name.to_owned(), reason };
+        let mut table: toml::Table =
+            text.parse().map_err(|error: toml::de::Error| malformed(error.to_string()))?;
+        environment::substitute(&mut table, environment).map_err(malformed)?;
+        let file: File = serde_path_to_error::deserialize(toml::Value::Table(table))
+            .map_err(|error| malformed(format!("{}: {}", error.path(), error.inner().message())))?;
+        let mut problems = Vec::new();
+        let config = check(file, folder, &mut problems);
+        match config {
+            Some(config) if problems.is_empty() => Ok(config),
+            _ => Err(ConfigError::Invalid { path: name.to_owned(), problems }),
+        }
+    }
+
+    /// Nothing that forbids to start, but what an operator should know.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let open = !self.listen.ip().is_loopback();
+        if open && self.driver_tokens.is_empty() {
+            warnings.push(format!(
+                "operator.driver_tokens is empty and {} is no loopback address: anyone who reaches it can book trips",
+                self.listen
+            ));
+        }
+        let secrets = self.peers.iter().flat_map(|peer| [&peer.token, &peer.accepts]);
+        let known = |secret: &&Secret| secret.expose().starts_with("demo-");
+        if open && secrets.chain(&self.operator_token).any(|secret| known(&secret)) {
+            warnings.push(
+                "tokens of the public demo are in use; set your own before others can reach this node".into(),
+            );
+        }
+        if self.stations.is_empty() {
+            warnings.push("no locations: this company can coordinate trips but offers no EVSE".into());
+        }
+        if self.mqtt.is_none() {
+            warnings.push("no [mqtt]: cars cannot reach this company, only REST clients can".into());
+        }
+        warnings
+    }
+}
+
+fn check(file: File, folder: &Path, problems: &mut Vec<String>) -> Option<Config> {
+    let operator = id(&file.operator.id, "operator.id", problems);
+    let listen = file.operator.listen.parse::<SocketAddr>();
+    if listen.is_err() {
+        let given = &file.operator.listen;
+        problems
+            .push(format!("operator.listen: \"{given}\" is no address; write IP:PORT as in 127.0.0.1:8001"));
+    }
+    check_secret(file.operator.operator_token.as_ref(), "operator.operator_token", problems);
+    for (index, token) in file.operator.driver_tokens.iter().enumerate() {
+        check_secret(Some(token), &format!("operator.driver_tokens[{index}]"), problems);
+    }
+    if let Some(mqtt) = &file.mqtt {
+        check_url(&mqtt.url, "mqtt://", "mqtt.url", problems);
+    }
+    check_limits(&file.limits, problems);
+    let peers = check_peers(file.peers, operator.as_ref(), problems);
+    let mut tables = file.locations;
+    for (index, path) in file.location_files.iter().enumerate() {
+        match locations::read(&folder.join(path), file.default_tariff) {
+            Ok(more) => tables.extend(more),
+            Err(reason) => problems.push(format!("location_files[{index}]: {reason}")),
+        }
+    }
+    let stations = locations::check(tables, problems);
+    Some(Config {
+        operator: operator?,
+        name: file.operator.name,
+        listen: listen.ok()?,
+        data_dir: file.operator.data_dir,
+        operator_token: file.operator.operator_token,
+        driver_tokens: file.operator.driver_tokens,
+        mqtt: file.mqtt,
+        peers,
+        stations,
+        limits: file.limits,
+    })
+}
+
+fn check_peers(
+    tables: Vec<PeerTable>,
+    own: Option<&OperatorId>,
+    problems: &mut Vec<String>,
+) -> Vec<PeerConfig> {
+    let mut seen = BTreeSet::new();
+    let mut accepted: BTreeMap<String, usize> = BTreeMap::new();
+    let mut peers = Vec::new();
+    for (index, table) in tables.into_iter().enumerate() {
+        let field = |name: &str| format!("peers[{index}].{name}");
+        check_url(&table.url, "http://", &field("url"), problems);
+        check_secret(Some(&table.token), &field("token"), problems);
+        check_secret(Some(&table.accepts), &field("accepts"), problems);
+        if let Some(other) = accepted.insert(table.accepts.expose().to_owned(), index) {
+            problems.push(format!(
+                "{}: the same as peers[{other}].accepts; companies are told apart by it",
+                field("accepts")
+            ));
+        }
+        let Some(id) = id(&table.id, &field("id"), problems) else { continue };
+        if own == Some(&id) {
+            problems.push(format!("{}: \"{id}\" is this company itself; remove the table", field("id")));
+        }
+        if !seen.insert(id.clone()) {
+            problems.push(format!("{}: \"{id}\" stands twice; keep one", field("id")));
+        }
+        let url = table.url.trim_end_matches('/').to_owned();
+        peers.push(PeerConfig { id, url, token: table.token, accepts: table.accepts });
+    }
+    peers
+}
+
+fn check_limits(limits: &Limits, problems: &mut Vec<String>) {
+    let mut at_least = |name: &str, value: u64, least: u64| {
+        if value < least {
+            problems.push(format!("limits.{name}: {value} is too small; at least {least}"));
+        }
+    };
+    at_least("body_bytes_max", limits.body_bytes_max as u64, 1024);
+    at_least("connections_max", limits.connections_max as u64, 8);
+    at_least("head_seconds_max", limits.head_seconds_max, 1);
+    at_least("decide_seconds_max", limits.decide_seconds_max, 1);
+    at_least("peer_answer_seconds_max", limits.peer_answer_seconds_max, 1);
+    at_least("request_seconds_max", limits.request_seconds_max, 2 * limits.decide_seconds_max + 1);
+    at_least("window_hours_max", limits.window_hours_max, 1);
+    at_least("ahead_days_max", limits.ahead_days_max, 1);
+    at_least("inquire_after_millis", limits.inquire_after_millis, 100);
+    at_least("tombstone_hours", limits.tombstone_hours, 24);
+    at_least("history_days", limits.history_days, 1);
+}
+
+fn check_url(url: &str, scheme: &str, field: &str, problems: &mut Vec<String>) {
+    let authority = url.strip_prefix(scheme).map(|rest| rest.trim_end_matches('/'));
+    let has_port = |authority: &str| {
+        authority.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+    };
+    if !authority.is_some_and(|authority| !authority.contains(['/', '@', '?']) && has_port(authority)) {
+        problems.push(format!("{field}: \"{url}\" is not understood; write {scheme}HOST:PORT"));
+    }
+}
+
+fn check_secret(secret: Option<&Secret>, field: &str, problems: &mut Vec<String>) {
+    let Some(secret) = secret else { return };
+    let text = secret.expose();
+    if text.len() < 8 || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        problems.push(format!("{field}: at least 8 printable ASCII characters without spaces"));
+    }
+}
+
+fn id(text: &str, field: &str, problems: &mut Vec<String>) -> Option<OperatorId> {
+    OperatorId::new(text).map_err(|error| problems.push(format!("{field}: \"{text}\": {error}"))).ok()
+}

@@ -1,0 +1,473 @@
+//! Books trips: asks every company at once, decides, tells the driver, and sees to it that every company hears.
+//!
+//! A trip runs in a task of its own, so that a client that hangs up does not stop it half-way. What a committed trip
+//! owes to other companies is derived from its durable record and repeated until acknowledged: by the task that
+//! committed it at first, and by the sweep ever after, also after a restart.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use recarga_reservation::{
+    Beginning, Decision, Firmness, Hold, NotChangeable, OperatorId, Owed, OwedMessage, Reason, Refusal,
+    RequestKey, Stage, Tally, Timestamp, TransactionId, Trip, TripId, TripRequest, Unacceptable, Vote,
+};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout_at};
+use tokio_util::task::TaskTracker;
+use tracing::{debug, error, info, warn};
+
+use crate::clock::Clock;
+use crate::events::{Event, Events};
+use crate::ledger::{Ledger, Stopped};
+use crate::metrics::Metrics;
+use crate::participant::Participant;
+use crate::peer::{Message, Peer, PeerError, Reply};
+
+/// Attempts for one request while somebody's momentary hold is in the way.
+const ATTEMPTS_MAX: u32 = 8;
+/// First pause between attempts; grows with each, with jitter.
+const RETRY_PAUSE: Duration = Duration::from_millis(8);
+/// Longest pause between two tries to deliver what is owed.
+const DELIVERY_PAUSE_MAX: Duration = Duration::from_secs(10);
+
+/// What became of a request for a trip.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// Booked, now or by an earlier request with the same id.
+    Booked(Box<Trip>),
+    /// Nothing is reserved anywhere.
+    Refused(Refusal),
+    /// The same request id asked for something else before.
+    Different,
+    /// The trip to change cannot be changed.
+    NotChangeable(NotChangeable),
+    /// Nothing can be promised: the node is stopping. The request can be repeated.
+    Stopped,
+}
+
+/// A request for a trip, or for other stops of an existing one.
+#[derive(Clone, Debug)]
+struct Wish {
+    request: Arc<TripRequest>,
+    changes: Option<TripId>,
+}
+
+/// This company as a coordinator.
+#[derive(Debug)]
+pub struct Coordinator {
+    operator: OperatorId,
+    own: Arc<Participant>,
+    peers: BTreeMap<OperatorId, Arc<dyn Peer>>,
+    ledger: Arc<Ledger>,
+    clock: Arc<dyn Clock>,
+    events: Events,
+    metrics: Arc<Metrics>,
+    decide_limit: Duration,
+    flights: Mutex<HashMap<RequestKey, Flight>>,
+    // What is being delivered at this moment, and which peers are left alone for a while.
+    deliveries: Mutex<Deliveries>,
+    tasks: TaskTracker,
+}
+
+#[derive(Clone, Debug)]
+struct Flight {
+    wish: Wish,
+    landed: watch::Receiver<Option<Answer>>,
+}
+
+#[derive(Debug, Default)]
+struct Deliveries {
+    under_way: HashSet<(TransactionId, OperatorId)>,
+    resting: HashMap<OperatorId, Rest>,
+}
+
+#[derive(Debug)]
+struct Rest {
+    failures: u32,
+    until: Instant,
+}
+
+impl Coordinator {
+    /// The service over a ledger. `peers` are the other companies.
+    #[expect(clippy::too_many_arguments, reason = "one place wires the node together")]
+    pub fn new(
+        operator: OperatorId,
+        own: Arc<Participant>,
+        peers: BTreeMap<OperatorId, Arc<dyn Peer>>,
+        ledger: Arc<Ledger>,
+        clock: Arc<dyn Clock>,
+        events: Events,
+        metrics: Arc<Metrics>,
+        decide_limit: Duration,
+    ) -> Self {
+        Self {
+            operator,
+            own,
+            peers,
+            ledger,
+            clock,
+            events,
+            metrics,
+            decide_limit,
+            flights: Mutex::default(),
+            deliveries: Mutex::default(),
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    /// Books all stops or none. A repeat of a request joins the one under way or gets its answer.
+    pub async fn book(self: &Arc<Self>, request: TripRequest) -> Answer {
+        self.fly(Wish { request: Arc::new(request), changes: None }).await
+    }
+
+    /// Moves a trip to other stops; until that is committed, and if it is refused, the old ones stay.
+    pub async fn change(self: &Arc<Self>, id: TripId, request: TripRequest) -> Answer {
+        self.fly(Wish { request: Arc::new(request), changes: Some(id) }).await
+    }
+
+    /// Cancels a whole trip; repeatable. Every company is told until it has acknowledged.
+    ///
+    /// # Errors
+    /// [`Stopped`], else why it cannot be cancelled.
+    pub async fn cancel(self: &Arc<Self>, id: &TripId) -> Result<Result<Trip, NotChangeable>, Stopped> {
+        let now = self.clock.now();
+        let cancelled = self.ledger.try_apply(|state| state.company.cancel(id, now)).await?;
+        if let Ok(trip) = &cancelled {
+            let transaction = &trip.transaction;
+            info!(%transaction, trip = %trip.id, vehicle = %trip.request.key().vehicle, "trip cancelled");
+            self.own.windows_given_back();
+            self.events.send(|| Event::trip(trip, "cancelled"));
+            self.metrics.cancelled.inc();
+            self.deliver_soon(transaction);
+        }
+        Ok(cancelled)
+    }
+
+    /// Whether this company can reach or is the one named.
+    pub fn knows(&self, operator: &OperatorId) -> bool {
+        *operator == self.operator || self.peers.contains_key(operator)
+    }
+
+    /// Repeats what is owed to companies that have not acknowledged. To be called at every tick.
+    pub fn sweep(self: &Arc<Self>) {
+        let owed = self.ledger.look(|state| state.company.coordinator.owed());
+        for owed in owed {
+            self.deliver(owed);
+        }
+    }
+
+    /// Waits until every trip under way is decided and every delivery under way has ended.
+    pub async fn finish(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// Trips under way, and peers that do not answer at present.
+    pub fn figures(&self) -> (usize, Vec<OperatorId>) {
+        let flights = lock(&self.flights).len();
+        let deliveries = lock(&self.deliveries);
+        let resting = deliveries.resting.iter().filter(|(_, rest)| rest.failures > 0);
+        (flights, resting.map(|(operator, _)| operator.clone()).collect())
+    }
+
+    async fn fly(self: &Arc<Self>, wish: Wish) -> Answer {
+        let key = wish.request.key().clone();
+        let mut landed = {
+            let mut flights = lock(&self.flights);
+            match flights.get(&key) {
+                Some(flight)
+                    if flight.wish.request != wish.request || flight.wish.changes != wish.changes =>
+                {
+                    return Answer::Different;
+                }
+                Some(flight) => flight.landed.clone(),
+                None => {
+                    let (land, landed) = watch::channel(None);
+                    flights.insert(key.clone(), Flight { wish: wish.clone(), landed: landed.clone() });
+                    let this = self.clone();
+                    self.tasks.spawn(async move {
+                        let answer = this.run(&wish).await;
+                        lock(&this.flights).remove(wish.request.key());
+                        // Nobody may be listening any longer; a repeat finds the record.
+                        let _ = land.send(Some(answer));
+                    });
+                    landed
+                }
+            }
+        };
+        let answer = landed.wait_for(Option::is_some).await;
+        answer.ok().and_then(|answer| answer.clone()).unwrap_or(Answer::Stopped)
+    }
+
+    async fn run(self: &Arc<Self>, wish: &Wish) -> Answer {
+        let asked = self.clock.now();
+        let mut attempt = 1;
+        let answer = loop {
+            let answer = match self.attempt(wish, asked.utc).await {
+                Ok(answer) => answer,
+                Err(Stopped) => Answer::Stopped,
+            };
+            let passing = matches!(&answer, Answer::Refused(refusal) if refusal.reason.is_passing());
+            let spent = self.clock.now().elapsed.saturating_sub(asked.elapsed);
+            if !passing || attempt == ATTEMPTS_MAX || spent > self.decide_limit {
+                break answer;
+            }
+            let pause = RETRY_PAUSE * attempt;
+            sleep(pause / 2 + self.clock.jitter(pause)).await;
+            attempt += 1;
+        };
+        let took = self.clock.now().elapsed.saturating_sub(asked.elapsed);
+        let key = wish.request.key();
+        match &answer {
+            Answer::Booked(trip) => {
+                let transaction = &trip.transaction;
+                info!(%transaction, trip = %trip.id, vehicle = %key.vehicle, request = %key.request, attempt,
+                    ?took, "trip booked");
+                self.metrics.trip("booked", took, attempt);
+            }
+            Answer::Refused(refusal) => {
+                info!(vehicle = %key.vehicle, request = %key.request, attempt, ?took, stop = refusal.stop,
+                    reason = ?refusal.reason, "trip refused");
+                self.metrics.trip("refused", took, attempt);
+                let refused = || Event::Refused { key: key.clone(), refusal: Box::new(refusal.clone()) };
+                self.events.send(refused);
+            }
+            other => info!(vehicle = %key.vehicle, request = %key.request, answer = ?other, "not booked"),
+        }
+        answer
+    }
+
+    async fn attempt(self: &Arc<Self>, wish: &Wish, priority: Timestamp) -> Result<Answer, Stopped> {
+        let deadline = Instant::now() + self.decide_limit;
+        let (now, nonce) = (self.clock.now(), self.clock.nonce());
+        let beginning = self.ledger.adjust(|state| {
+            let coordinator = &mut state.company.coordinator;
+            match &wish.changes {
+                None => Ok(coordinator.begin(&wish.request, priority, nonce, now)),
+                Some(id) => coordinator.begin_change(id, &wish.request, priority, nonce, now),
+            }
+        });
+        let (transaction, holds) = match beginning {
+            Ok(Beginning::New { transaction, holds }) => (transaction, holds),
+            Ok(Beginning::Done(trip)) => {
+                // What is told must be durable, also when an earlier request caused it a moment ago.
+                let trip = self.ledger.apply(|_| recarga_reservation::Step::durable(trip, vec![])).await?;
+                return Ok(Answer::Booked(trip));
+            }
+            Ok(Beginning::Different) => return Ok(Answer::Different),
+            // Only one flight per request, and a flight decides before it lands.
+            Ok(Beginning::InFlight(transaction)) => {
+                error!(%transaction, "a request is registered twice");
+                return Ok(Answer::Stopped);
+            }
+            Err(error) => return Ok(Answer::NotChangeable(error)),
+        };
+        debug!(%transaction, companies = holds.len(), "asking every company to prepare");
+        self.collect_votes(&transaction, holds, deadline).await;
+        self.decide(&transaction).await
+    }
+
+    async fn collect_votes(
+        self: &Arc<Self>,
+        transaction: &TransactionId,
+        holds: Vec<(OperatorId, Hold)>,
+        deadline: Instant,
+    ) {
+        let mut votes: FuturesUnordered<_> = holds
+            .into_iter()
+            .map(|(operator, hold)| async move {
+                let vote = self.ask(&operator, hold).await;
+                (operator, vote)
+            })
+            .collect();
+        while let Ok(Some((operator, vote))) = timeout_at(deadline, votes.next()).await {
+            let tally =
+                self.ledger.adjust(|state| state.company.coordinator.vote(transaction, &operator, vote));
+            if tally != Tally::Open {
+                return;
+            }
+        }
+    }
+
+    // A company that cannot be asked counts as a no of this attempt; as it may have voted yes unheard, it is sent an
+    // abort like all the others.
+    async fn ask(&self, operator: &OperatorId, hold: Hold) -> Vote {
+        let transaction = hold.transaction.clone();
+        let number = hold.stops.first().map(|stop| stop.number);
+        let unreachable =
+            || Vote::No(Refusal { stop: number, reason: Reason::Unreachable { operator: operator.clone() } });
+        let Some(peer) = self.peer(operator) else { return unreachable() };
+        let valid_for = self.decide_limit;
+        match peer.send(Message::Hold { hold, firmness: Firmness::Prepared, valid_for }).await {
+            Ok(Reply::Vote(vote)) => vote,
+            Ok(other) => {
+                warn!(%transaction, %operator, reply = ?other, "a reply that is no vote");
+                unreachable()
+            }
+            Err(error) => {
+                warn!(%transaction, %operator, %error, "no vote");
+                unreachable()
+            }
+        }
+    }
+
+    async fn decide(self: &Arc<Self>, transaction: &TransactionId) -> Result<Answer, Stopped> {
+        let now = self.clock.now();
+        let decision = self
+            .ledger
+            .apply(|state| match state.company.decide(transaction, now) {
+                Some(step) => step.map(Some),
+                None => recarga_reservation::Step::lazy(None, vec![]),
+            })
+            .await?;
+        match decision {
+            Some(Decision::Commit(trip)) => {
+                self.events
+                    .send(|| Event::trip(&trip, if trip.replaces.is_some() { "changed" } else { "booked" }));
+                self.deliver_soon(transaction);
+                Ok(Answer::Booked(trip))
+            }
+            Some(Decision::Abort { asked, refusal }) => {
+                self.own.windows_given_back();
+                self.send_aborts(transaction, asked);
+                Ok(Answer::Refused(refusal))
+            }
+            None => {
+                error!(%transaction, "decided twice");
+                Ok(Answer::Stopped)
+            }
+        }
+    }
+
+    // Once is enough for safety: a company that misses it asks by itself.
+    fn send_aborts(self: &Arc<Self>, transaction: &TransactionId, asked: Vec<OperatorId>) {
+        for operator in asked {
+            let Some(peer) = self.peer(&operator) else { continue };
+            let transaction = transaction.clone();
+            self.tasks.spawn(async move {
+                if let Err(error) = peer.send(Message::Abort(transaction.clone())).await {
+                    debug!(%transaction, %operator, %error, "abort not delivered; the company will ask");
+                }
+            });
+        }
+    }
+
+    fn deliver_soon(self: &Arc<Self>, transaction: &TransactionId) {
+        let owed = self.ledger.look(|state| state.company.coordinator.owed_of(transaction));
+        for owed in owed {
+            self.deliver(owed);
+        }
+    }
+
+    fn deliver(self: &Arc<Self>, owed: Owed) {
+        let Some(peer) = self.peer(&owed.operator) else {
+            warn!(transaction = %owed.transaction, operator = %owed.operator,
+                "something is owed to a company that is not configured any more; add it again");
+            return;
+        };
+        let under_way = (owed.transaction.clone(), owed.operator.clone());
+        {
+            let mut deliveries = lock(&self.deliveries);
+            let resting =
+                deliveries.resting.get(&owed.operator).is_some_and(|rest| Instant::now() < rest.until);
+            if resting || !deliveries.under_way.insert(under_way.clone()) {
+                return;
+            }
+        }
+        let this = self.clone();
+        self.tasks.spawn(async move {
+            this.deliver_now(&*peer, &owed).await;
+            lock(&this.deliveries).under_way.remove(&under_way);
+        });
+    }
+
+    async fn deliver_now(&self, peer: &dyn Peer, owed: &Owed) {
+        let Owed { transaction, operator, message } = owed;
+        let sent = match message {
+            OwedMessage::Confirm => peer.send(Message::Confirm(transaction.clone())).await,
+            OwedMessage::Release => peer.send(Message::Release(transaction.clone())).await,
+        };
+        let recorded = match sent {
+            Ok(_) => self.acknowledged(owed).await,
+            Err(PeerError::Refused(Unacceptable::ReleasedHeuristically)) => self.lost(owed).await,
+            Err(error) => {
+                // A refusal is an alarm that only people can resolve; it stays owed, as silence does.
+                warn!(%transaction, %operator, ?message, %error, "not delivered; will be repeated");
+                self.rest(operator);
+                return;
+            }
+        };
+        if recorded.is_ok() {
+            lock(&self.deliveries).resting.remove(operator).inspect(|_| {
+                self.events.send(|| Event::Peer { operator: operator.clone(), reachable: true });
+            });
+        }
+    }
+
+    async fn acknowledged(&self, owed: &Owed) -> Result<(), Stopped> {
+        let Owed { transaction, operator, message } = owed;
+        let apply = self.ledger.apply(|state| {
+            let coordinator = &mut state.company.coordinator;
+            let step = coordinator.acknowledged(transaction, operator, *message);
+            let trip =
+                coordinator.owed_of(transaction).is_empty().then(|| coordinator.find(transaction).cloned());
+            step.map(|()| trip.flatten())
+        });
+        if let Some(trip) = apply.await?
+            && trip.stage == Stage::Settled
+        {
+            debug!(%transaction, trip = %trip.id, "every company has confirmed");
+            self.events.send(|| Event::trip(&trip, "settled"));
+        }
+        Ok(())
+    }
+
+    async fn lost(&self, owed: &Owed) -> Result<(), Stopped> {
+        let Owed { transaction, operator, .. } = owed;
+        let apply = self.ledger.apply(|state| {
+            let coordinator = &mut state.company.coordinator;
+            let step = coordinator.lost(transaction, operator);
+            let trip = coordinator.find(transaction).cloned();
+            step.map(|news| trip.filter(|_| news))
+        });
+        if let Some(trip) = apply.await? {
+            error!(%transaction, trip = %trip.id, %operator,
+                "MIXED OUTCOME: the company released its part heuristically before it heard of the commit");
+            self.metrics.mixed_outcomes.inc();
+            let alarm = || Event::Alarm { transaction: transaction.clone(), trip: Some(trip.id.clone()) };
+            self.events.send(alarm);
+        }
+        Ok(())
+    }
+
+    fn rest(&self, operator: &OperatorId) {
+        let mut deliveries = lock(&self.deliveries);
+        let now = Instant::now();
+        let rest = deliveries.resting.entry(operator.clone()).or_insert(Rest { failures: 0, until: now });
+        if rest.until > now {
+            return; // several deliveries failed at the same time
+        }
+        if rest.failures == 0 {
+            self.events.send(|| Event::Peer { operator: operator.clone(), reachable: false });
+        }
+        rest.failures += 1;
+        let pause = Duration::from_millis(250) * 2u32.pow(rest.failures.min(6));
+        let pause = pause.min(DELIVERY_PAUSE_MAX);
+        rest.until = now + pause / 2 + self.clock.jitter(pause / 2);
+    }
+
+    fn peer(&self, operator: &OperatorId) -> Option<Arc<dyn Peer>> {
+        if *operator == self.operator {
+            return Some(self.own.clone());
+        }
+        self.peers.get(operator).cloned()
+    }
+}
+
+// What these locks guard is never left half-changed.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

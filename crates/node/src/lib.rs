@@ -1,0 +1,24 @@
+//! One charging company's server.
+//!
+//! `app` wires; `api` and `mqtt` decode, call one service and encode; `coordinator`, `participant` and `termination`
+//! are the services around the rules of [`recarga_reservation`]; `ledger` keeps memory and `store` in step; `peer`
+//! reaches the other companies. Clock, store, listener and connector are injected: the same node runs in a simulator.
+
+pub mod api;
+pub mod app;
+pub mod clock;
+pub mod config;
+pub mod coordinator;
+pub mod events;
+pub mod ledger;
+pub mod mailbox;
+pub mod metrics;
+pub mod mqtt;
+pub mod offer;
+pub mod participant;
+pub mod peer;
+pub mod refusal;
+pub mod server;
+pub mod store;
+pub mod termination;
+pub mod vehicles;

@@ -1,0 +1,119 @@
+//! Requests that came by MQTT and the answers owed to them.
+//!
+//! A letter is durable before its request is acknowledged to the broker, and its answer is owed until the broker has
+//! acknowledged that. A repeat of a request finds its letter and gets the same answer.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use recarga_reservation::{RequestKey, Timestamp};
+
+use crate::store::{Letter, Record};
+
+/// All letters that are remembered.
+#[derive(Clone, Debug, Default)]
+pub struct Mailbox {
+    letters: BTreeMap<RequestKey, Letter>,
+    // Derived: letters whose answer is owed, and those of them that are on their way at this moment.
+    owed: BTreeSet<RequestKey>,
+    under_way: BTreeSet<RequestKey>,
+}
+
+/// What became of a request that arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Receipt {
+    /// To be worked on.
+    New,
+    /// A repeat of one that is being worked on.
+    Working,
+    /// A repeat of one that was answered: the answer is owed once more.
+    Answered,
+    /// The same id asked for something else before.
+    Different,
+}
+
+impl Mailbox {
+    /// Takes back a letter after a restart.
+    pub fn restore(&mut self, letter: Letter) {
+        if letter.owed {
+            self.owed.insert(letter.key.clone());
+        }
+        self.letters.insert(letter.key.clone(), letter);
+    }
+
+    /// Takes in a request; the records must be durable before the broker is told that it has arrived.
+    pub fn receive(&mut self, letter: Letter) -> (Receipt, Vec<Record>) {
+        match self.letters.get_mut(&letter.key) {
+            None => {
+                self.letters.insert(letter.key.clone(), letter.clone());
+                (Receipt::New, vec![Record::Letter(letter)])
+            }
+            Some(known) if known.request != letter.request => (Receipt::Different, vec![]),
+            Some(known) if known.answer.is_some() => {
+                known.owed = true;
+                known.response_topic = letter.response_topic;
+                known.correlation = letter.correlation;
+                self.owed.insert(known.key.clone());
+                (Receipt::Answered, vec![Record::Letter(known.clone())])
+            }
+            Some(_) => (Receipt::Working, vec![]),
+        }
+    }
+
+    /// Answers a request, once and for all; the answer is owed from now on.
+    pub fn answer(&mut self, key: &RequestKey, answer: String) -> Vec<Record> {
+        match self.letters.get_mut(key) {
+            Some(letter) if letter.answer.is_none() => {
+                letter.answer = Some(answer);
+                letter.owed = true;
+                self.owed.insert(key.clone());
+                vec![Record::Letter(letter.clone())]
+            }
+            _ => vec![],
+        }
+    }
+
+    /// Begins to deliver an answer that is owed and not on its way already.
+    pub fn begin_delivery(&mut self, key: &RequestKey) -> Option<Letter> {
+        let letter = self.letters.get(key).filter(|letter| letter.owed)?;
+        self.under_way.insert(key.clone()).then(|| letter.clone())
+    }
+
+    /// Ends a delivery; `taken` says whether the broker has the answer.
+    pub fn end_delivery(&mut self, key: &RequestKey, taken: bool) -> Vec<Record> {
+        self.under_way.remove(key);
+        let Some(letter) = self.letters.get_mut(key).filter(|letter| taken && letter.owed) else {
+            return vec![];
+        };
+        letter.owed = false;
+        self.owed.remove(key);
+        vec![Record::Letter(letter.clone())]
+    }
+
+    /// Requests without an answer: what a node that was killed has yet to finish.
+    pub fn unanswered(&self) -> Vec<Letter> {
+        self.letters.values().filter(|letter| letter.answer.is_none()).cloned().collect()
+    }
+
+    /// Answers that the broker does not have yet and that are not on their way.
+    pub fn owed(&self) -> Vec<Letter> {
+        let waiting = self.owed.difference(&self.under_way);
+        waiting.filter_map(|key| self.letters.get(key)).cloned().collect()
+    }
+
+    /// How many answers the broker does not have yet.
+    pub fn owed_count(&self) -> usize {
+        self.owed.len()
+    }
+
+    /// Drops letters that were answered, delivered, and received more than `keep` ago.
+    pub fn forget_before(&mut self, now: Timestamp, keep: Duration) -> Vec<Record> {
+        let is_old =
+            |letter: &&Letter| letter.answer.is_some() && !letter.owed && letter.received + keep <= now;
+        let old: Vec<RequestKey> = self.letters.values().filter(is_old).map(|one| one.key.clone()).collect();
+        for key in &old {
+            self.letters.remove(key);
+        }
+        old.into_iter().map(Record::LetterForgotten).collect()
+    }
+}

@@ -1,0 +1,426 @@
+//! Cars speak MQTT: their requests come in, the answers go out, and what they say of themselves is kept.
+//!
+//! A request is acknowledged to the broker only when it is durable here (the inbox); its answer is owed until the
+//! broker has acknowledged it (the outbox). A repeat finds its letter and gets the same answer, so whatever the
+//! broker loses or repeats, the car hears one thing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use recarga_mqtt::link::{Incoming, Link, LinkOptions, LinkState, Message, Qos};
+use recarga_reservation::{OperatorId, RequestKey, Told, VehicleId};
+use recarga_wire::topic::{ALL_REQUESTS, ALL_STATUS, Topic};
+use recarga_wire::vehicle::{
+    VehicleAnswer, VehicleRequest, VehicleRequestBody, VehicleStatus, Wish, salvage,
+};
+use recarga_wire::{Problem, ProblemKind, decode};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::time::{interval, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, error, info, warn};
+
+use crate::app::Node;
+use crate::config;
+use crate::coordinator::Answer;
+use crate::events::Event;
+use crate::ledger::Stopped;
+use crate::mailbox::Receipt;
+use crate::refusal;
+use crate::store::Letter;
+
+/// Requests worked on at a time; more wait, durable already.
+const WORK_MAX: usize = 512;
+/// How long one answer waits for the broker before it is left to the next sweep.
+const DELIVERY_MAX: Duration = Duration::from_secs(20);
+/// How often answers that the broker does not have yet are tried again.
+const SWEEP: Duration = Duration::from_secs(5);
+
+/// Serves cars until `stop`; then takes nothing new and finishes what is under way.
+pub async fn serve(
+    node: Arc<Node>,
+    broker: config::Mqtt,
+    connected: watch::Sender<bool>,
+    stop: CancellationToken,
+) {
+    let (link, incoming) = match Link::open(options(&node.operator, &broker)) {
+        Ok(opened) => opened,
+        Err(error) => {
+            error!(%error, "cannot speak MQTT; cars cannot reach this company until the configuration is mended");
+            return;
+        }
+    };
+    let office = Arc::new(Office {
+        node,
+        link: link.clone(),
+        places: Arc::new(Semaphore::new(WORK_MAX)),
+        tasks: TaskTracker::new(),
+    });
+    let watching = tokio::spawn(watch_state(link.state(), connected, broker.url));
+    office.take_up_where_it_stopped();
+    office.clone().receive_until(incoming, &stop).await;
+    // What is under way may still be answered, so the link goes last.
+    office.tasks.close();
+    office.tasks.wait().await;
+    link.shutdown().await;
+    watching.abort();
+}
+
+struct Office {
+    node: Arc<Node>,
+    link: Link,
+    places: Arc<Semaphore>,
+    tasks: TaskTracker,
+}
+
+impl Office {
+    // Finishes or refuses the requests that an earlier run took in, and sends the answers that it owed.
+    fn take_up_where_it_stopped(self: &Arc<Self>) {
+        let unanswered = self.node.ledger.look(|state| state.mailbox.unanswered());
+        if !unanswered.is_empty() {
+            info!(
+                requests = unanswered.len(),
+                "taking up requests that were under way when the node stopped"
+            );
+        }
+        for letter in unanswered {
+            self.work_on(letter);
+        }
+    }
+
+    async fn receive_until(
+        self: Arc<Self>,
+        mut incoming: mpsc::Receiver<Incoming>,
+        stop: &CancellationToken,
+    ) {
+        let mut sweep = interval(SWEEP);
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                _ = sweep.tick() => self.deliver_owed(),
+                message = incoming.recv() => match message {
+                    Some(message) => self.receive(message),
+                    None => return,
+                },
+            }
+        }
+    }
+
+    fn receive(self: &Arc<Self>, message: Incoming) {
+        let Incoming { topic, payload, ack, response_topic, correlation_data, .. } = message;
+        match topic.parse() {
+            Ok(Topic::VehicleStatus(vehicle)) => {
+                self.see(vehicle, &payload);
+                ack.done();
+            }
+            Ok(Topic::VehicleRequest(vehicle)) => {
+                let response_topic = response_topic.filter(|topic| is_own_topic(topic, &vehicle));
+                let correlation = correlation_data.map(|data| data.to_vec());
+                let this = self.clone();
+                self.tasks.spawn(async move {
+                    let envelope = Envelope { vehicle, response_topic, correlation };
+                    // A request that could not be recorded is not acknowledged: the broker brings it again.
+                    if this.take_in(envelope, &payload).await.is_ok() {
+                        ack.done();
+                    }
+                });
+            }
+            _ => {
+                self.node.metrics.mqtt("unknown_topic");
+                debug!(topic, "a message on a topic that is none of this network's");
+                ack.done();
+            }
+        }
+    }
+
+    fn see(&self, vehicle: VehicleId, payload: &[u8]) {
+        let status = decode::<VehicleStatus>(payload).and_then(|status| {
+            status.check_topic(&vehicle)?;
+            Ok(status)
+        });
+        match status {
+            Ok(status) => {
+                self.node.metrics.mqtt("status");
+                self.node.vehicles.see(vehicle.clone(), status, self.node.clock.now().utc);
+                self.node.events.send(|| Event::Vehicle { vehicle });
+            }
+            Err(problem) => {
+                self.node.metrics.mqtt("malformed_status");
+                debug!(%vehicle, %problem, "a status that cannot be read");
+            }
+        }
+    }
+
+    async fn take_in(self: &Arc<Self>, envelope: Envelope, payload: &[u8]) -> Result<(), Stopped> {
+        let vehicle = envelope.vehicle.clone();
+        if payload.len() > self.node.body_max {
+            let most = self.node.body_max;
+            let detail = format!("o pedido passa de {most} bytes; envie menos paradas");
+            let problem = Problem::new(ProblemKind::BodyTooLarge, detail);
+            self.refuse_unreadable(envelope, payload, problem);
+            return Ok(());
+        }
+        let request = decode::<VehicleRequestBody>(payload).and_then(|body| body.into_request(&vehicle));
+        let request = match request {
+            Ok(request) => request,
+            Err(problem) => {
+                self.refuse_unreadable(envelope, payload, problem);
+                return Ok(());
+            }
+        };
+        match self.whose(&request) {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            Err(problem) => {
+                self.refuse(envelope, Some(request.request), problem);
+                return Ok(());
+            }
+        }
+        self.node.metrics.mqtt("request");
+        // It was decoded, so it is UTF-8.
+        let text = String::from_utf8_lossy(payload).into_owned();
+        let letter = Letter {
+            key: RequestKey { vehicle, request: request.request },
+            received: self.node.clock.now().utc,
+            request: text,
+            answer: None,
+            owed: false,
+            response_topic: envelope.response_topic.clone(),
+            correlation: envelope.correlation.clone(),
+        };
+        let receive = |letter: Letter| {
+            self.node.ledger.record(move |state| {
+                let (receipt, records) = state.mailbox.receive(letter);
+                (receipt, records, Told::OnceDurable)
+            })
+        };
+        match receive(letter.clone()).await? {
+            Receipt::New => self.work_on(letter),
+            Receipt::Answered => self.deliver_owed(),
+            Receipt::Working => {}
+            Receipt::Different => {
+                let problem = Problem::of(ProblemKind::RequestDiffers).at("requisicao_id");
+                self.refuse(envelope, Some(letter.key.request), problem);
+            }
+        }
+        Ok(())
+    }
+
+    // Exactly one company answers: the one that coordinates, or the first by name where nobody does.
+    fn whose(&self, request: &VehicleRequest) -> Result<bool, Problem> {
+        match request.coordinator() {
+            Some(operator) if *operator == self.node.operator => Ok(true),
+            Some(operator) if self.node.coordinator.knows(operator) => Ok(false),
+            Some(operator) if self.is_first() => {
+                let known = self.node.companies().join(", ");
+                let detail = format!("a empresa `{operator}` não faz parte desta rede; use uma de: {known}");
+                let field = if request.operator.is_some() { "servidor" } else { "paradas[0].empresa" };
+                Err(Problem::new(ProblemKind::UnknownOperator, detail).at(field).of_operator(operator))
+            }
+            None if self.is_first() => {
+                let detail = "para cancelar, informe em `servidor` a empresa que confirmou a viagem";
+                Err(Problem::new(ProblemKind::MissingField, detail).at("servidor"))
+            }
+            Some(_) | None => Ok(false),
+        }
+    }
+
+    fn is_first(&self) -> bool {
+        self.node.companies().into_iter().min() == Some(self.node.operator.as_str())
+    }
+
+    // Nothing is known of what it wants, so it is answered once and not remembered.
+    fn refuse_unreadable(self: &Arc<Self>, envelope: Envelope, payload: &[u8], problem: Problem) {
+        if !self.is_first() {
+            return;
+        }
+        self.node.metrics.mqtt("malformed_request");
+        info!(vehicle = %envelope.vehicle, %problem, "a request that cannot be read");
+        self.refuse(envelope, salvage(payload).request, problem);
+    }
+
+    fn refuse(
+        self: &Arc<Self>,
+        envelope: Envelope,
+        request: Option<recarga_reservation::RequestId>,
+        problem: Problem,
+    ) {
+        let Envelope { vehicle, response_topic, correlation } = envelope;
+        let answer = VehicleAnswer::refused(vehicle.clone(), request, self.node.operator.clone(), problem);
+        let payload = recarga_wire::encode(&answer);
+        let this = self.clone();
+        self.tasks.spawn(async move {
+            let _ = this.publish(&vehicle, payload, response_topic, correlation).await;
+        });
+    }
+
+    fn work_on(self: &Arc<Self>, letter: Letter) {
+        let this = self.clone();
+        self.tasks.spawn(async move {
+            let Ok(_place) = this.places.acquire().await else { return };
+            match this.answer(&letter).await {
+                Ok(()) => this.deliver(&letter.key).await,
+                // It stays unanswered in the record, and the next run takes it up.
+                Err(Stopped) => debug!(vehicle = %letter.key.vehicle, "stopped before the answer"),
+            }
+        });
+    }
+
+    async fn answer(&self, letter: &Letter) -> Result<(), Stopped> {
+        let key = &letter.key;
+        let body = decode::<VehicleRequestBody>(letter.request.as_bytes());
+        let answer = match body.and_then(|body| body.into_request(&key.vehicle)) {
+            Ok(request) => self.decide(letter, request).await?,
+            Err(problem) => self.refused(key, problem),
+        };
+        let confirmed = answer.motivo.is_none();
+        let json = String::from_utf8_lossy(&recarga_wire::encode(&answer)).into_owned();
+        // A refusal must be durable before it is told, or else a restart could book what was refused. What was booked
+        // or cancelled is durable already, and would be answered the same way again.
+        let told = if confirmed { Told::AtOnce } else { Told::OnceDurable };
+        self.node.ledger.record(|state| ((), state.mailbox.answer(key, json), told)).await
+    }
+
+    async fn decide(&self, letter: &Letter, request: VehicleRequest) -> Result<VehicleAnswer, Stopped> {
+        let key = &letter.key;
+        match request.wish {
+            Wish::Book(trip) => {
+                let expired = request.expires.is_some_and(|expires| expires <= self.node.clock.now().utc);
+                let booked_before =
+                    self.node.ledger.look(|state| state.company.coordinator.trip_of(key).is_some());
+                if expired && !booked_before {
+                    let problem = Problem::of(ProblemKind::Expired).at("expira_em");
+                    return Ok(self.refused(key, problem));
+                }
+                if let Err(problem) = refusal::check_companies(&self.node, &trip) {
+                    return Ok(self.refused(key, problem));
+                }
+                match self.node.coordinator.book(trip).await {
+                    Answer::Booked(trip) => Ok(VehicleAnswer::confirmed(&trip)),
+                    Answer::Stopped => Err(Stopped),
+                    other => Ok(self.refused(key, refusal::why(key, &other))),
+                }
+            }
+            Wish::Cancel(id) => {
+                // A car cancels its own trips only; of others it is not told that they exist.
+                let own = self.node.ledger.look(|state| {
+                    let trip = state.company.coordinator.trip(&id);
+                    trip.is_some_and(|trip| trip.request.key().vehicle == key.vehicle)
+                });
+                if !own {
+                    let detail =
+                        format!("não há viagem `{id}` deste carro nesta empresa; confira `servidor`");
+                    let problem = Problem::new(ProblemKind::NotFound, detail).at("cancelar");
+                    return Ok(self.refused(key, problem));
+                }
+                match self.node.coordinator.cancel(&id).await? {
+                    Ok(trip) => Ok(VehicleAnswer::cancelled(&trip, key.request.clone())),
+                    Err(error) => Ok(self.refused(key, Problem::from(error))),
+                }
+            }
+        }
+    }
+
+    fn refused(&self, key: &RequestKey, problem: Problem) -> VehicleAnswer {
+        let (vehicle, request) = (key.vehicle.clone(), Some(key.request.clone()));
+        VehicleAnswer::refused(vehicle, request, self.node.operator.clone(), problem)
+    }
+
+    fn deliver_owed(self: &Arc<Self>) {
+        if !self.link.is_connected() {
+            return;
+        }
+        for letter in self.node.ledger.look(|state| state.mailbox.owed()) {
+            let this = self.clone();
+            self.tasks.spawn(async move { this.deliver(&letter.key).await });
+        }
+    }
+
+    async fn deliver(&self, key: &RequestKey) {
+        let letter = self.node.ledger.adjust(|state| state.mailbox.begin_delivery(key));
+        let Some(letter) = letter else { return };
+        let payload = letter.answer.unwrap_or_default().into_bytes();
+        let sent = self.publish(&key.vehicle, payload, letter.response_topic, letter.correlation);
+        let taken = timeout(DELIVERY_MAX, sent).await.unwrap_or(false);
+        let recorded = self.node.ledger.record(|state| {
+            // If this is lost, the answer is sent once more, which harms nobody.
+            ((), state.mailbox.end_delivery(key, taken), Told::AtOnce)
+        });
+        let _ = recorded.await;
+    }
+
+    // True once the broker has it under every name.
+    async fn publish(
+        &self,
+        vehicle: &VehicleId,
+        payload: Vec<u8>,
+        response_topic: Option<String>,
+        correlation: Option<Vec<u8>>,
+    ) -> bool {
+        let car = Topic::VehicleAnswer(vehicle.clone()).to_string();
+        let own = Topic::NodeAnswer(self.node.operator.clone()).to_string();
+        let topics = response_topic.into_iter().filter(|topic| *topic != car).chain([car.clone(), own]);
+        let mut taken = true;
+        for topic in topics {
+            let mut message = Message::new(topic, payload.clone());
+            message.qos = Qos::AtLeastOnce;
+            message.correlation_data = correlation.clone().map(Into::into);
+            if let Err(error) = self.link.publish(message).await {
+                warn!(%vehicle, %error, "the broker does not take an answer");
+                taken = false;
+            }
+        }
+        taken
+    }
+}
+
+struct Envelope {
+    vehicle: VehicleId,
+    response_topic: Option<String>,
+    correlation: Option<Vec<u8>>,
+}
+
+fn options(operator: &OperatorId, broker: &config::Mqtt) -> LinkOptions {
+    LinkOptions {
+        username: broker.username.clone(),
+        password: broker.password.as_ref().map(|password| password.expose().to_owned()),
+        receive_maximum: 64,
+        subscriptions: vec![
+            (ALL_REQUESTS.to_owned(), Qos::AtLeastOnce),
+            (ALL_STATUS.to_owned(), Qos::AtMostOnce),
+        ],
+        // The same at every start, so that the broker keeps what came while the node was away.
+        ..LinkOptions::new(broker.url.clone(), operator.to_string())
+    }
+}
+
+// A node may publish more than a car may; it is not lent for that.
+fn is_own_topic(topic: &str, vehicle: &VehicleId) -> bool {
+    let own = topic.strip_prefix("veiculo/").and_then(|rest| rest.strip_prefix(vehicle.as_str()));
+    own.is_some_and(|rest| rest.starts_with('/') && rest != "/requisicao" && rest != "/status")
+        && !topic.contains(['+', '#'])
+}
+
+async fn watch_state(mut state: watch::Receiver<LinkState>, connected: watch::Sender<bool>, url: String) {
+    loop {
+        match &*state.borrow_and_update() {
+            LinkState::Connected { session_present } => {
+                info!(broker = url, session_present, "connected to the broker");
+                connected.send_replace(true);
+            }
+            LinkState::Disconnected { reason, retry_in } => {
+                if connected.send_replace(false) {
+                    warn!(broker = url, reason, ?retry_in, "lost the broker; trying again");
+                } else {
+                    debug!(broker = url, reason, ?retry_in, "cannot reach the broker; trying again");
+                }
+            }
+            LinkState::Connecting | LinkState::Closed => {}
+        }
+        if state.changed().await.is_err() {
+            connected.send_replace(false);
+            return;
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! What this company does for transactions, whoever coordinates them: the service around the rules of
+//! [`recarga_reservation::Participant`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use recarga_reservation::{
+    Firmness, Hold, HoldAnswer, OperatorId, Patience, StoreId, TransactionId, Unacceptable, Vote,
+};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tracing::{debug, error, info, warn};
+
+use crate::clock::Clock;
+use crate::events::{Event, Events};
+use crate::ledger::{Ledger, Stopped};
+use crate::metrics::Metrics;
+use crate::peer::{Message, Peer, PeerError, Reply};
+
+/// How long an older trip waits behind a window that a younger one has prepared.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// Why a message to this company has no reply.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The rules forbid it.
+    #[error(transparent)]
+    Refused(#[from] Unacceptable),
+    /// Nothing can be promised any longer.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
+/// This company as a participant.
+#[derive(Debug)]
+pub struct Participant {
+    operator: OperatorId,
+    store: StoreId,
+    ledger: Arc<Ledger>,
+    clock: Arc<dyn Clock>,
+    events: Events,
+    metrics: Arc<Metrics>,
+    // Counts how often windows were given back: those who wait for one look again.
+    given_back: watch::Sender<u64>,
+}
+
+impl Participant {
+    /// The service over a ledger.
+    pub fn new(
+        operator: OperatorId,
+        store: StoreId,
+        ledger: Arc<Ledger>,
+        clock: Arc<dyn Clock>,
+        events: Events,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { operator, store, ledger, clock, events, metrics, given_back: watch::Sender::new(0) }
+    }
+
+    /// Does what `by` asks. The reply may be told: all that it rests on is durable.
+    ///
+    /// # Errors
+    /// [`Failure`]; nothing has changed that `by` may rely on.
+    pub async fn receive(&self, by: &OperatorId, message: Message) -> Result<Reply, Failure> {
+        let name = message.name();
+        let transaction = message.transaction().clone();
+        let reply = match message {
+            Message::Hold { hold, firmness, valid_for } => {
+                self.hold(by, &hold, firmness, valid_for).await.map(Reply::Vote)
+            }
+            Message::Confirm(transaction) => self.confirm(by, &transaction).await.map(|()| Reply::Done),
+            Message::Abort(transaction) => self.abort(by, &transaction).await.map(|()| Reply::Done),
+            Message::Release(transaction) => self.release(by, &transaction).await.map(|()| Reply::Done),
+            Message::Inquire(transaction) => self.inquiry(by, &transaction).await,
+        };
+        match &reply {
+            Ok(Reply::Vote(Vote::No(refusal))) => {
+                debug!(%transaction, %by, stop = refusal.stop, reason = ?refusal.reason, "vote: no");
+            }
+            Ok(_) => debug!(%transaction, %by, message = name, "done"),
+            Err(failure) => self.report(&transaction, by, name, failure),
+        }
+        self.metrics.message(name, reply.is_ok());
+        reply
+    }
+
+    /// Lets time pass: soft holds whose time is up go, and what stayed in doubt past its window's start plus grace.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub async fn expire(&self) -> Result<(), Stopped> {
+        let now = self.clock.now();
+        let expired = self.ledger.apply(|state| state.company.participant.expire(now)).await?;
+        if !expired.soft.is_empty() || !expired.heuristic.is_empty() {
+            self.windows_given_back();
+        }
+        for transaction in &expired.soft {
+            info!(%transaction, "soft hold released: its time is up");
+            self.events.send(|| Event::hold(transaction, "expired"));
+        }
+        for transaction in &expired.heuristic {
+            error!(
+                %transaction,
+                "prepared hold released without an outcome: its window has begun, the grace is over, and neither the \
+                 coordinator nor any other company could say what became of it"
+            );
+            self.metrics.heuristic_releases.inc();
+            self.events.send(|| Event::Alarm { transaction: transaction.clone(), trip: None });
+        }
+        Ok(())
+    }
+
+    /// What another company said of a transaction in doubt here.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub async fn learn(
+        &self,
+        transaction: &TransactionId,
+        outcome: recarga_reservation::Outcome,
+        from: &OperatorId,
+    ) -> Result<(), Stopped> {
+        let now = self.clock.now();
+        let learnt =
+            self.ledger.try_apply(|state| state.company.participant.learn(transaction, outcome, now)).await?;
+        self.windows_given_back();
+        match learnt {
+            Ok(()) => {
+                info!(%transaction, %from, ?outcome, "learnt what became of it");
+                self.events.send(|| Event::hold(transaction, "learnt"));
+            }
+            Err(error) => {
+                warn!(%transaction, %from, ?outcome, %error, "an outcome that changes nothing here")
+            }
+        }
+        Ok(())
+    }
+
+    /// Wakes those who wait for a window: one may have been given back.
+    pub fn windows_given_back(&self) {
+        self.given_back.send_modify(|count| *count += 1);
+    }
+
+    async fn hold(
+        &self,
+        by: &OperatorId,
+        hold: &Hold,
+        firmness: Firmness,
+        valid_for: Duration,
+    ) -> Result<Vote, Failure> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut given_back = self.given_back.subscribe();
+        let mut patience = Patience::CanWait;
+        loop {
+            given_back.mark_unchanged();
+            let now = self.clock.now();
+            let answer = self
+                .ledger
+                .try_apply(|state| {
+                    state.company.participant.hold(by, hold, firmness, valid_for, patience, now)
+                })
+                .await??;
+            let HoldAnswer::Vote(vote) = answer else {
+                if tokio::time::timeout_at(deadline, given_back.changed()).await.is_err() {
+                    patience = Patience::MustVote;
+                }
+                continue;
+            };
+            match &vote {
+                Vote::Yes { .. } => self.events.send(|| Event::hold(&hold.transaction, "held")),
+                Vote::No(refusal) => {
+                    self.metrics.refused(&refusal.reason);
+                    self.events.send(|| Event::hold(&hold.transaction, "refused"));
+                }
+            }
+            return Ok(vote);
+        }
+    }
+
+    async fn confirm(&self, by: &OperatorId, transaction: &TransactionId) -> Result<(), Failure> {
+        self.ledger.try_apply(|state| state.company.participant.confirm(by, transaction)).await??;
+        self.events.send(|| Event::hold(transaction, "confirmed"));
+        Ok(())
+    }
+
+    async fn abort(&self, by: &OperatorId, transaction: &TransactionId) -> Result<(), Failure> {
+        let now = self.clock.now();
+        self.ledger.try_apply(|state| state.company.participant.abort(by, transaction, now)).await??;
+        self.windows_given_back();
+        self.events.send(|| Event::hold(transaction, "aborted"));
+        Ok(())
+    }
+
+    async fn release(&self, by: &OperatorId, transaction: &TransactionId) -> Result<(), Failure> {
+        self.ledger.try_apply(|state| state.company.participant.release(by, transaction)).await??;
+        self.windows_given_back();
+        self.events.send(|| Event::hold(transaction, "released"));
+        Ok(())
+    }
+
+    async fn inquiry(&self, by: &OperatorId, transaction: &TransactionId) -> Result<Reply, Failure> {
+        let now = self.clock.now();
+        let outcome = self.ledger.try_apply(|state| state.company.inquiry(by, transaction, now)).await??;
+        info!(%transaction, %by, ?outcome, "was asked what became of it");
+        Ok(Reply::Outcome(outcome, self.store))
+    }
+
+    fn report(&self, transaction: &TransactionId, by: &OperatorId, message: &str, failure: &Failure) {
+        match failure {
+            Failure::Refused(Unacceptable::NeverPrepared) => {
+                self.metrics.alarms.inc();
+                error!(%transaction, %by, message, "ALARM: told of a commit that was never prepared here");
+            }
+            failure => warn!(%transaction, %by, message, error = %failure, "refused"),
+        }
+    }
+}
+
+/// A company is a peer of itself: its own stops take the same path.
+#[async_trait]
+impl Peer for Participant {
+    async fn send(&self, message: Message) -> Result<Reply, PeerError> {
+        self.receive(&self.operator, message).await.map_err(|failure| match failure {
+            Failure::Refused(refused) => PeerError::Refused(refused),
+            Failure::Stopped(stopped) => PeerError::Unreachable(stopped.to_string()),
+        })
+    }
+}

@@ -1,0 +1,275 @@
+//! Another company's node, spoken to over HTTP.
+//!
+//! Messages that wait at the same moment travel in one request: a single one under the name that the wire contract
+//! gives it, several as one batch. Few requests are under way at a time, so that batches form by themselves under
+//! load, and an idle pair of companies pays for no waiting.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Bytes;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Request};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::Connect;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use recarga_reservation::{OperatorId, Outcome, StoreId, Unacceptable};
+use recarga_wire::batch::{self, BatchRequest, Operation};
+use recarga_wire::hold::HoldRequest;
+use recarga_wire::peer::{self as answers, Asked, Unclear};
+use recarga_wire::session::{CancelReason, CancelRequest, ConfirmRequest, InquiryRequest};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::timeout;
+
+use super::{Message, Peer, PeerError, Reply};
+use crate::clock::Clock;
+use crate::config::Secret;
+
+/// Requests under way to one company.
+const REQUESTS_MAX: usize = 4;
+/// Messages that wait for one company; more are refused at once.
+const QUEUE_MAX: usize = 4096;
+/// Messages in one request.
+const BATCH_MAX: usize = 128;
+const _: () = assert!(BATCH_MAX <= batch::BATCH_OPERATIONS_MAX);
+/// Longest answer that is read.
+const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// How to reach a company.
+#[derive(Clone, Debug)]
+pub struct HttpPeerOptions {
+    /// Who it is.
+    pub operator: OperatorId,
+    /// `http://host:port`.
+    pub url: String,
+    /// What it knows this company by.
+    pub token: Secret,
+    /// From a message's sending to its reply.
+    pub answer_max: Duration,
+}
+
+/// A company behind HTTP. Dropping it ends its task once what is under way has ended.
+pub struct HttpPeer {
+    operator: OperatorId,
+    queue: mpsc::Sender<Job>,
+    answer_max: Duration,
+}
+
+struct Job {
+    message: Message,
+    reply: oneshot::Sender<Result<Reply, PeerError>>,
+}
+
+struct Line<C> {
+    client: Client<C, Full<Bytes>>,
+    options: HttpPeerOptions,
+    authorization: HeaderValue,
+    clock: Arc<dyn Clock>,
+}
+
+impl HttpPeer {
+    /// A company reached through `connector`, which a simulation replaces. Must be called within a runtime.
+    pub fn new<C>(options: HttpPeerOptions, connector: C, clock: Arc<dyn Clock>) -> Self
+    where
+        C: Connect + Clone + Send + Sync + 'static,
+    {
+        let (sender, queue) = mpsc::channel(QUEUE_MAX);
+        let (operator, answer_max) = (options.operator.clone(), options.answer_max);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(Duration::from_secs(30))
+            .pool_max_idle_per_host(REQUESTS_MAX)
+            .build(connector);
+        // The configuration lets only printable ASCII through.
+        let authorization = HeaderValue::from_str(&format!("Bearer {}", options.token.expose()));
+        let mut authorization = authorization.unwrap_or(HeaderValue::from_static(""));
+        authorization.set_sensitive(true);
+        tokio::spawn(Arc::new(Line { client, options, authorization, clock }).run(queue));
+        Self { operator, queue: sender, answer_max }
+    }
+}
+
+impl fmt::Debug for HttpPeer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpPeer").field("operator", &self.operator).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Peer for HttpPeer {
+    async fn send(&self, message: Message) -> Result<Reply, PeerError> {
+        let unreachable = |reason: &str| Err(PeerError::Unreachable(reason.to_owned()));
+        let (reply, replied) = oneshot::channel();
+        if self.queue.try_send(Job { message, reply }).is_err() {
+            return unreachable("too many messages wait for it");
+        }
+        match timeout(self.answer_max, replied).await {
+            Ok(Ok(reply)) => reply,
+            Ok(Err(_)) => unreachable("the request was given up"),
+            Err(_) => unreachable("no answer in time"),
+        }
+    }
+}
+
+impl<C: Connect + Clone + Send + Sync + 'static> Line<C> {
+    async fn run(self: Arc<Self>, mut queue: mpsc::Receiver<Job>) {
+        let places = Arc::new(Semaphore::new(REQUESTS_MAX));
+        while let Some(first) = queue.recv().await {
+            let Ok(place) = places.clone().acquire_owned().await else { return };
+            let mut jobs = vec![first];
+            while jobs.len() < BATCH_MAX
+                && let Ok(job) = queue.try_recv()
+            {
+                jobs.push(job);
+            }
+            // Nobody waits for these any longer: a coordinator that has decided without the vote.
+            jobs.retain(|job| !job.reply.is_closed());
+            if jobs.is_empty() {
+                continue;
+            }
+            let line = self.clone();
+            tokio::spawn(async move {
+                line.send(jobs).await;
+                drop(place);
+            });
+        }
+    }
+
+    async fn send(&self, mut jobs: Vec<Job>) {
+        let only = if jobs.len() == 1 { jobs.pop() } else { None };
+        match only {
+            Some(job) => {
+                let reply = match self.exchange(single(&job.message)).await {
+                    Ok((status, body)) => self.read(&job.message, status, &body),
+                    Err(reason) => Err(PeerError::Unreachable(reason)),
+                };
+                // Whoever asked may have stopped waiting.
+                let _ = job.reply.send(reply);
+            }
+            None => self.send_batch(jobs).await,
+        }
+    }
+
+    async fn send_batch(&self, jobs: Vec<Job>) {
+        let operacoes = jobs.iter().map(|job| operation(&job.message)).collect();
+        let body = recarga_wire::encode(&BatchRequest { operacoes });
+        let call = Call { method: Method::POST, path: "/lote".into(), body };
+        let exchanged = self.exchange(call).await;
+        let answers = match &exchanged {
+            Ok((200, body)) => {
+                batch::decode_batch_answer(body, jobs.len()).map_err(|error| error.to_string())
+            }
+            Ok((status, _)) => Err(format!("status {status} to a batch")),
+            Err(reason) => Err(reason.clone()),
+        };
+        match answers {
+            Ok(answers) => {
+                for (job, answer) in jobs.into_iter().zip(answers) {
+                    let _ = job.reply.send(self.read(&job.message, answer.status, answer.body));
+                }
+            }
+            Err(reason) => {
+                for job in jobs {
+                    let _ = job.reply.send(Err(PeerError::Unreachable(reason.clone())));
+                }
+            }
+        }
+    }
+
+    async fn exchange(&self, call: Call) -> Result<(u16, Bytes), String> {
+        let request = Request::builder()
+            .method(call.method)
+            .uri(format!("{}{}", self.options.url, call.path))
+            .header(AUTHORIZATION, self.authorization.clone())
+            .header(CONTENT_TYPE, "application/json")
+            .body(Full::new(Bytes::from(call.body)))
+            .map_err(|error| error.to_string())?;
+        let answered = timeout(self.options.answer_max, async {
+            let response = self.client.request(request).await.map_err(|error| chain(&error))?;
+            let status = response.status().as_u16();
+            let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+            Ok((status, body.map_err(|error| error.to_string())?.to_bytes()))
+        });
+        answered.await.unwrap_or_else(|_| Err("no answer in time".to_owned()))
+    }
+
+    fn read(&self, message: &Message, status: u16, body: &[u8]) -> Result<Reply, PeerError> {
+        let asked = Asked { operator: &self.options.operator, transaction: message.transaction() };
+        let unclear = |unclear: Unclear| PeerError::Unreachable(unclear.to_string());
+        let refused = |refused: Unacceptable| PeerError::Refused(refused);
+        match message {
+            Message::Hold { .. } => {
+                let received = self.clock.now().utc;
+                answers::read_vote(asked, status, body, received).map(Reply::Vote).map_err(unclear)
+            }
+            Message::Confirm(_) => {
+                let done = answers::read_confirmed(asked, status, body).map_err(unclear)?;
+                done.map(|()| Reply::Done).map_err(refused)
+            }
+            Message::Abort(_) | Message::Release(_) => {
+                let done = answers::read_cancelled(asked, status, body).map_err(unclear)?;
+                done.map(|()| Reply::Done).map_err(refused)
+            }
+            Message::Inquire(_) => {
+                let known: Result<(Outcome, StoreId), Unacceptable> =
+                    answers::read_outcome(asked, status, body).map_err(unclear)?;
+                known.map(|(outcome, store)| Reply::Outcome(outcome, store)).map_err(refused)
+            }
+        }
+    }
+}
+
+struct Call {
+    method: Method,
+    path: String,
+    body: Vec<u8>,
+}
+
+// One message under its own name.
+fn single(message: &Message) -> Call {
+    let (method, path, body) = match operation(message) {
+        Operation::ReservaTemporaria(body) => {
+            (Method::POST, "/reserva-temporaria".into(), recarga_wire::encode(&body))
+        }
+        Operation::ConfirmarReserva(body) => {
+            (Method::POST, "/confirmar-reserva".into(), recarga_wire::encode(&body))
+        }
+        Operation::CancelarReserva(body) => {
+            (Method::DELETE, "/cancelar-reserva".into(), recarga_wire::encode(&body))
+        }
+        Operation::ConsultarTransacao(body) => {
+            (Method::GET, format!("/transacoes/{}", body.sessao), Vec::new())
+        }
+    };
+    Call { method, path, body }
+}
+
+fn operation(message: &Message) -> Operation {
+    match message {
+        Message::Hold { hold, firmness, valid_for } => {
+            Operation::ReservaTemporaria(HoldRequest::new(hold, *firmness, *valid_for))
+        }
+        Message::Confirm(transaction) => Operation::ConfirmarReserva(ConfirmRequest::new(transaction)),
+        Message::Abort(transaction) => {
+            Operation::CancelarReserva(CancelRequest::new(transaction, CancelReason::Aborto))
+        }
+        Message::Release(transaction) => {
+            Operation::CancelarReserva(CancelRequest::new(transaction, CancelReason::ViagemCancelada))
+        }
+        Message::Inquire(transaction) => Operation::ConsultarTransacao(InquiryRequest::new(transaction)),
+    }
+}
+
+// The library's own message ("client error") says nothing without its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,44 @@
+//! How it is told that a trip was not booked, whether it was asked for by REST or by MQTT.
+
+use recarga_reservation::{RequestKey, TripRequest};
+use recarga_wire::problem::Stops;
+use recarga_wire::{Problem, ProblemKind};
+
+use crate::app::Node;
+use crate::coordinator::Answer;
+
+/// Refuses stops at companies that this one does not know.
+///
+/// # Errors
+/// Names the first of them.
+pub fn check_companies(node: &Node, request: &TripRequest) -> Result<(), Problem> {
+    match request.stops().iter().find(|stop| !node.coordinator.knows(&stop.operator)) {
+        None => Ok(()),
+        Some(stop) => {
+            let number = stop.stop.number;
+            let known = node.companies().join(", ");
+            let detail =
+                format!("a empresa `{}` não faz parte desta rede; use uma de: {known}", stop.operator);
+            let problem = Problem::new(ProblemKind::UnknownOperator, detail);
+            Err(problem.at(format!("paradas[{number}].empresa")).at_stop(number).of_operator(&stop.operator))
+        }
+    }
+}
+
+/// What is told of a trip that was not booked.
+pub fn why(key: &RequestKey, answer: &Answer) -> Problem {
+    match answer {
+        Answer::Refused(refusal) => Problem::from_refusal(refusal, Stops::OfTrip),
+        Answer::Different => Problem::of(ProblemKind::RequestDiffers).at("requisicao_id"),
+        Answer::NotChangeable(error) => Problem::from(*error),
+        Answer::Stopped => Problem::of(ProblemKind::Unavailable),
+        // Not asked of a trip that was booked; the truth about it is where trips are asked for.
+        Answer::Booked(_) => in_progress(key),
+    }
+}
+
+/// The answer takes longer than a client should wait; where to ask for it.
+pub fn in_progress(key: &RequestKey) -> Problem {
+    let url = format!("/viagens?veiculo_id={}&requisicao_id={}", key.vehicle, key.request);
+    Problem::of(ProblemKind::InProgress).ask_at(url)
+}

@@ -1,0 +1,122 @@
+//! What must be durable. A store records facts and never decides; it is told what to write and says when it is safe.
+
+use recarga_reservation::{Fact, RequestKey, StoreId, Timestamp};
+use thiserror::Error;
+
+pub mod memory;
+pub mod redb;
+mod rows;
+
+/// A backend. All of its calls block; the [`Ledger`](crate::ledger::Ledger) decides where they run.
+///
+/// One contract suite (`tests/store_contract.rs`) runs against every backend.
+pub trait Store: Send + 'static {
+    /// Starts a new boot epoch, durably, so that no transaction id of an earlier run is used again. An empty store
+    /// takes `fresh_id` as its identity.
+    fn boot(&mut self, fresh_id: StoreId) -> Result<Boot, StoreError>;
+
+    /// Everything that is remembered, in any order.
+    fn load(&mut self) -> Result<Vec<Record>, StoreError>;
+
+    /// Writes the records, in order, all or none; durable on return. After an error the state on disk is unknown
+    /// and the process must not go on.
+    fn append(&mut self, records: &[Record]) -> Result<(), StoreError>;
+}
+
+/// Which database this is, and which run of the node on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Boot {
+    /// Identity of the database.
+    pub store: StoreId,
+    /// How often it has been started, this time included.
+    pub epoch: u64,
+}
+
+/// One thing to remember. The latest record about a key replaces the earlier ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Record {
+    /// Of the reservation rules.
+    Fact(Fact),
+    /// A request that arrived by MQTT and what was answered to it.
+    Letter(Letter),
+    /// The request need not be remembered any longer.
+    LetterForgotten(RequestKey),
+}
+
+/// A car's request: durable before it is acknowledged to the broker; its answer is owed until the broker has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Letter {
+    /// Under which repeats are recognised.
+    pub key: RequestKey,
+    /// When it arrived first.
+    pub received: Timestamp,
+    /// The request as it came, JSON.
+    pub request: String,
+    /// What was answered, JSON; none while it is being worked on.
+    pub answer: Option<String>,
+    /// Whether the answer has yet to reach the broker.
+    pub owed: bool,
+    /// MQTT 5: where else the car wants the answer.
+    pub response_topic: Option<String>,
+    /// MQTT 5: what to send along with it.
+    pub correlation: Option<Vec<u8>>,
+}
+
+/// Why a store cannot be used.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The file belongs to a running process.
+    #[error("{path} is in use by another process; stop that one first")]
+    InUse {
+        /// The database file.
+        path: String,
+    },
+    /// The file is no database of this program, or a damaged one.
+    #[error("{path} is not a Recarga database, or it is damaged: {reason}; restore a backup or move it away")]
+    Unreadable {
+        /// The database file.
+        path: String,
+        /// What the backend says.
+        reason: String,
+    },
+    /// Written by a newer program.
+    #[error("{path} has format {found}, and this program reads up to {known}; use a newer program")]
+    TooNew {
+        /// The database file.
+        path: String,
+        /// Format of the file.
+        found: u32,
+        /// Newest format known.
+        known: u32,
+    },
+    /// A write failed in an earlier run.
+    #[error(
+        "an earlier run could not write to {path} and stopped ({reason}); check the disk, then delete {marker}"
+    )]
+    Poisoned {
+        /// The database file.
+        path: String,
+        /// The marker left by that run.
+        marker: String,
+        /// What failed.
+        reason: String,
+    },
+    /// The database belongs to another company.
+    #[error("{path} is the database of {found}, not of {expected}; check data_dir")]
+    OtherOperator {
+        /// The database file.
+        path: String,
+        /// Whose it is.
+        found: String,
+        /// Who opened it.
+        expected: String,
+    },
+    /// Reading or writing failed.
+    #[error("cannot read or write {path}: {reason}")]
+    Io {
+        /// The database file.
+        path: String,
+        /// What the backend says.
+        reason: String,
+    },
+}

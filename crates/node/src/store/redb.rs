@@ -1,0 +1,267 @@
+//! The durable record in one file of the embedded database redb.
+
+use std::fmt::Display;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use recarga_reservation::{Fact, OperatorId, RequestKey, StoreId};
+use redb::{
+    Database, DatabaseError, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition,
+    WriteTransaction,
+};
+
+use super::rows::{self, Malformed};
+use super::{Boot, Record, Store, StoreError};
+
+/// Newest format that this program reads; it writes this one.
+const FORMAT: u32 = 1;
+const FILE: &str = "recarga.redb";
+const POISON: &str = "recarga.poisoned";
+
+type Table = TableDefinition<'static, &'static str, &'static [u8]>;
+const META: TableDefinition<&str, &str> = TableDefinition::new("meta");
+const BRANCHES: Table = Table::new("branches");
+const TRIPS: Table = Table::new("trips");
+const LETTERS: Table = Table::new("letters");
+
+/// A database file, or whatever else redb can live on.
+pub struct RedbStore {
+    database: Database,
+    name: String,
+}
+
+impl RedbStore {
+    /// Opens `recarga.redb` in `folder`, both made if they are missing. Only one process can have it open.
+    ///
+    /// # Errors
+    /// In use, damaged, foreign, of another company, or an earlier run stopped on a failed write.
+    pub fn open(folder: &Path, operator: &OperatorId) -> Result<Self, StoreError> {
+        let path = folder.join(FILE);
+        let name = path.display().to_string();
+        let io_error = |error: io::Error| StoreError::Io { path: name.clone(), reason: error.to_string() };
+        fs::create_dir_all(folder).map_err(io_error)?;
+        check_poison(folder, &name)?;
+        let is_new = !path.exists();
+        let database = Database::create(&path).map_err(|error| cannot_open(&name, error))?;
+        if is_new {
+            // A file can be durable while its name is not.
+            File::open(folder).and_then(|folder| folder.sync_all()).map_err(io_error)?;
+        }
+        Self { database, name }.for_operator(operator)
+    }
+
+    /// Opens a database on a backend of the caller's, such as a simulated disk.
+    ///
+    /// # Errors
+    /// As [`RedbStore::open`].
+    pub fn open_on(
+        backend: impl StorageBackend,
+        name: &str,
+        operator: &OperatorId,
+    ) -> Result<Self, StoreError> {
+        let opened = Database::builder().create_with_backend(backend);
+        let database = opened.map_err(|error| cannot_open(name, error))?;
+        Self { database, name: name.to_owned() }.for_operator(operator)
+    }
+
+    /// Reads everything in a stopped node's folder and changes nothing but what a crash left half-written: for audits.
+    ///
+    /// # Errors
+    /// As [`RedbStore::open`]; also if there is no database.
+    pub fn read(folder: &Path) -> Result<(OperatorId, Boot, Vec<Record>), StoreError> {
+        let path = folder.join(FILE);
+        let name = path.display().to_string();
+        let database = Database::open(&path).map_err(|error| cannot_open(&name, error))?;
+        let mut store = Self { database, name };
+        let (operator, boot) = store.read_meta()?;
+        let unreadable = |reason: &str| store.unreadable(reason);
+        let operator = operator.ok_or_else(|| unreadable("it names no company"))?;
+        let operator = OperatorId::new(&operator).map_err(|error| store.unreadable(error))?;
+        let boot = boot.ok_or_else(|| store.unreadable("it has never been started"))?;
+        Ok((operator, boot, store.load()?))
+    }
+
+    fn for_operator(self, operator: &OperatorId) -> Result<Self, StoreError> {
+        let (known, _) = self.read_meta()?;
+        match known {
+            Some(known) if known != operator.as_str() => Err(StoreError::OtherOperator {
+                path: self.name,
+                found: known,
+                expected: operator.to_string(),
+            }),
+            Some(_) => Ok(self),
+            None => {
+                self.write(|transaction| {
+                    let mut meta = transaction.open_table(META)?;
+                    meta.insert("format", FORMAT.to_string().as_str())?;
+                    meta.insert("operator", operator.as_str())?;
+                    transaction.open_table(BRANCHES)?;
+                    transaction.open_table(TRIPS)?;
+                    transaction.open_table(LETTERS)?;
+                    Ok(())
+                })?;
+                Ok(self)
+            }
+        }
+    }
+
+    fn read_meta(&self) -> Result<(Option<String>, Option<Boot>), StoreError> {
+        let transaction = self.database.begin_read().map_err(|error| self.io(error))?;
+        let meta = match transaction.open_table(META) {
+            Ok(meta) => meta,
+            Err(redb::TableError::TableDoesNotExist(_)) => return Ok((None, None)),
+            Err(error) => return Err(self.unreadable(error)),
+        };
+        let get = |key: &str| match meta.get(key) {
+            Ok(value) => Ok(value.map(|value| value.value().to_owned())),
+            Err(error) => Err(self.io(error)),
+        };
+        let format = get("format")?.and_then(|format| format.parse::<u32>().ok());
+        match format {
+            Some(found) if found > FORMAT => {
+                return Err(StoreError::TooNew { path: self.name.clone(), found, known: FORMAT });
+            }
+            Some(_) => {}
+            None => return Err(self.unreadable("it has no format number")),
+        }
+        let boot = match (get("store")?, get("epoch")?) {
+            (Some(store), Some(epoch)) => Some(Boot {
+                store: store.parse().map_err(|error| self.unreadable(error))?,
+                epoch: epoch.parse().map_err(|error| self.unreadable(error))?,
+            }),
+            _ => None,
+        };
+        Ok((get("operator")?, boot))
+    }
+
+    fn write(
+        &self,
+        change: impl FnOnce(&WriteTransaction) -> Result<(), Malformed>,
+    ) -> Result<(), StoreError> {
+        let transaction = self.database.begin_write().map_err(|error| self.io(error))?;
+        change(&transaction).map_err(|error| self.io(error))?;
+        transaction.commit().map_err(|error| self.io(error))
+    }
+
+    fn read_table(
+        &self,
+        table: Table,
+        mut row: impl FnMut(&str, &[u8]) -> Result<Record, Malformed>,
+        records: &mut Vec<Record>,
+    ) -> Result<(), StoreError> {
+        let transaction = self.database.begin_read().map_err(|error| self.io(error))?;
+        let table = transaction.open_table(table).map_err(|error| self.unreadable(error))?;
+        for entry in table.iter().map_err(|error| self.io(error))? {
+            let (key, value) = entry.map_err(|error| self.io(error))?;
+            let record = row(key.value(), value.value());
+            records.push(record.map_err(|error| self.unreadable(format!("row {}: {error}", key.value())))?);
+        }
+        Ok(())
+    }
+
+    fn io(&self, error: impl Display) -> StoreError {
+        StoreError::Io { path: self.name.clone(), reason: error.to_string() }
+    }
+
+    fn unreadable(&self, reason: impl Display) -> StoreError {
+        StoreError::Unreadable { path: self.name.clone(), reason: reason.to_string() }
+    }
+}
+
+impl Store for RedbStore {
+    fn boot(&mut self, fresh_id: StoreId) -> Result<Boot, StoreError> {
+        let (_, before) = self.read_meta()?;
+        let before = before.unwrap_or(Boot { store: fresh_id, epoch: 0 });
+        let boot = Boot { epoch: before.epoch + 1, ..before };
+        self.write(|transaction| {
+            let mut meta = transaction.open_table(META)?;
+            meta.insert("store", boot.store.to_string().as_str())?;
+            meta.insert("epoch", boot.epoch.to_string().as_str())?;
+            Ok(())
+        })?;
+        Ok(boot)
+    }
+
+    fn load(&mut self) -> Result<Vec<Record>, StoreError> {
+        let mut records = Vec::new();
+        let branch =
+            |key: &str, value: &[u8]| Ok(Record::Fact(Fact::Branch(key.parse()?, rows::read_branch(value)?)));
+        self.read_table(BRANCHES, branch, &mut records)?;
+        let trip = |_: &str, value: &[u8]| Ok(Record::Fact(Fact::Trip(rows::read_trip(value)?)));
+        self.read_table(TRIPS, trip, &mut records)?;
+        let letter = |_: &str, value: &[u8]| Ok(Record::Letter(rows::read_letter(value)?));
+        self.read_table(LETTERS, letter, &mut records)?;
+        Ok(records)
+    }
+
+    fn append(&mut self, records: &[Record]) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            let mut branches = transaction.open_table(BRANCHES)?;
+            let mut trips = transaction.open_table(TRIPS)?;
+            let mut letters = transaction.open_table(LETTERS)?;
+            for record in records {
+                match record {
+                    Record::Fact(Fact::Branch(transaction, branch)) => {
+                        branches.insert(transaction.to_string().as_str(), &*rows::write_branch(branch)?)?;
+                    }
+                    Record::Fact(Fact::BranchForgotten(transaction)) => {
+                        branches.remove(transaction.to_string().as_str())?;
+                    }
+                    Record::Fact(Fact::Trip(trip)) => {
+                        trips.insert(trip.transaction.to_string().as_str(), &*rows::write_trip(trip)?)?;
+                    }
+                    Record::Fact(Fact::TripForgotten(transaction)) => {
+                        trips.remove(transaction.to_string().as_str())?;
+                    }
+                    Record::Letter(letter) => {
+                        letters.insert(letter_key(&letter.key).as_str(), &*rows::write_letter(letter)?)?;
+                    }
+                    Record::LetterForgotten(key) => {
+                        letters.remove(letter_key(key).as_str())?;
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Leaves a note that a write failed, so that nothing starts on this folder before a person has looked: after a
+/// failed sync the system may believe pages clean that never reached the disk.
+///
+/// # Errors
+/// The disk may well refuse this write too.
+pub fn poison(folder: &Path, reason: &str) -> io::Result<()> {
+    fs::write(folder.join(POISON), reason)
+}
+
+fn check_poison(folder: &Path, name: &str) -> Result<(), StoreError> {
+    let marker: PathBuf = folder.join(POISON);
+    match fs::read_to_string(&marker) {
+        Ok(reason) => Err(StoreError::Poisoned {
+            path: name.to_owned(),
+            marker: marker.display().to_string(),
+            reason: reason.trim().to_owned(),
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(StoreError::Io { path: marker.display().to_string(), reason: error.to_string() }),
+    }
+}
+
+fn cannot_open(name: &str, error: DatabaseError) -> StoreError {
+    let path = name.to_owned();
+    match error {
+        DatabaseError::DatabaseAlreadyOpen => StoreError::InUse { path },
+        DatabaseError::Storage(redb::StorageError::Io(error))
+            if error.kind() != io::ErrorKind::InvalidData && error.kind() != io::ErrorKind::UnexpectedEof =>
+        {
+            StoreError::Io { path, reason: error.to_string() }
+        }
+        error => StoreError::Unreadable { path, reason: error.to_string() },
+    }
+}
+
+fn letter_key(key: &RequestKey) -> String {
+    format!("{}/{}", key.vehicle, key.request)
+}

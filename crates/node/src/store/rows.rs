@@ -1,0 +1,293 @@
+//! How facts look on disk: JSON, so that a row can be read by a person and a field can be added without a migration.
+//! These are the disk's names, not the wire's; they change only together with the format number of the store.
+
+use std::sync::Arc;
+
+use recarga_reservation::{
+    AbortCause, Branch, Hold, OperatorId, Plug, RequestKey, Stage, Stop, TimeWindow, Timestamp, Trip,
+    TripRequest, TripStop,
+};
+use serde::{Deserialize, Serialize};
+
+use super::Letter;
+
+/// A row that cannot be understood.
+pub type Malformed = Box<dyn std::error::Error + Send + Sync>;
+
+#[derive(Serialize, Deserialize)]
+struct BranchRow {
+    state: BranchState,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hold: Option<HoldRow>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cause: Option<Cause>,
+    // Held: when it expires; aborted: since when. Milliseconds since 1970 in UTC, as everywhere in rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    at: Option<i64>,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum BranchState {
+    Held,
+    Prepared,
+    Confirmed,
+    Released,
+    Aborted,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Cause {
+    Coordinator,
+    VotedNo,
+    Expired,
+    Inquired,
+    Heuristic,
+}
+
+#[derive(Serialize, Deserialize)]
+struct HoldRow {
+    transaction: String,
+    vehicle: String,
+    request: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    plug: Option<String>,
+    participants: Vec<String>,
+    priority: i64,
+    stops: Vec<StopRow>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    replaces: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StopRow {
+    // Only in trips: in a hold every stop is at the company whose store this is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    operator: Option<String>,
+    number: u16,
+    evse: String,
+    start: i64,
+    end: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct TripRow {
+    id: String,
+    transaction: String,
+    vehicle: String,
+    request: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    plug: Option<String>,
+    stops: Vec<StopRow>,
+    decided: i64,
+    stage: StageName,
+    // Who has yet to acknowledge the confirm or the release.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    waiting_for: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    lost: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    replaces: Option<String>,
+    participants: Vec<String>,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum StageName {
+    Committed,
+    Settled,
+    Cancelled,
+    Replaced,
+}
+
+#[derive(Serialize, Deserialize)]
+struct LetterRow {
+    vehicle: String,
+    request_id: String,
+    received: i64,
+    request: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    answer: Option<String>,
+    owed: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    response_topic: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    correlation: Option<Vec<u8>>,
+}
+
+pub fn write_branch(branch: &Branch) -> Result<Vec<u8>, Malformed> {
+    let (state, hold, cause, at) = match branch {
+        Branch::Held { hold, expires } => (BranchState::Held, Some(hold), None, Some(*expires)),
+        Branch::Prepared { hold } => (BranchState::Prepared, Some(hold), None, None),
+        Branch::Confirmed { hold } => (BranchState::Confirmed, Some(hold), None, None),
+        Branch::Released { hold } => (BranchState::Released, Some(hold), None, None),
+        Branch::Aborted { cause, at, hold } => (BranchState::Aborted, hold.as_ref(), Some(*cause), Some(*at)),
+    };
+    let row = BranchRow {
+        state,
+        hold: hold.map(|hold| hold_row(hold)),
+        cause: cause.map(|cause| match cause {
+            AbortCause::Coordinator => Cause::Coordinator,
+            AbortCause::VotedNo => Cause::VotedNo,
+            AbortCause::Expired => Cause::Expired,
+            AbortCause::Inquired => Cause::Inquired,
+            AbortCause::Heuristic => Cause::Heuristic,
+        }),
+        at: at.map(Timestamp::as_millis),
+    };
+    Ok(serde_json::to_vec(&row)?)
+}
+
+pub fn read_branch(bytes: &[u8]) -> Result<Branch, Malformed> {
+    let row: BranchRow = serde_json::from_slice(bytes)?;
+    let at = row.at.map(Timestamp::from_millis);
+    let hold = row.hold.map(read_hold).transpose()?.map(Arc::new);
+    let needed = || hold.clone().ok_or("a branch without its hold");
+    Ok(match row.state {
+        BranchState::Held => {
+            Branch::Held { hold: needed()?, expires: at.ok_or("a soft hold without its expiry")? }
+        }
+        BranchState::Prepared => Branch::Prepared { hold: needed()? },
+        BranchState::Confirmed => Branch::Confirmed { hold: needed()? },
+        BranchState::Released => Branch::Released { hold: needed()? },
+        BranchState::Aborted => Branch::Aborted {
+            cause: match row.cause.ok_or("a tombstone without its cause")? {
+                Cause::Coordinator => AbortCause::Coordinator,
+                Cause::VotedNo => AbortCause::VotedNo,
+                Cause::Expired => AbortCause::Expired,
+                Cause::Inquired => AbortCause::Inquired,
+                Cause::Heuristic => AbortCause::Heuristic,
+            },
+            at: at.ok_or("a tombstone without its time")?,
+            hold,
+        },
+    })
+}
+
+pub fn write_trip(trip: &Trip) -> Result<Vec<u8>, Malformed> {
+    let (stage, waiting_for) = match &trip.stage {
+        Stage::Committed { unacknowledged } => (StageName::Committed, texts(unacknowledged)),
+        Stage::Settled => (StageName::Settled, vec![]),
+        Stage::Cancelled { unreleased } => (StageName::Cancelled, texts(unreleased)),
+        Stage::Replaced => (StageName::Replaced, vec![]),
+    };
+    let request = &trip.request;
+    let row = TripRow {
+        id: trip.id.to_string(),
+        transaction: trip.transaction.to_string(),
+        vehicle: request.key().vehicle.to_string(),
+        request: request.key().request.to_string(),
+        plug: request.plug().map(|plug| plug.name().to_owned()),
+        stops: request.stops().iter().map(|one| stop_row(&one.stop, Some(&one.operator))).collect(),
+        decided: trip.decided.as_millis(),
+        stage,
+        waiting_for,
+        lost: texts(&trip.lost),
+        replaces: trip.replaces.as_ref().map(ToString::to_string),
+        participants: texts(&trip.participants),
+    };
+    Ok(serde_json::to_vec(&row)?)
+}
+
+pub fn read_trip(bytes: &[u8]) -> Result<Trip, Malformed> {
+    let row: TripRow = serde_json::from_slice(bytes)?;
+    let waiting_for = operators(&row.waiting_for)?;
+    let mut stops = Vec::with_capacity(row.stops.len());
+    for stop in row.stops {
+        let operator = stop.operator.as_deref().ok_or("a trip's stop without its company")?.parse()?;
+        stops.push(TripStop { operator, stop: read_stop(stop)? });
+    }
+    let key = RequestKey { vehicle: row.vehicle.parse()?, request: row.request.parse()? };
+    let plug = row.plug.as_deref().map(Plug::from_name).transpose()?;
+    Ok(Trip {
+        id: row.id.parse()?,
+        transaction: row.transaction.parse()?,
+        request: Arc::new(TripRequest::new(key, plug, stops)?),
+        decided: Timestamp::from_millis(row.decided),
+        stage: match row.stage {
+            StageName::Committed => Stage::Committed { unacknowledged: waiting_for },
+            StageName::Settled => Stage::Settled,
+            StageName::Cancelled => Stage::Cancelled { unreleased: waiting_for },
+            StageName::Replaced => Stage::Replaced,
+        },
+        lost: operators(&row.lost)?,
+        replaces: row.replaces.map(|text| text.parse()).transpose()?,
+        participants: operators(&row.participants)?,
+    })
+}
+
+pub fn write_letter(letter: &Letter) -> Result<Vec<u8>, Malformed> {
+    let row = LetterRow {
+        vehicle: letter.key.vehicle.to_string(),
+        request_id: letter.key.request.to_string(),
+        received: letter.received.as_millis(),
+        request: letter.request.clone(),
+        answer: letter.answer.clone(),
+        owed: letter.owed,
+        response_topic: letter.response_topic.clone(),
+        correlation: letter.correlation.clone(),
+    };
+    Ok(serde_json::to_vec(&row)?)
+}
+
+pub fn read_letter(bytes: &[u8]) -> Result<Letter, Malformed> {
+    let row: LetterRow = serde_json::from_slice(bytes)?;
+    Ok(Letter {
+        key: RequestKey { vehicle: row.vehicle.parse()?, request: row.request_id.parse()? },
+        received: Timestamp::from_millis(row.received),
+        request: row.request,
+        answer: row.answer,
+        owed: row.owed,
+        response_topic: row.response_topic,
+        correlation: row.correlation,
+    })
+}
+
+fn hold_row(hold: &Hold) -> HoldRow {
+    HoldRow {
+        transaction: hold.transaction.to_string(),
+        vehicle: hold.key.vehicle.to_string(),
+        request: hold.key.request.to_string(),
+        plug: hold.plug.map(|plug| plug.name().to_owned()),
+        participants: texts(&hold.participants),
+        priority: hold.priority.as_millis(),
+        stops: hold.stops.iter().map(|stop| stop_row(stop, None)).collect(),
+        replaces: hold.replaces.as_ref().map(ToString::to_string),
+    }
+}
+
+fn read_hold(row: HoldRow) -> Result<Hold, Malformed> {
+    Ok(Hold {
+        transaction: row.transaction.parse()?,
+        key: RequestKey { vehicle: row.vehicle.parse()?, request: row.request.parse()? },
+        plug: row.plug.as_deref().map(Plug::from_name).transpose()?,
+        participants: operators(&row.participants)?,
+        priority: Timestamp::from_millis(row.priority),
+        stops: row.stops.into_iter().map(read_stop).collect::<Result<_, _>>()?,
+        replaces: row.replaces.map(|text| text.parse()).transpose()?,
+    })
+}
+
+fn stop_row(stop: &Stop, operator: Option<&OperatorId>) -> StopRow {
+    StopRow {
+        operator: operator.map(ToString::to_string),
+        number: stop.number,
+        evse: stop.evse.to_string(),
+        start: stop.window.start().as_millis(),
+        end: stop.window.end().as_millis(),
+    }
+}
+
+fn read_stop(row: StopRow) -> Result<Stop, Malformed> {
+    let (start, end) = (Timestamp::from_millis(row.start), Timestamp::from_millis(row.end));
+    Ok(Stop { number: row.number, evse: row.evse.parse()?, window: TimeWindow::new(start, end)? })
+}
+
+fn texts<'a>(operators: impl IntoIterator<Item = &'a OperatorId>) -> Vec<String> {
+    operators.into_iter().map(ToString::to_string).collect()
+}
+
+fn operators<C: FromIterator<OperatorId>>(texts: &[String]) -> Result<C, Malformed> {
+    Ok(texts.iter().map(|text| text.parse()).collect::<Result<_, _>>()?)
+}

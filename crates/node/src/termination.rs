@@ -1,0 +1,117 @@
+//! Finds out what became of the transactions that are in doubt here: asks the coordinator first, then the other
+//! companies of the transaction. Nothing but a clear answer, from the right database, ends a doubt.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use recarga_reservation::{Doubt, OperatorId, Outcome, TransactionId};
+use tokio_util::task::TaskTracker;
+use tracing::{debug, warn};
+
+use crate::clock::Clock;
+use crate::ledger::{Ledger, Stopped};
+use crate::metrics::Metrics;
+use crate::participant::Participant;
+use crate::peer::{Message, Peer, PeerError, Reply};
+
+/// Tombstones asked about in one round.
+const TOMBSTONES_MAX: usize = 256;
+
+/// The service that asks.
+#[derive(Debug)]
+pub struct Termination {
+    participant: Arc<Participant>,
+    peers: BTreeMap<OperatorId, Arc<dyn Peer>>,
+    ledger: Arc<Ledger>,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    tasks: TaskTracker,
+}
+
+impl Termination {
+    /// The service over a ledger. `peers` are the other companies.
+    pub fn new(
+        participant: Arc<Participant>,
+        peers: BTreeMap<OperatorId, Arc<dyn Peer>>,
+        ledger: Arc<Ledger>,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { participant, peers, ledger, clock, metrics, tasks: TaskTracker::new() }
+    }
+
+    /// Asks about every hold whose time to ask has come. To be called at every tick.
+    pub fn sweep(self: &Arc<Self>) {
+        let now = self.clock.now();
+        let doubts = self.ledger.adjust(|state| state.company.participant.doubts(now));
+        for doubt in doubts {
+            let this = self.clone();
+            self.tasks.spawn(async move {
+                let _ = this.resolve(&doubt).await;
+            });
+        }
+    }
+
+    /// Asks the coordinators of old tombstones whether they may go. To be called now and then.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub async fn forget_tombstones(&self) -> Result<(), Stopped> {
+        let now = self.clock.now();
+        let old = self.ledger.look(|state| state.company.participant.old_tombstones(now));
+        for transaction in old.iter().take(TOMBSTONES_MAX) {
+            let Some(peer) = self.peers.get(&transaction.coordinator) else { continue };
+            if self.ask(&**peer, &transaction.coordinator, transaction).await == Some(Outcome::Abort) {
+                self.ledger.apply(|state| state.company.participant.forget_tombstone(transaction)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn resolve(&self, doubt: &Doubt) -> Result<(), Stopped> {
+        let Doubt { transaction, participants, age } = doubt;
+        self.metrics.inquiries.inc();
+        debug!(%transaction, ?age, "in doubt: asking what became of it");
+        let coordinator = &transaction.coordinator;
+        let others = participants.iter().filter(|&one| one != coordinator);
+        for operator in std::iter::once(coordinator).chain(others) {
+            let Some(peer) = self.peers.get(operator) else { continue };
+            match self.ask(&**peer, operator, transaction).await {
+                Some(outcome @ (Outcome::Commit | Outcome::Abort)) => {
+                    return self.participant.learn(transaction, outcome, operator).await;
+                }
+                // The coordinator lives and will decide: no need to ask the others.
+                Some(Outcome::Pending) => return Ok(()),
+                Some(Outcome::InDoubt) | None => {}
+            }
+        }
+        if age.as_secs() >= 10 {
+            warn!(%transaction, ?age, "still in doubt: the coordinator is silent and no company knows the outcome");
+        }
+        Ok(())
+    }
+
+    async fn ask(&self, peer: &dyn Peer, operator: &OperatorId, about: &TransactionId) -> Option<Outcome> {
+        match peer.send(Message::Inquire(about.clone())).await {
+            // A coordinator with another database has lost what it knew: its "abort" would be a guess.
+            Ok(Reply::Outcome(_, store)) if *operator == about.coordinator && store != about.store => {
+                warn!(transaction = %about, %operator, %store,
+                    "the coordinator answers from another database; its answer is not believed");
+                None
+            }
+            Ok(Reply::Outcome(outcome, _)) => Some(outcome),
+            Ok(other) => {
+                warn!(transaction = %about, %operator, reply = ?other, "a reply that is no outcome");
+                None
+            }
+            Err(PeerError::Refused(refused)) => {
+                warn!(transaction = %about, %operator, %refused, "will not say what became of it");
+                None
+            }
+            Err(error) => {
+                debug!(transaction = %about, %operator, %error, "cannot say what became of it");
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! What every backend of `Store` must do; each backend runs the same suite.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use recarga_node::store::memory::{MemoryDisk, MemoryStore};
+use recarga_node::store::redb::{RedbStore, poison};
+use recarga_node::store::{Letter, Record, Store, StoreError};
+use recarga_reservation::{
+    AbortCause, Branch, Fact, Hold, OperatorId, Plug, RequestKey, Stage, Stop, StoreId, TimeWindow,
+    Timestamp, TransactionId, Trip, TripRequest, TripStop,
+};
+
+type Open<'a> = &'a dyn Fn() -> Box<dyn Store>;
+
+fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millis(millis)
+}
+
+fn operator(name: &str) -> OperatorId {
+    OperatorId::new(name).unwrap()
+}
+
+fn transaction(counter: u64) -> TransactionId {
+    let coordinator = operator("empresa-b");
+    TransactionId { coordinator, store: StoreId(9), epoch: 1, counter, nonce: u128::from(counter) << 99 }
+}
+
+fn key() -> RequestKey {
+    RequestKey { vehicle: "carro-1".parse().unwrap(), request: "pedido-1".parse().unwrap() }
+}
+
+fn stop(number: u16) -> Stop {
+    let start = 1_000_000 * i64::from(number);
+    Stop { number, evse: "A-1".parse().unwrap(), window: TimeWindow::new(at(start), at(start + 1)).unwrap() }
+}
+
+fn hold(counter: u64) -> Arc<Hold> {
+    Arc::new(Hold {
+        transaction: transaction(counter),
+        key: key(),
+        plug: counter.is_multiple_of(2).then_some(Plug::CCS2),
+        participants: vec![operator("empresa-a"), operator("empresa-b")],
+        priority: at(-5),
+        stops: vec![stop(0), stop(7)],
+        replaces: (counter == 3).then(|| transaction(2)),
+    })
+}
+
+fn trip(counter: u64, stage: Stage) -> Trip {
+    let stops = vec![
+        TripStop { operator: operator("empresa-a"), stop: stop(0) },
+        TripStop { operator: operator("empresa-c"), stop: stop(1) },
+    ];
+    Trip {
+        id: "0123456789abcdef".parse().unwrap(),
+        transaction: transaction(counter),
+        request: Arc::new(TripRequest::new(key(), Some(Plug::TYPE2), stops).unwrap()),
+        decided: at(77),
+        stage,
+        lost: BTreeSet::from([operator("empresa-c")]),
+        replaces: Some(transaction(1)),
+        participants: BTreeSet::from([operator("empresa-a"), operator("empresa-c")]),
+    }
+}
+
+/// One record of every shape.
+fn everything() -> Vec<Record> {
+    let left = BTreeSet::from([operator("empresa-a")]);
+    let branches = [
+        Branch::Held { hold: hold(1), expires: at(123) },
+        Branch::Prepared { hold: hold(2) },
+        Branch::Confirmed { hold: hold(3) },
+        Branch::Released { hold: hold(4) },
+        Branch::Aborted { cause: AbortCause::VotedNo, at: at(1), hold: None },
+        Branch::Aborted { cause: AbortCause::Coordinator, at: at(1), hold: None },
+        Branch::Aborted { cause: AbortCause::Expired, at: at(1), hold: None },
+        Branch::Aborted { cause: AbortCause::Inquired, at: at(1), hold: None },
+        Branch::Aborted { cause: AbortCause::Heuristic, at: at(1), hold: Some(hold(9)) },
+    ];
+    let stages = [
+        Stage::Committed { unacknowledged: left.clone() },
+        Stage::Settled,
+        Stage::Cancelled { unreleased: left },
+        Stage::Replaced,
+    ];
+    let letter = Letter {
+        key: key(),
+        received: at(3),
+        request: "{\"ç\":1}".to_owned(),
+        answer: Some("{}".to_owned()),
+        owed: true,
+        response_topic: Some("a/b".to_owned()),
+        correlation: Some(vec![0, 255]),
+    };
+    let branches = (1..).zip(branches).map(|(n, branch)| Fact::Branch(transaction(n), branch));
+    let trips = (20..).zip(stages).map(|(n, stage)| Fact::Trip(trip(n, stage)));
+    branches.chain(trips).map(Record::Fact).chain([Record::Letter(letter)]).collect()
+}
+
+fn sorted(mut records: Vec<Record>) -> Vec<String> {
+    records.sort_by_key(|record| format!("{record:?}"));
+    records.iter().map(|record| format!("{record:?}")).collect()
+}
+
+fn suite(open: Open) {
+    // The identity is the first one given, and no epoch is used twice.
+    let first = open().boot(StoreId(1)).unwrap();
+    assert_eq!((first.store, first.epoch), (StoreId(1), 1));
+    let second = open().boot(StoreId(2)).unwrap();
+    assert_eq!((second.store, second.epoch), (StoreId(1), 2));
+
+    // What was appended is there after reopening, whatever its shape.
+    let records = everything();
+    {
+        let mut store = open();
+        store.boot(StoreId(3)).unwrap();
+        store.append(&records[..5]).unwrap();
+        store.append(&records[5..]).unwrap();
+    }
+    assert_eq!(sorted(open().load().unwrap()), sorted(records.clone()));
+
+    // The latest about a key replaces the earlier, also within one call; forgotten is gone; the rest stays.
+    let confirmed = Record::Fact(Fact::Branch(transaction(2), Branch::Confirmed { hold: hold(2) }));
+    let change = [
+        Record::Fact(Fact::Branch(transaction(2), Branch::Prepared { hold: hold(8) })),
+        confirmed.clone(),
+        Record::Fact(Fact::BranchForgotten(transaction(1))),
+        Record::Fact(Fact::TripForgotten(transaction(20))),
+        Record::LetterForgotten(key()),
+        Record::Fact(Fact::BranchForgotten(transaction(999))),
+    ];
+    open().append(&change).unwrap();
+    let mut expected = records;
+    let gone = |one: &Record| match one {
+        Record::Fact(Fact::Branch(transaction, _)) => transaction.counter <= 2,
+        Record::Fact(Fact::Trip(trip)) => trip.transaction.counter == 20,
+        Record::Letter(_) => true,
+        _ => false,
+    };
+    expected.retain(|one| !gone(one));
+    expected.push(confirmed);
+    assert_eq!(sorted(open().load().unwrap()), sorted(expected));
+}
+
+#[test]
+fn memory() {
+    let disk = MemoryDisk::default();
+    suite(&|| Box::new(MemoryStore::open(&disk)));
+}
+
+#[test]
+fn redb_in_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    suite(&|| Box::new(RedbStore::open(folder.path(), &operator("empresa-a")).unwrap()));
+    let (owner, boot, records) = RedbStore::read(folder.path()).unwrap();
+    assert_eq!((owner, boot.store), (operator("empresa-a"), StoreId(1)));
+    assert!(!records.is_empty());
+}
+
+fn open_error(folder: &Path, name: &str) -> String {
+    RedbStore::open(folder, &operator(name)).err().expect("must be refused").to_string()
+}
+
+#[test]
+fn redb_says_why_a_file_cannot_be_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let held = RedbStore::open(folder.path(), &operator("empresa-a")).unwrap();
+    assert!(open_error(folder.path(), "empresa-a").contains("in use by another process"));
+    drop(held);
+    assert!(open_error(folder.path(), "empresa-b").contains("the database of empresa-a, not of empresa-b"));
+
+    let file = folder.path().join("recarga.redb");
+    let good = std::fs::read(&file).unwrap();
+    for (name, bytes) in [
+        ("foreign", b"SQLite format 3\0 and more that is no redb at all".repeat(200)),
+        ("cut", good[..good.len() / 3].to_vec()),
+        ("zeroed head", [vec![0; 512], good[512..].to_vec()].concat()),
+    ] {
+        std::fs::write(&file, bytes).unwrap();
+        let error = open_error(folder.path(), "empresa-a");
+        assert!(error.contains("not a Recarga database, or it is damaged"), "{name}: {error}");
+    }
+    std::fs::write(&file, good).unwrap();
+    RedbStore::open(folder.path(), &operator("empresa-a")).unwrap();
+
+    poison(folder.path(), "no space").unwrap();
+    let error = open_error(folder.path(), "empresa-a");
+    assert!(error.contains("no space") && error.contains("recarga.poisoned"), "{error}");
+    assert!(matches!(RedbStore::read(&folder.path().join("absent")), Err(StoreError::Io { .. })));
+}

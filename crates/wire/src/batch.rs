@@ -1,0 +1,183 @@
+//! `POST /lote`: many operations to one company in one message, answered one by one in the same order.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use crate::decode::decode;
+use crate::fields;
+use crate::hold::{HoldAnswer, HoldRequest};
+use crate::problem::{Problem, ProblemKind};
+use crate::session::{CancelRequest, ConfirmRequest, InquiryAnswer, InquiryRequest, SessionAnswer};
+use crate::text::shown;
+
+/// Most operations in one batch.
+pub const BATCH_OPERATIONS_MAX: usize = 256;
+
+/// Longest batch in bytes: it comes from another company, never from a driver.
+pub const BATCH_LENGTH_MAX: usize = 1024 * 1024;
+
+/// Várias operações em uma só mensagem.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct BatchRequest {
+    /// 1 a 256 operações.
+    #[schema(min_items = 1, max_items = 256)]
+    pub operacoes: Vec<Operation>,
+}
+
+/// Uma operação de um lote: o nome e o corpo que ela teria sozinha.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[serde(tag = "operacao", content = "corpo", rename_all = "kebab-case")]
+pub enum Operation {
+    /// `POST /reserva-temporaria`.
+    ReservaTemporaria(HoldRequest),
+    /// `POST /confirmar-reserva`.
+    ConfirmarReserva(ConfirmRequest),
+    /// `DELETE /cancelar-reserva`.
+    CancelarReserva(CancelRequest),
+    /// `GET /transacoes/{sessao}`.
+    ConsultarTransacao(InquiryRequest),
+}
+
+/// As respostas de um lote, na ordem das operações.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct BatchAnswer {
+    /// Uma resposta por operação.
+    pub resultados: Vec<OperationAnswer>,
+}
+
+/// A resposta que a operação teria sozinha.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct OperationAnswer {
+    /// O status HTTP.
+    pub status: u16,
+    /// O corpo.
+    pub corpo: AnswerBody,
+}
+
+/// O corpo da resposta de uma operação.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum AnswerBody {
+    /// O voto sim.
+    Hold(HoldAnswer),
+    /// Confirmada ou cancelada.
+    Session(SessionAnswer),
+    /// O destino.
+    Inquiry(InquiryAnswer),
+    /// O problema, que pode ser o voto não.
+    Problem(Problem),
+}
+
+impl OperationAnswer {
+    /// An answer with this HTTP status.
+    pub fn new(status: u16, corpo: impl Into<AnswerBody>) -> Self {
+        Self { status, corpo: corpo.into() }
+    }
+}
+
+impl From<Problem> for OperationAnswer {
+    fn from(problem: Problem) -> Self {
+        Self::new(problem.status(), problem)
+    }
+}
+
+macro_rules! answer_body {
+    ($($variant:ident($body:ty))*) => {$(
+        impl From<$body> for AnswerBody {
+            fn from(body: $body) -> Self {
+                AnswerBody::$variant(body)
+            }
+        }
+    )*};
+}
+
+answer_body! { Hold(HoldAnswer) Session(SessionAnswer) Inquiry(InquiryAnswer) Problem(Problem) }
+
+/// Reads a batch. Each operation is read by itself, so that one bad operation is one problem in its place.
+///
+/// # Errors
+/// The batch itself is malformed, empty or too long: none of its operations may be run.
+pub fn decode_batch(bytes: &[u8]) -> Result<Vec<Result<Operation, Problem>>, Problem> {
+    let batch: RawBatch<'_> = decode(bytes)?;
+    if batch.operacoes.is_empty() || batch.operacoes.len() > BATCH_OPERATIONS_MAX {
+        let detail = format!("`operacoes` deve ter de 1 a {BATCH_OPERATIONS_MAX} elementos; divida o lote");
+        return Err(Problem::new(ProblemKind::InvalidField, detail).at("operacoes"));
+    }
+    Ok(batch.operacoes.iter().map(decode_operation).collect())
+}
+
+/// One answer in a batch, still as it came: to be read by who knows what was asked, with [`crate::peer`].
+#[derive(Clone, Copy, Debug)]
+pub struct RawAnswer<'a> {
+    /// HTTP status.
+    pub status: u16,
+    /// The body.
+    pub body: &'a [u8],
+}
+
+/// Takes the answer to a batch of `asked` operations apart.
+///
+/// # Errors
+/// It is malformed, or has another number of answers: then nothing is known of any operation.
+pub fn decode_batch_answer<'a>(bytes: &'a [u8], asked: usize) -> Result<Vec<RawAnswer<'a>>, Problem> {
+    let batch: RawBatchAnswer<'a> = decode(bytes)?;
+    if batch.resultados.len() != asked {
+        let detail = format!("vieram {} resultados para {asked} operações", batch.resultados.len());
+        return Err(Problem::new(ProblemKind::InvalidField, detail).at("resultados"));
+    }
+    let raw = |answer: RawOperationAnswer<'a>| RawAnswer {
+        status: answer.status,
+        body: answer.corpo.get().as_bytes(),
+    };
+    Ok(batch.resultados.into_iter().map(raw).collect())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawBatch<'a> {
+    #[serde(borrow, deserialize_with = "fields::objects::deserialize")]
+    operacoes: Vec<RawOperation<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawOperation<'a> {
+    #[serde(borrow)]
+    operacao: Cow<'a, str>,
+    #[serde(borrow)]
+    corpo: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+struct RawBatchAnswer<'a> {
+    #[serde(borrow)]
+    resultados: Vec<RawOperationAnswer<'a>>,
+}
+
+#[derive(Deserialize)]
+struct RawOperationAnswer<'a> {
+    status: u16,
+    #[serde(borrow)]
+    corpo: &'a RawValue,
+}
+
+fn decode_operation(raw: &RawOperation<'_>) -> Result<Operation, Problem> {
+    let body = raw.corpo.get().as_bytes();
+    match raw.operacao.as_ref() {
+        "reserva-temporaria" => decode(body).map(Operation::ReservaTemporaria),
+        "confirmar-reserva" => decode(body).map(Operation::ConfirmarReserva),
+        "cancelar-reserva" => decode(body).map(Operation::CancelarReserva),
+        "consultar-transacao" => decode(body).map(Operation::ConsultarTransacao),
+        other => {
+            let detail = format!(
+                "a operação `{}` não existe; use uma de: reserva-temporaria, confirmar-reserva, cancelar-reserva, \
+                 consultar-transacao",
+                shown(other)
+            );
+            Err(Problem::new(ProblemKind::InvalidField, detail).at("operacao"))
+        }
+    }
+}

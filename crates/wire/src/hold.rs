@@ -1,0 +1,288 @@
+//! `POST /reserva-temporaria`: hold all stops at one company, or none.
+
+use std::time::Duration;
+
+use recarga_reservation::{
+    EvseId, Firmness, Hold, OperatorId, Plug, RequestId, RequestKey, Stop, StoreId, TRIP_STOPS_MAX,
+    Timestamp, TransactionId, VehicleId,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::problem::{Problem, ProblemKind};
+use crate::{fields, schema, session, stops};
+
+/// Most companies in one transaction. A change asks those of the old stops and those of the new ones.
+pub const PARTICIPANTS_MAX: usize = 2 * TRIP_STOPS_MAX;
+
+/// Pedido de reserva temporária. Todas as paradas nesta empresa são retidas, ou nenhuma.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HoldRequest {
+    /// A sessão da viagem, criada pela coordenadora.
+    #[serde(with = "fields::text")]
+    #[schema(value_type = schema::Sessao)]
+    pub sessao: TransactionId,
+    /// A empresa que coordena: a mesma que a sessão nomeia.
+    #[serde(with = "fields::text")]
+    #[schema(value_type = schema::Id)]
+    pub coordenador: OperatorId,
+    /// Como o motorista chama seu pedido; repetições levam o mesmo.
+    #[serde(with = "fields::text")]
+    #[schema(value_type = schema::Id)]
+    pub requisicao_id: RequestId,
+    /// Todas as empresas da sessão, 1 a 32: a quem perguntar se a coordenadora se calar.
+    #[serde(with = "fields::texts")]
+    #[schema(value_type = Vec<schema::Id>, min_items = 1, max_items = 32)]
+    pub participantes: Vec<OperatorId>,
+    /// `preparada` (um voto; o padrão) ou `provisoria` (pode vencer sozinha).
+    #[serde(default, with = "fields::word")]
+    pub tipo: HoldKind,
+    /// Por quantos segundos, 1 a 3600; 30 se ausente.
+    #[serde(default = "default_valid_seconds", deserialize_with = "fields::number::valid_seconds")]
+    #[schema(minimum = 1, maximum = 3600, default = 30)]
+    pub validade_s: u32,
+    /// Quando o motorista pediu pela primeira vez: o mais antigo passa na frente.
+    #[serde(with = "fields::text")]
+    #[schema(value_type = schema::Instante)]
+    pub prioridade: Timestamp,
+    /// O carro.
+    #[serde(with = "fields::object")]
+    pub veiculo: Vehicle,
+    /// As paradas nesta empresa. Vazia só em uma mudança que leva todas as paradas embora.
+    #[serde(with = "fields::objects")]
+    #[schema(max_items = 16)]
+    pub reservas: Vec<HoldStop>,
+    /// A sessão confirmada cujas janelas nesta empresa terminam quando esta for confirmada.
+    #[serde(default, with = "fields::optional_text", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Sessao>)]
+    pub substitui: Option<TransactionId>,
+}
+
+/// O tipo de uma reserva temporária.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum HoldKind {
+    /// Um voto: nunca é liberada sem uma decisão.
+    #[default]
+    Preparada,
+    /// Para alguém pensar: a empresa pode liberá-la sozinha quando vencer.
+    Provisoria,
+}
+
+/// O veículo de um pedido.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Vehicle {
+    /// O identificador do veículo.
+    #[serde(with = "fields::text")]
+    #[schema(value_type = schema::Id)]
+    pub veiculo_id: VehicleId,
+    /// O plugue do veículo; se ausente, não é conferido.
+    #[serde(default, with = "fields::optional_text", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Plugue>)]
+    pub plugue: Option<Plug>,
+}
+
+/// Uma parada em uma empresa.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HoldStop {
+    /// Sua posição na viagem inteira, a partir de 0.
+    #[schema(maximum = 15)]
+    pub parada: u16,
+    /// O ponto.
+    #[serde(with = "fields::text")]
+    #[schema(value_type = schema::Id)]
+    pub ponto_id: EvseId,
+    /// Primeiro instante da janela.
+    #[serde(with = "fields::text")]
+    #[schema(value_type = schema::Instante)]
+    pub janela_inicio: Timestamp,
+    /// Primeiro instante depois da janela.
+    #[serde(with = "fields::text")]
+    #[schema(value_type = schema::Instante)]
+    pub janela_fim: Timestamp,
+}
+
+/// As paradas estão retidas. Só com `voto` isto é um voto.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct HoldAnswer {
+    /// A sessão.
+    #[serde(with = "fields::text")]
+    #[schema(value_type = schema::Sessao)]
+    pub sessao: TransactionId,
+    /// `sim` em uma reserva preparada; ausente em uma provisória, que não é um voto.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub voto: Option<YesVote>,
+    /// Quem retém.
+    #[serde(with = "fields::text")]
+    #[schema(value_type = schema::Id)]
+    pub empresa: OperatorId,
+    /// De qual banco de dados.
+    #[serde(with = "fields::text")]
+    #[schema(value_type = schema::Deposito)]
+    pub deposito: StoreId,
+    /// Provisória: quando pode ser liberada. Preparada: quando a empresa começa a perguntar pela decisão.
+    #[serde(with = "fields::text")]
+    #[schema(value_type = schema::Instante)]
+    pub expira_em: Timestamp,
+    /// O que está retido.
+    #[serde(with = "fields::objects")]
+    pub reservas: Vec<HeldStop>,
+}
+
+/// Um voto sim; um não é um problema com `"voto":"nao"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum YesVote {
+    /// Tudo está retido.
+    Sim,
+}
+
+/// Uma parada retida.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct HeldStop {
+    /// Como a empresa chama esta reserva.
+    pub reserva_id: String,
+    /// Sua posição na viagem inteira, a partir de 0.
+    pub parada: u16,
+    /// O ponto.
+    #[serde(with = "fields::text")]
+    #[schema(value_type = schema::Id)]
+    pub ponto_id: EvseId,
+    /// Primeiro instante da janela.
+    #[serde(with = "fields::text")]
+    #[schema(value_type = schema::Instante)]
+    pub janela_inicio: Timestamp,
+    /// Primeiro instante depois da janela.
+    #[serde(with = "fields::text")]
+    #[schema(value_type = schema::Instante)]
+    pub janela_fim: Timestamp,
+}
+
+impl HoldRequest {
+    /// What a coordinator sends. `valid_for` is brought to whole seconds within 1 to 3600.
+    pub fn new(hold: &Hold, firmness: Firmness, valid_for: Duration) -> Self {
+        Self {
+            sessao: hold.transaction.clone(),
+            coordenador: hold.transaction.coordinator.clone(),
+            requisicao_id: hold.key.request.clone(),
+            participantes: hold.participants.clone(),
+            tipo: match firmness {
+                Firmness::Prepared => HoldKind::Preparada,
+                Firmness::Soft => HoldKind::Provisoria,
+            },
+            validade_s: u32::try_from(valid_for.as_secs())
+                .unwrap_or(VALID_SECONDS_MAX)
+                .clamp(1, VALID_SECONDS_MAX),
+            prioridade: hold.priority,
+            veiculo: Vehicle { veiculo_id: hold.key.vehicle.clone(), plugue: hold.plug },
+            reservas: hold.stops.iter().map(HoldStop::new).collect(),
+            substitui: hold.replaces.clone(),
+        }
+    }
+
+    /// What is asked, how firmly, and for how long.
+    ///
+    /// # Errors
+    /// A coordinator that is not the transaction's, no or too many companies or stops, a stop twice, a reversed
+    /// window, two stops at the same time.
+    pub fn into_hold(self) -> Result<(Hold, Firmness, Duration), Problem> {
+        session::check_coordinator(&self.sessao, Some(&self.coordenador))?;
+        if self.participantes.is_empty() || self.participantes.len() > PARTICIPANTS_MAX {
+            let detail = format!("`participantes` deve ter de 1 a {PARTICIPANTS_MAX} empresas");
+            return Err(Problem::new(ProblemKind::InvalidField, detail).at("participantes"));
+        }
+        if self.reservas.len() > TRIP_STOPS_MAX || (self.reservas.is_empty() && self.substitui.is_none()) {
+            return Err(Problem::stop_count("reservas", TRIP_STOPS_MAX));
+        }
+        let mut stops: Vec<Stop> = Vec::with_capacity(self.reservas.len());
+        for (index, stop) in self.reservas.into_iter().enumerate() {
+            let stop = stop.into_stop(index)?;
+            for (earlier, known) in stops.iter().enumerate() {
+                if known.number == stop.number {
+                    let detail = format!("a parada {} aparece também em reservas[{earlier}]", stop.number);
+                    let field = format!("reservas[{index}].parada");
+                    return Err(Problem::new(ProblemKind::InvalidField, detail).at(field));
+                }
+                if known.window.overlaps(stop.window) {
+                    return Err(Problem::stops_overlap("reservas", earlier, index).at_stop(stop.number));
+                }
+            }
+            stops.push(stop);
+        }
+        let firmness = match self.tipo {
+            HoldKind::Preparada => Firmness::Prepared,
+            HoldKind::Provisoria => Firmness::Soft,
+        };
+        let hold = Hold {
+            transaction: self.sessao,
+            key: RequestKey { vehicle: self.veiculo.veiculo_id, request: self.requisicao_id },
+            plug: self.veiculo.plugue,
+            participants: self.participantes,
+            priority: self.prioridade,
+            stops,
+            replaces: self.substitui,
+        };
+        Ok((hold, firmness, Duration::from_secs(self.validade_s.into())))
+    }
+}
+
+impl HoldStop {
+    pub(crate) fn new(stop: &Stop) -> Self {
+        Self {
+            parada: stop.number,
+            ponto_id: stop.evse.clone(),
+            janela_inicio: stop.window.start(),
+            janela_fim: stop.window.end(),
+        }
+    }
+
+    fn into_stop(self, index: usize) -> Result<Stop, Problem> {
+        if usize::from(self.parada) >= TRIP_STOPS_MAX {
+            let detail = format!("use a posição da parada na viagem, de 0 a {}", TRIP_STOPS_MAX - 1);
+            let field = format!("reservas[{index}].parada");
+            return Err(Problem::new(ProblemKind::InvalidField, detail).at(field));
+        }
+        let window = stops::window(self.janela_inicio, self.janela_fim, || format!("reservas[{index}]"));
+        let window = window.map_err(|problem| problem.at_stop(self.parada))?;
+        Ok(Stop { number: self.parada, evse: self.ponto_id, window })
+    }
+}
+
+impl HoldAnswer {
+    /// `operator` holds everything, by its database `store`. Only a prepared hold is a vote.
+    pub fn new(
+        hold: &Hold,
+        firmness: Firmness,
+        operator: &OperatorId,
+        store: StoreId,
+        expires: Timestamp,
+    ) -> Self {
+        let held = |stop: &Stop| HeldStop {
+            reserva_id: format!("{:032x}-{}", hold.transaction.nonce, stop.number),
+            parada: stop.number,
+            ponto_id: stop.evse.clone(),
+            janela_inicio: stop.window.start(),
+            janela_fim: stop.window.end(),
+        };
+        Self {
+            sessao: hold.transaction.clone(),
+            voto: match firmness {
+                Firmness::Prepared => Some(YesVote::Sim),
+                Firmness::Soft => None,
+            },
+            empresa: operator.clone(),
+            deposito: store,
+            expira_em: expires,
+            reservas: hold.stops.iter().map(held).collect(),
+        }
+    }
+}
+
+const VALID_SECONDS_MAX: u32 = 3600;
+
+fn default_valid_seconds() -> u32 {
+    30
+}

@@ -1,0 +1,91 @@
+//! The messages between companies, cars and apps: JSON in Portuguese, checked into the types of the rules.
+//!
+//! This is the only place with Portuguese identifiers. It has no business rules, no I/O and no clock: it reads bytes
+//! into messages ([`decode`]), checks messages into rule types (`into_...`), and builds messages from rule types
+//! (`new`, `from_...`). Whatever is wrong with a message is a [`Problem`] that names the field and the cure; what
+//! only a company can decide, such as whether a window lies too far ahead, is left to the rules.
+//!
+//! Times are RFC 3339 in UTC, windows half-open, energy in kWh, power in kW, distance in km, money in BRL. Requests
+//! refuse unknown fields, since a typo must not be ignored; answers let them pass, since a newer server may add some.
+
+pub mod audit;
+pub mod availability;
+pub mod batch;
+pub mod event;
+pub mod health;
+pub mod hold;
+pub mod instant;
+pub mod peer;
+pub mod problem;
+pub mod schema;
+pub mod session;
+pub mod topic;
+pub mod trip;
+pub mod vehicle;
+
+mod decode;
+mod fields;
+mod stops;
+mod text;
+mod windows;
+
+use serde::Serialize;
+
+pub use decode::{decode, decode_query};
+pub use problem::{PROBLEM_MEDIA_TYPE, Problem, ProblemKind};
+pub use text::{Text, parse};
+
+/// Longest body that a driver, a car or a company may send, in bytes.
+pub const BODY_LENGTH_MAX: usize = 64 * 1024;
+
+/// Writes a message of this crate as JSON.
+pub fn encode<M: Message>(message: &M) -> Vec<u8> {
+    // Long enough for a hold, so that the frequent messages are written without moving.
+    let mut bytes = Vec::with_capacity(640);
+    #[expect(
+        clippy::expect_used,
+        reason = "a message has only text keys and nothing in it fails to be written"
+    )]
+    serde_json::to_writer(&mut bytes, message).expect("a message has only text keys and nothing in it fails");
+    bytes
+}
+
+/// What can be written with [`encode`].
+pub trait Message: Serialize + sealed::Sealed {}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+macro_rules! messages {
+    ($($message:ty)*) => {$(
+        impl sealed::Sealed for $message {}
+        impl Message for $message {}
+    )*};
+}
+
+messages! {
+    Problem
+    audit::AuditPage
+    availability::AvailabilityAnswer
+    availability::PointsAnswer
+    batch::BatchAnswer
+    batch::BatchRequest
+    event::Event
+    health::HealthAnswer
+    hold::HoldAnswer
+    hold::HoldRequest
+    session::CancelRequest
+    session::ConfirmRequest
+    session::InquiryAnswer
+    session::InquiryRequest
+    session::SessionAnswer
+    trip::TripAnswer
+    trip::TripBody
+    trip::TripsAnswer
+    vehicle::VehicleAnswer
+    vehicle::VehicleRequestBody
+    vehicle::VehicleStatus
+    vehicle::VehicleView
+    vehicle::VehiclesAnswer
+}

@@ -1,0 +1,156 @@
+//! Answers of other companies, read with suspicion: only an explicit, matching word counts. A status alone, a
+//! stranger's answer or a broken one says nothing, and nothing may be concluded from it.
+
+use recarga_reservation::Timestamp;
+use recarga_reservation::{OperatorId, Outcome, Refusal, StoreId, TransactionId, Unacceptable, Vote};
+use thiserror::Error;
+
+use crate::decode::decode;
+use crate::hold::{HoldAnswer, YesVote};
+use crate::problem::{NotAVote, Problem, ProblemKind};
+use crate::session::{InquiryAnswer, SessionAnswer, SessionState};
+
+/// An answer from which nothing may be concluded: ask again.
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum Unclear {
+    /// Success was claimed in words that are not those of the answer.
+    #[error("malformed answer with status {status}: {problem}")]
+    Malformed {
+        /// HTTP status.
+        status: u16,
+        /// What is wrong with it.
+        problem: Problem,
+    },
+    /// The answer is about another transaction or comes from another company.
+    #[error("the answer is about another transaction or from another company")]
+    Mismatched,
+    /// The stops are held, but softly: that is no vote.
+    #[error("a soft hold is not a vote")]
+    NotAVote,
+    /// The company has a problem that is no vote.
+    #[error("status {status}: {problem}")]
+    Problem {
+        /// HTTP status.
+        status: u16,
+        /// The problem.
+        problem: Problem,
+    },
+    /// Neither a success nor a problem document.
+    #[error("status {status} without a problem document")]
+    Foreign {
+        /// HTTP status.
+        status: u16,
+    },
+}
+
+/// Whom was asked, about what.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The company.
+    pub operator: &'a OperatorId,
+    /// The transaction.
+    pub transaction: &'a TransactionId,
+}
+
+/// How a company voted on a prepared hold. `received` is when its answer came, on the asker's clock.
+///
+/// # Errors
+/// [`Unclear`]: it has not voted as far as is known.
+pub fn read_vote(asked: Asked<'_>, status: u16, body: &[u8], received: Timestamp) -> Result<Vote, Unclear> {
+    if !is_success(status) {
+        let problem = read_problem(status, body)?;
+        let refusal: Result<Refusal, NotAVote> = problem.to_refusal();
+        return refusal.map(Vote::No).map_err(|NotAVote| Unclear::Problem { status, problem });
+    }
+    let answer: HoldAnswer = read_success(status, body)?;
+    asked.check(&answer.sessao, &answer.empresa)?;
+    match answer.voto {
+        Some(YesVote::Sim) => Ok(Vote::Yes { expires_in: answer.expira_em.since(received) }),
+        None => Err(Unclear::NotAVote),
+    }
+}
+
+/// What a company answered to a confirm: done, or a reason why it cannot be.
+///
+/// # Errors
+/// [`Unclear`]: the confirm is still owed.
+pub fn read_confirmed(
+    asked: Asked<'_>,
+    status: u16,
+    body: &[u8],
+) -> Result<Result<(), Unacceptable>, Unclear> {
+    read_done(asked, status, body, SessionState::Confirmada)
+}
+
+/// What a company answered to an abort or a release: done, or a reason why it cannot be.
+///
+/// # Errors
+/// [`Unclear`]: the message is still owed.
+pub fn read_cancelled(
+    asked: Asked<'_>,
+    status: u16,
+    body: &[u8],
+) -> Result<Result<(), Unacceptable>, Unclear> {
+    read_done(asked, status, body, SessionState::Cancelada)
+}
+
+/// What a company knows of a transaction, and the database it speaks from; or a reason why it does not say.
+///
+/// # Errors
+/// [`Unclear`]: nothing is known; above all, not that the transaction was aborted.
+pub fn read_outcome(
+    asked: Asked<'_>,
+    status: u16,
+    body: &[u8],
+) -> Result<Result<(Outcome, StoreId), Unacceptable>, Unclear> {
+    if !is_success(status) {
+        return read_unacceptable(status, body).map(Err);
+    }
+    let answer: InquiryAnswer = read_success(status, body)?;
+    asked.check(&answer.sessao, &answer.empresa)?;
+    Ok(Ok((answer.outcome(), answer.deposito)))
+}
+
+impl Asked<'_> {
+    fn check(self, transaction: &TransactionId, operator: &OperatorId) -> Result<(), Unclear> {
+        if transaction == self.transaction && operator == self.operator {
+            Ok(())
+        } else {
+            Err(Unclear::Mismatched)
+        }
+    }
+}
+
+fn read_done(
+    asked: Asked<'_>,
+    status: u16,
+    body: &[u8],
+    wanted: SessionState,
+) -> Result<Result<(), Unacceptable>, Unclear> {
+    if !is_success(status) {
+        return read_unacceptable(status, body).map(Err);
+    }
+    let answer: SessionAnswer = read_success(status, body)?;
+    asked.check(&answer.sessao, &answer.empresa)?;
+    if answer.estado == wanted { Ok(Ok(())) } else { Err(Unclear::Mismatched) }
+}
+
+fn is_success(status: u16) -> bool {
+    matches!(status, 200 | 201)
+}
+
+fn read_success<'de, T: serde::Deserialize<'de>>(status: u16, body: &'de [u8]) -> Result<T, Unclear> {
+    decode(body).map_err(|problem| Unclear::Malformed { status, problem })
+}
+
+fn read_unacceptable(status: u16, body: &[u8]) -> Result<Unacceptable, Unclear> {
+    let problem = read_problem(status, body)?;
+    problem.to_unacceptable().ok_or(Unclear::Problem { status, problem })
+}
+
+fn read_problem(status: u16, body: &[u8]) -> Result<Problem, Unclear> {
+    match decode::<Problem>(body) {
+        Ok(problem) if problem.status() == status || problem.kind == ProblemKind::Unrecognised => Ok(problem),
+        _ => Err(Unclear::Foreign { status }),
+    }
+}

@@ -1,0 +1,268 @@
+//! Problems (RFC 9457): how every refusal and every error is told.
+
+mod from_rules;
+mod kind;
+mod vote;
+
+use std::borrow::Cow;
+use std::fmt;
+
+use recarga_reservation::{OperatorId, TimeWindow, TransactionId};
+use serde::de::Deserializer;
+use serde::{Deserialize, Serialize, Serializer};
+use utoipa::openapi::schema::Schema;
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::fields;
+use crate::schema;
+use crate::windows;
+
+pub use from_rules::Stops;
+pub use kind::ProblemKind;
+pub use vote::NotAVote;
+
+/// Media type of a problem.
+pub const PROBLEM_MEDIA_TYPE: &str = "application/problem+json";
+
+/// Something was refused or went wrong. Read and written as the JSON object of RFC 9457.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Problem {
+    /// What kind; says status, title and cure.
+    pub kind: ProblemKind,
+    /// What happened here and what to do, for people, in Portuguese.
+    pub detail: Cow<'static, str>,
+    /// Which field is concerned, as in `paradas[1].janela_inicio` (wire: `campo`).
+    pub field: Option<Cow<'static, str>>,
+    /// Which stop of the trip is concerned, counted from 0 (wire: `parada`).
+    pub stop: Option<u16>,
+    /// What is free instead (wire: `livres`).
+    pub free: Box<[TimeWindow]>,
+    /// The most that is allowed (wire: `maximo_s` or `maximo_paradas`).
+    pub maximum: Option<Maximum>,
+    /// Which transaction is concerned; of `requisicao-em-outra-empresa`, the other one (wire: `sessao`).
+    pub session: Option<Box<TransactionId>>,
+    /// Which company is concerned (wire: `empresa`).
+    pub operator: Option<OperatorId>,
+    /// Where to ask later, a URL (wire: `consulta`).
+    pub inquiry_url: Option<Box<str>>,
+    /// The company asked to hold votes no with this (wire: `"voto":"nao"`). Any other problem is no vote.
+    pub is_vote: bool,
+}
+
+/// The most that is allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Maximum {
+    /// Seconds (wire: `maximo_s`).
+    Seconds(u32),
+    /// Stops (wire: `maximo_paradas`).
+    Stops(u32),
+}
+
+impl Problem {
+    /// A problem with only its kind and words.
+    pub fn new(kind: ProblemKind, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            kind,
+            detail: detail.into(),
+            field: None,
+            stop: None,
+            free: Box::default(),
+            maximum: None,
+            session: None,
+            operator: None,
+            inquiry_url: None,
+            is_vote: false,
+        }
+    }
+
+    /// A problem whose words are those of the catalogue: what happened, and the cure.
+    pub fn of(kind: ProblemKind) -> Self {
+        Self::new(kind, format!("{} {}", kind.explanation(), kind.cure()))
+    }
+
+    /// Names the field.
+    #[must_use]
+    pub fn at(mut self, field: impl Into<String>) -> Self {
+        self.field = Some(Cow::Owned(field.into()));
+        self
+    }
+
+    /// Names the stop, counted from 0.
+    #[must_use]
+    pub fn at_stop(mut self, stop: u16) -> Self {
+        self.stop = Some(stop);
+        self
+    }
+
+    /// Names the transaction.
+    #[must_use]
+    pub fn of_session(mut self, session: &TransactionId) -> Self {
+        self.session = Some(Box::new(session.clone()));
+        self
+    }
+
+    /// Names the company.
+    #[must_use]
+    pub fn of_operator(mut self, operator: &OperatorId) -> Self {
+        self.operator = Some(operator.clone());
+        self
+    }
+
+    /// Says where to ask later.
+    #[must_use]
+    pub fn ask_at(mut self, url: impl Into<Box<str>>) -> Self {
+        self.inquiry_url = Some(url.into());
+        self
+    }
+
+    /// Makes it a vote: no.
+    #[must_use]
+    pub fn as_vote(mut self) -> Self {
+        self.is_vote = true;
+        self
+    }
+
+    /// HTTP status.
+    pub fn status(&self) -> u16 {
+        self.kind.status()
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.kind.log())?;
+        if let Some(field) = &self.field {
+            write!(f, " ({field})")?;
+        }
+        write!(f, ": {}", self.detail)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+impl Serialize for Problem {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (maximo_s, maximo_paradas) = match self.maximum {
+            Some(Maximum::Seconds(most)) => (Some(most), None),
+            Some(Maximum::Stops(most)) => (None, Some(most)),
+            None => (None, None),
+        };
+        let body = ProblemBody {
+            reference: format!("/problemas/{}", self.kind.code()).into(),
+            tipo: self.kind.code().into(),
+            title: self.kind.title().into(),
+            status: self.kind.status(),
+            detail: Cow::Borrowed(&self.detail),
+            campo: self.field.as_deref().map(Cow::Borrowed),
+            parada: self.stop,
+            livres: Cow::Borrowed(&self.free),
+            maximo_s,
+            maximo_paradas,
+            sessao: self.session.as_deref().cloned(),
+            empresa: self.operator.clone(),
+            consulta: self.inquiry_url.as_deref().map(Cow::Borrowed),
+            voto: self.is_vote.then_some(Cow::Borrowed(VOTE_NO)),
+        };
+        body.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Problem {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let body: ProblemBody<'de> = fields::object::deserialize(deserializer)?;
+        let (kind, detail) = match ProblemKind::from_code(&body.tipo) {
+            Some(kind) => (kind, body.detail.into_owned()),
+            // A newer server: what it says to people is kept.
+            None => (ProblemKind::Unrecognised, format!("{}: {}", body.title, body.detail)),
+        };
+        Ok(Problem {
+            kind,
+            detail: Cow::Owned(detail),
+            field: body.campo.map(|field| Cow::Owned(field.into_owned())),
+            stop: body.parada,
+            free: body.livres.into_owned().into(),
+            maximum: match (body.maximo_s, body.maximo_paradas) {
+                (Some(most), _) => Some(Maximum::Seconds(most)),
+                (None, most) => most.map(Maximum::Stops),
+            },
+            session: body.sessao.map(Box::new),
+            operator: body.empresa,
+            inquiry_url: body.consulta.map(|url| url.into_owned().into()),
+            is_vote: body.voto.is_some_and(|vote| vote == VOTE_NO),
+        })
+    }
+}
+
+impl PartialSchema for Problem {
+    fn schema() -> utoipa::openapi::RefOr<Schema> {
+        ProblemBody::schema()
+    }
+}
+
+impl ToSchema for Problem {
+    fn name() -> Cow<'static, str> {
+        "Problem".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, utoipa::openapi::RefOr<Schema>)>) {
+        ProblemBody::schemas(schemas);
+    }
+}
+
+const VOTE_NO: &str = "nao";
+
+/// Um problema (RFC 9457).
+#[derive(Serialize, Deserialize, ToSchema)]
+struct ProblemBody<'a> {
+    /// Página que explica o problema e sua cura, relativa ao servidor.
+    #[serde(rename = "type", default)]
+    #[schema(value_type = String, example = "/problemas/ponto-reservado")]
+    reference: Cow<'a, str>,
+    /// Código estável.
+    #[schema(value_type = String, example = "ponto-reservado")]
+    tipo: Cow<'a, str>,
+    /// Uma linha para pessoas.
+    #[serde(default)]
+    #[schema(value_type = String)]
+    title: Cow<'a, str>,
+    /// O status HTTP.
+    #[serde(default)]
+    status: u16,
+    /// O que houve neste caso e o que fazer.
+    #[serde(default)]
+    #[schema(value_type = String)]
+    detail: Cow<'a, str>,
+    /// O campo do pedido, como em `paradas[1].janela_inicio`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    campo: Option<Cow<'a, str>>,
+    /// A parada da viagem, a partir de 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    parada: Option<u16>,
+    /// As janelas livres mais próximas.
+    #[serde(default, with = "windows", skip_serializing_if = "<[TimeWindow]>::is_empty")]
+    #[schema(value_type = Vec<schema::Livre>)]
+    livres: Cow<'a, [TimeWindow]>,
+    /// O máximo permitido, em segundos.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    maximo_s: Option<u32>,
+    /// O máximo de paradas permitido.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    maximo_paradas: Option<u32>,
+    /// A sessão em questão.
+    #[serde(default, with = "fields::optional_text", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Sessao>)]
+    sessao: Option<TransactionId>,
+    /// A empresa em questão.
+    #[serde(default, with = "fields::optional_text", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Id>)]
+    empresa: Option<OperatorId>,
+    /// Onde perguntar mais tarde.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    consulta: Option<Cow<'a, str>>,
+    /// `nao`: o problema é o voto da empresa. Sem este campo não há voto.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "nao")]
+    voto: Option<Cow<'a, str>>,
+}

@@ -1,0 +1,74 @@
+//! What the OpenAPI document says about values that travel as texts. Only their schemas are used.
+#![allow(dead_code, reason = "only the schemas are used")]
+
+use utoipa::{OpenApi, ToSchema};
+
+use crate::{audit, availability, batch, event, health, hold, problem, session, trip, vehicle};
+
+/// The schemas of every message, to be merged into the document of who serves them.
+#[derive(OpenApi)]
+#[openapi(components(schemas(
+    audit::AuditPage,
+    availability::AvailabilityAnswer,
+    availability::PointsAnswer,
+    batch::BatchAnswer,
+    batch::BatchRequest,
+    event::Event,
+    health::HealthAnswer,
+    hold::HoldAnswer,
+    hold::HoldRequest,
+    problem::Problem,
+    session::CancelRequest,
+    session::ConfirmRequest,
+    session::InquiryAnswer,
+    session::InquiryRequest,
+    session::SessionAnswer,
+    trip::TripAnswer,
+    trip::TripBody,
+    trip::TripsAnswer,
+    vehicle::VehicleAnswer,
+    vehicle::VehicleRequestBody,
+    vehicle::VehicleStatus,
+    vehicle::VehicleView,
+    vehicle::VehiclesAnswer,
+)))]
+pub struct Messages;
+
+/// Um identificador.
+#[derive(ToSchema)]
+#[schema(value_type = String, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", example = "empresa-a")]
+pub struct Id(String);
+
+/// Uma sessão: `coordenadora.depósito.época.contador.acaso`.
+#[derive(ToSchema)]
+#[schema(
+    value_type = String,
+    example = "empresa-a.0123456789abcdef0123456789abcdef.3.17.fedcba9876543210fedcba9876543210"
+)]
+pub struct Sessao(String);
+
+/// O banco de dados de onde uma empresa fala: muda quando ele é apagado ou restaurado.
+#[derive(ToSchema)]
+#[schema(value_type = String, pattern = "^[0-9a-f]{32}$")]
+pub struct Deposito(String);
+
+/// Um instante RFC 3339. Saídas são sempre em UTC (`Z`), com milissegundos só quando não são zero.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = DateTime, example = "2026-12-01T14:00:00Z")]
+pub struct Instante(String);
+
+/// O nome OCPI de um tipo de plugue.
+#[derive(ToSchema)]
+#[schema(value_type = String, example = "IEC_62196_T2_COMBO")]
+pub struct Plugue(String);
+
+/// Uma janela livre, `[inicio, fim)`.
+#[derive(ToSchema)]
+pub struct Livre {
+    /// Primeiro instante livre.
+    #[schema(value_type = Instante)]
+    inicio: Instante,
+    /// Primeiro instante depois.
+    #[schema(value_type = Instante)]
+    fim: Instante,
+}

@@ -1,0 +1,203 @@
+//! Whatever the rules can say survives the way over the wire.
+
+#![expect(clippy::unwrap_used, reason = "in a test a failure to unwrap is the report")]
+
+use std::time::Duration;
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use recarga_reservation::{
+    EvseId, Firmness, Hold, OperatorId, Plug, Reason, Refusal, RequestKey, Stop, StoreId, TRIP_STOPS_MAX,
+    TimeWindow, Timestamp, TransactionId, TripRequest, TripStop,
+};
+use recarga_wire::availability::{AvailabilityQuery, Near};
+use recarga_wire::batch::{BatchRequest, Operation, decode_batch};
+use recarga_wire::hold::HoldRequest;
+use recarga_wire::problem::Stops;
+use recarga_wire::session::{CancelReason, CancelRequest, ConfirmRequest, InquiryRequest};
+use recarga_wire::trip::TripBody;
+use recarga_wire::vehicle::{VehicleRequestBody, Wish, salvage};
+use recarga_wire::{Problem, decode, encode};
+
+fn id<T: std::str::FromStr + std::fmt::Debug>() -> impl Strategy<Value = T>
+where
+    T::Err: std::fmt::Debug,
+{
+    "[A-Za-z0-9][A-Za-z0-9._-]{0,63}".prop_map(|text| text.parse().unwrap())
+}
+
+// Years 0 to 9999, as RFC 3339 has them.
+fn instant() -> impl Strategy<Value = Timestamp> {
+    (-62_167_219_200_000i64..253_402_000_000_000).prop_map(Timestamp::from_millis)
+}
+
+fn window() -> impl Strategy<Value = TimeWindow> {
+    (instant(), 1u64..100_000_000)
+        .prop_map(|(start, millis)| TimeWindow::new(start, start + Duration::from_millis(millis)).unwrap())
+}
+
+fn transaction() -> impl Strategy<Value = TransactionId> {
+    (id(), any::<(u128, u64, u64, u128)>()).prop_map(|(coordinator, (store, epoch, counter, nonce))| {
+        TransactionId { coordinator, store: StoreId(store), epoch, counter, nonce }
+    })
+}
+
+fn plug() -> impl Strategy<Value = Plug> {
+    proptest::sample::select(&Plug::ALL[..])
+}
+
+fn key() -> impl Strategy<Value = RequestKey> {
+    (id(), id()).prop_map(|(vehicle, request)| RequestKey { vehicle, request })
+}
+
+// One after the other, so that one car can make them.
+fn windows(count: impl Into<proptest::collection::SizeRange>) -> impl Strategy<Value = Vec<TimeWindow>> {
+    (0i64..4_000_000_000_000, vec((0u64..9_000_000, 1u64..9_000_000), count)).prop_map(|(from, gaps)| {
+        let mut end = Timestamp::from_millis(from);
+        let next = |(gap, length): (u64, u64)| {
+            let start = end + Duration::from_millis(gap);
+            end = start + Duration::from_millis(length);
+            TimeWindow::new(start, end).unwrap()
+        };
+        gaps.into_iter().map(next).collect()
+    })
+}
+
+fn hold() -> impl Strategy<Value = Hold> {
+    let numbered = |windows: Vec<TimeWindow>| {
+        let stop = |(number, window)| id::<EvseId>().prop_map(move |evse| Stop { number, evse, window });
+        (0u16..).zip(windows).map(stop).collect::<Vec<_>>()
+    };
+    let stops = windows(1..=TRIP_STOPS_MAX).prop_flat_map(numbered);
+    (transaction(), key(), option::of(plug()), vec(id(), 1..=32), instant(), stops, option::of(transaction()))
+        .prop_map(|(transaction, key, plug, participants, priority, stops, replaces)| Hold {
+            transaction,
+            key,
+            plug,
+            participants,
+            priority,
+            stops,
+            replaces,
+        })
+}
+
+fn trip_request() -> impl Strategy<Value = TripRequest> {
+    let stops = windows(1..=TRIP_STOPS_MAX).prop_flat_map(|windows| {
+        let stop = |window| {
+            (id::<OperatorId>(), id::<EvseId>()).prop_map(move |(operator, evse)| TripStop {
+                operator,
+                stop: Stop { number: 0, evse, window },
+            })
+        };
+        windows.into_iter().map(stop).collect::<Vec<_>>()
+    });
+    (key(), option::of(plug()), stops)
+        .prop_map(|(key, plug, stops)| TripRequest::new(key, plug, stops).unwrap())
+}
+
+fn reason() -> impl Strategy<Value = Reason> {
+    let seconds = || (0u32..).prop_map(|seconds| Duration::from_secs(seconds.into()));
+    prop_oneof![
+        Just(Reason::UnknownEvse),
+        Just(Reason::WrongPlug),
+        Just(Reason::InThePast),
+        seconds().prop_map(|max| Reason::TooLong { max }),
+        seconds().prop_map(|max| Reason::TooFarAhead { max }),
+        (0usize..1000).prop_map(|max| Reason::StopCount { max }),
+        Just(Reason::StopsOverlap),
+        Just(Reason::Held),
+        vec(window(), 0..4).prop_map(|free| Reason::Booked { free }),
+        Just(Reason::Closed),
+        Just(Reason::Different),
+        transaction().prop_map(|transaction| Reason::RequestedElsewhere { transaction }),
+        Just(Reason::QuotaReached),
+        Just(Reason::Stale),
+        id().prop_map(|operator| Reason::Unreachable { operator }),
+        Just(Reason::TooSlow),
+        Just(Reason::Withdrawn),
+    ]
+}
+
+fn query() -> impl Strategy<Value = AvailabilityQuery> {
+    let near =
+        (-900i32..=900, -1800i32..=1800, 1u32..20_000).prop_map(|(latitude, longitude, radius)| Near {
+            latitude: f64::from(latitude) / 10.0,
+            longitude: f64::from(longitude) / 10.0,
+            radius_km: f64::from(radius),
+        });
+    let power = (0u32..10_000).prop_map(f64::from);
+    (
+        option::of(window()),
+        option::of("[A-Z]{2}"),
+        option::of(plug()),
+        option::of(power),
+        option::of(id()),
+        option::of(near),
+        option::of(1usize..=500),
+        option::of("\\PC{1,40}"),
+    )
+        .prop_map(|(window, state, plug, power_kw_min, evse, near, limit, cursor)| AvailabilityQuery {
+            from: window.map(TimeWindow::start),
+            until: window.map(TimeWindow::end),
+            state,
+            plug,
+            power_kw_min,
+            evse,
+            near,
+            limit,
+            cursor,
+        })
+}
+
+proptest! {
+    #[test]
+    fn holds(hold in hold(), soft in any::<bool>(), seconds in 1u64..=3600) {
+        let firmness = if soft { Firmness::Soft } else { Firmness::Prepared };
+        let valid_for = Duration::from_secs(seconds);
+        let request = HoldRequest::new(&hold, firmness, valid_for);
+        let sent = encode(&request);
+        let read = decode::<HoldRequest>(&sent).and_then(HoldRequest::into_hold);
+        prop_assert_eq!(read, Ok((hold.clone(), firmness, valid_for)));
+
+        let operations = vec![
+            Operation::ReservaTemporaria(request),
+            Operation::ConfirmarReserva(ConfirmRequest::new(&hold.transaction)),
+            Operation::CancelarReserva(CancelRequest::new(&hold.transaction, CancelReason::ViagemCancelada)),
+            Operation::ConsultarTransacao(InquiryRequest::new(&hold.transaction)),
+        ];
+        let batch = BatchRequest { operacoes: operations.clone() };
+        let read: Result<Vec<_>, _> = decode_batch(&encode(&batch)).unwrap().into_iter().collect();
+        prop_assert_eq!(read, Ok(operations));
+    }
+
+    #[test]
+    fn trips(request in trip_request(), operator in option::of(id::<OperatorId>()), expires in option::of(instant())) {
+        let read = decode::<TripBody>(&encode(&TripBody::new(&request))).and_then(|body| body.into_request(None));
+        prop_assert_eq!(read, Ok(request.clone()));
+
+        let sent = encode(&VehicleRequestBody::book(&request, operator.clone(), expires));
+        let read = decode::<VehicleRequestBody>(&sent).unwrap().into_request(&request.key().vehicle).unwrap();
+        prop_assert_eq!((read.operator, read.expires), (operator, expires));
+        let salvaged = salvage(&sent);
+        prop_assert_eq!(salvaged.request.as_ref(), Some(&request.key().request));
+        prop_assert_eq!(salvaged.vehicle.as_ref(), Some(&request.key().vehicle));
+        prop_assert_eq!(read.wish, Wish::Book(request));
+    }
+
+    #[test]
+    fn refusals(reason in reason(), stop in option::of(0u16..16)) {
+        let refusal = Refusal { stop, reason };
+        let problem = Problem::from_refusal(&refusal, Stops::OfTrip);
+        prop_assert!(problem.to_refusal().is_err(), "not a vote until it says so");
+        let vote = problem.as_vote();
+        let read = decode::<Problem>(&encode(&vote)).unwrap();
+        prop_assert_eq!(&read, &vote);
+        prop_assert_eq!(read.to_refusal(), Ok(refusal));
+    }
+
+    #[test]
+    fn queries(query in query()) {
+        prop_assert_eq!(AvailabilityQuery::decode(&query.encode()), Ok(query));
+    }
+}
