@@ -15,153 +15,153 @@ use crate::{fields, schema};
 /// Most entries on one page, branches and trips together.
 pub const AUDIT_PAGE_MAX: usize = 1000;
 
-/// Os parâmetros de `GET /auditoria`.
+/// The parameters of `GET /auditoria`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub struct AuditParams {
-    /// O `proximo` da página anterior.
+    /// The `proximo` of the page before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
 }
 
-/// Uma página do que uma empresa lembra.
+/// A page of what a company remembers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AuditPage {
-    /// A empresa.
+    /// The company.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Id)]
     pub empresa: OperatorId,
-    /// O banco de dados de onde fala.
+    /// The database it speaks from.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Deposito)]
     pub deposito: StoreId,
-    /// O que retém ou reteve para sessões, em ordem de sessão.
+    /// What it holds or held for sessions, in their order.
     #[serde(with = "fields::objects")]
     pub ramos: Vec<AuditBranch>,
-    /// As viagens que coordenou.
+    /// The trips that it coordinated.
     #[serde(with = "fields::objects")]
     pub viagens: Vec<AuditTrip>,
-    /// O `cursor` da próxima página; ausente na última.
+    /// The `cursor` of the next page; absent from the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proximo: Option<String>,
 }
 
-/// O que uma empresa lembra de uma sessão.
+/// What a company remembers of a session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AuditBranch {
-    /// A sessão.
+    /// The session.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Sessao)]
     pub sessao: TransactionId,
-    /// O estado.
+    /// Its state.
     pub estado: BranchState,
-    /// Por que foi abortada.
+    /// Why it was aborted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub causa: Option<BranchCause>,
-    /// Até quando uma reserva provisória vale, ou desde quando uma sessão está abortada.
+    /// Until when a soft hold is valid, or since when a session is aborted.
     #[serde(default, with = "fields::optional_text", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Instante>)]
     pub instante: Option<Timestamp>,
-    /// A empresa que coordena.
+    /// The company that coordinates.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Id)]
     pub coordenador: OperatorId,
-    /// O carro; de uma sessão abortada só se lembra depois de uma heurística.
+    /// The car; of an aborted session it is remembered only after a heuristic.
     #[serde(default, with = "fields::optional_text", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Id>)]
     pub veiculo_id: Option<VehicleId>,
-    /// O pedido.
+    /// The request.
     #[serde(default, with = "fields::optional_text", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Id>)]
     pub requisicao_id: Option<RequestId>,
-    /// Todas as empresas da sessão.
+    /// Every company of the session.
     #[serde(default, with = "fields::texts")]
     #[schema(value_type = Vec<schema::Id>)]
     pub participantes: Vec<OperatorId>,
-    /// As paradas nesta empresa.
+    /// The stops at this company.
     #[serde(default, with = "fields::objects")]
     pub reservas: Vec<HoldStop>,
-    /// A sessão que esta substituiu.
+    /// The session that this one replaced.
     #[serde(default, with = "fields::optional_text", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Sessao>)]
     pub substitui: Option<TransactionId>,
 }
 
-/// O estado de uma sessão em uma empresa.
+/// The state of a session at a company.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BranchState {
-    /// Retida até vencer.
+    /// Held until its time is up.
     Provisoria,
-    /// A empresa votou sim e espera a decisão.
+    /// The company voted yes and waits for the decision.
     Preparada,
-    /// Reservada.
+    /// Reserved.
     Confirmada,
-    /// Foi reservada, e depois a viagem foi cancelada ou alterada.
+    /// Was reserved; then the trip was cancelled or changed.
     Liberada,
-    /// Nada está retido, e nunca mais estará.
+    /// Nothing is held, and nothing ever will be.
     Abortada,
 }
 
-/// Por que uma sessão foi abortada em uma empresa.
+/// Why a session was aborted at a company.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BranchCause {
-    /// A coordenadora disse.
+    /// The coordinator said so.
     Coordenador,
-    /// A empresa votou não.
+    /// The company voted no.
     VotoNao,
-    /// A reserva provisória venceu.
+    /// The soft hold's time was up.
     Vencida,
-    /// Outra empresa perguntou antes de esta ter votado.
+    /// Another company asked before this one had voted.
     Consultada,
-    /// Liberada sem decisão no início da janela mais a tolerância, ou por ordem do operador.
+    /// Released without a decision at the window's start plus grace, or by an operator's command.
     Heuristica,
 }
 
-/// Uma viagem como quem a coordenou a lembra.
+/// A trip as its coordinator remembers it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AuditTrip {
-    /// A viagem.
+    /// The trip.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Id)]
     pub viagem_id: TripId,
-    /// A sessão.
+    /// The session.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Sessao)]
     pub sessao: TransactionId,
-    /// O estado.
+    /// Its state.
     pub estado: TripState,
-    /// O carro.
+    /// The car.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Id)]
     pub veiculo_id: VehicleId,
-    /// O pedido.
+    /// The request.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Id)]
     pub requisicao_id: RequestId,
-    /// Quando foi decidida.
+    /// When it was decided.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Instante)]
     pub decidida_em: Timestamp,
-    /// Todas as empresas a quem se pediu.
+    /// Every company that was asked.
     #[serde(with = "fields::texts")]
     #[schema(value_type = Vec<schema::Id>)]
     pub participantes: Vec<OperatorId>,
-    /// As empresas que ainda não acusaram a confirmação ou o cancelamento.
+    /// The companies that have not acknowledged the confirmation or the cancellation yet.
     #[serde(default, with = "fields::texts")]
     #[schema(value_type = Vec<schema::Id>)]
     pub pendentes: Vec<OperatorId>,
-    /// As empresas que liberaram sua parte sozinhas.
+    /// The companies that released their part alone.
     #[serde(default, with = "fields::texts")]
     #[schema(value_type = Vec<schema::Id>)]
     pub perdidas: Vec<OperatorId>,
-    /// A sessão que esta substituiu.
+    /// The session that this one replaced.
     #[serde(default, with = "fields::optional_text", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Sessao>)]
     pub substitui: Option<TransactionId>,
-    /// As paradas, na ordem da viagem.
+    /// The stops, in the order of the trip.
     #[serde(with = "fields::objects")]
     pub paradas: Vec<TripStopAnswer>,
 }

@@ -50,159 +50,159 @@ pub struct Near {
     pub radius_km: f64,
 }
 
-/// Os parâmetros de `GET /disponibilidade` e `GET /pontos`. Todos são opcionais; um parâmetro vazio vale como ausente.
+/// The parameters of `GET /disponibilidade` and `GET /pontos`. All are optional; an empty one counts as absent.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub struct AvailabilityParams {
-    /// Início do período, RFC 3339; agora se ausente.
+    /// Start of the period, RFC 3339; now if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub de: Option<String>,
-    /// Fim do período, RFC 3339; 24 horas depois do início se ausente.
+    /// End of the period, RFC 3339; 24 hours after its start if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ate: Option<String>,
-    /// Unidade federativa, duas letras.
+    /// Federative unit, two letters.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[param(example = "BA")]
     pub uf: Option<String>,
-    /// Só pontos para este plugue (nome OCPI).
+    /// Only EVSEs that this plug (OCPI's name) fits.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[param(example = "IEC_62196_T2_COMBO")]
     pub plugue: Option<String>,
-    /// Só pontos com ao menos esta potência, em kW.
+    /// Only EVSEs with at least this power, in kW.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[param(value_type = Option<f64>)]
     pub potencia_min_kw: Option<String>,
-    /// Só este ponto.
+    /// Only this EVSE.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ponto_id: Option<String>,
-    /// Latitude em graus; pede `lon`.
+    /// Latitude in degrees; needs `lon`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[param(value_type = Option<f64>)]
     pub lat: Option<String>,
-    /// Longitude em graus; pede `lat`.
+    /// Longitude in degrees; needs `lat`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[param(value_type = Option<f64>)]
     pub lon: Option<String>,
-    /// Raio em km em torno de `lat` e `lon`; 50 se ausente.
+    /// Radius in km around `lat` and `lon`; 50 if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[param(value_type = Option<f64>)]
     pub raio_km: Option<String>,
-    /// Máximo de pontos na página, 1 a 500.
+    /// Most points on the page, 1 to 500.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[param(value_type = Option<u32>, minimum = 1, maximum = 500)]
     pub limite: Option<String>,
-    /// O `proximo` da página anterior.
+    /// The `proximo` of the page before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
 }
 
-/// Uma página de pontos com suas janelas livres.
+/// A page of EVSEs with their free windows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AvailabilityAnswer {
-    /// A empresa.
+    /// The company.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Id)]
     pub empresa: OperatorId,
-    /// Cresce a cada mudança.
+    /// Grows with each change.
     pub revisao: u64,
-    /// Os pontos, em ordem de `ponto_id`.
+    /// The EVSEs, in the order of `ponto_id`.
     #[serde(with = "fields::objects")]
     pub pontos: Vec<AvailablePoint>,
-    /// O `cursor` da próxima página; ausente na última.
+    /// The `cursor` of the next page; absent from the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proximo: Option<String>,
 }
 
-/// Uma página de pontos, sem horários.
+/// A page of EVSEs, without times.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PointsAnswer {
-    /// A empresa.
+    /// The company.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Id)]
     pub empresa: OperatorId,
-    /// Cresce a cada mudança.
+    /// Grows with each change.
     pub revisao: u64,
-    /// Os pontos, em ordem de `ponto_id`.
+    /// The EVSEs, in the order of `ponto_id`.
     #[serde(with = "fields::objects")]
     pub pontos: Vec<Point>,
-    /// O `cursor` da próxima página; ausente na última.
+    /// The `cursor` of the next page; absent from the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proximo: Option<String>,
 }
 
-/// Um ponto com seu estado e suas janelas livres.
+/// An EVSE with its state and its free windows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AvailablePoint {
-    /// O ponto.
+    /// The EVSE.
     #[serde(flatten)]
     pub ponto: Point,
-    /// O estado neste instante.
+    /// Its state at this moment.
     pub estado: PointState,
-    /// As janelas livres no período pedido, em ordem.
+    /// The free windows in the period asked for, in order.
     #[serde(with = "windows")]
     #[schema(value_type = Vec<schema::Livre>)]
     pub livres: Vec<TimeWindow>,
 }
 
-/// Um ponto de recarga: atende um carro por vez.
+/// An EVSE: it serves one car at a time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Point {
-    /// Único na empresa.
+    /// Unique within the company.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Id)]
     pub ponto_id: EvseId,
-    /// A estação em que fica.
+    /// The station where it stands.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Id)]
     pub estacao_id: StationId,
-    /// O nome da estação.
+    /// The name of the station.
     pub nome: String,
-    /// A cidade.
+    /// The city.
     pub cidade: String,
-    /// A unidade federativa, duas letras.
+    /// Federative unit, two letters.
     pub uf: String,
-    /// Graus, WGS 84.
+    /// Degrees, WGS 84.
     pub latitude: f64,
-    /// Graus, WGS 84.
+    /// Degrees, WGS 84.
     pub longitude: f64,
-    /// Fuso horário IANA.
+    /// IANA time zone.
     pub fuso: String,
-    /// Só um deles pode estar em uso.
+    /// Only one of them can be in use.
     #[serde(with = "fields::objects")]
     pub conectores: Vec<PointConnector>,
-    /// Reais por kWh.
+    /// BRL per kWh.
     pub preco_kwh: f64,
-    /// Reais por recarga.
+    /// BRL once per session.
     pub taxa_ativacao: f64,
 }
 
-/// Um cabo ou uma tomada.
+/// A cable or a socket.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PointConnector {
-    /// Único no ponto.
+    /// Unique within the EVSE.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Id)]
     pub conector_id: ConnectorId,
-    /// A forma.
+    /// Its shape.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Plugue)]
     pub plugue: Plug,
-    /// A maior potência, em kW.
+    /// The most it delivers, in kW.
     pub potencia_kw: f64,
 }
 
-/// O estado de um ponto neste instante.
+/// The state of an EVSE at this moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PointState {
-    /// Livre.
+    /// Free.
     Disponivel,
-    /// Um carro recarrega.
+    /// A car is charging.
     EmUso,
-    /// Reservado agora para um carro que ainda não chegou.
+    /// Reserved now for a car that has not arrived yet.
     Reservado,
-    /// Com defeito ou fora de serviço.
+    /// Broken or out of service.
     Inoperante,
 }
 

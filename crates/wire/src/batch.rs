@@ -19,15 +19,15 @@ pub const BATCH_OPERATIONS_MAX: usize = 256;
 /// Longest batch in bytes: it comes from another company, never from a driver.
 pub const BATCH_LENGTH_MAX: usize = 1024 * 1024;
 
-/// Várias operações em uma só mensagem.
+/// Many operations in one message.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct BatchRequest {
-    /// 1 a 256 operações.
+    /// 1 to 256 operations.
     #[schema(min_items = 1, max_items = 256)]
     pub operacoes: Vec<Operation>,
 }
 
-/// Uma operação de um lote: o nome e o corpo que ela teria sozinha.
+/// One operation of a batch: its name, and the body that it would have alone.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(tag = "operacao", content = "corpo", rename_all = "kebab-case")]
 pub enum Operation {
@@ -41,33 +41,33 @@ pub enum Operation {
     ConsultarTransacao(InquiryRequest),
 }
 
-/// As respostas de um lote, na ordem das operações.
+/// The answers to a batch, in the order of its operations.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct BatchAnswer {
-    /// Uma resposta por operação.
+    /// One answer for each operation.
     pub resultados: Vec<OperationAnswer>,
 }
 
-/// A resposta que a operação teria sozinha.
+/// The answer that the operation would have alone.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct OperationAnswer {
-    /// O status HTTP.
+    /// HTTP status.
     pub status: u16,
-    /// O corpo.
+    /// The body.
     pub corpo: AnswerBody,
 }
 
-/// O corpo da resposta de uma operação.
+/// The body of the answer to an operation.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum AnswerBody {
-    /// O voto sim.
+    /// The vote yes.
     Hold(HoldAnswer),
-    /// Confirmada ou cancelada.
+    /// Confirmed or cancelled.
     Session(SessionAnswer),
-    /// O destino.
+    /// What became of it.
     Inquiry(InquiryAnswer),
-    /// O problema, que pode ser o voto não.
+    /// The problem, which may be the vote no.
     Problem(Problem),
 }
 

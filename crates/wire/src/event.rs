@@ -12,100 +12,100 @@ use crate::trip::TripAnswer;
 use crate::vehicle::VehicleStatus;
 use crate::{fields, schema};
 
-/// Um acontecimento.
+/// Something that happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Event {
-    /// Cresce a cada acontecimento; o `id` do evento SSE, para `Last-Event-ID`.
+    /// Grows with each event; the `id` of the server-sent event, for `Last-Event-ID`.
     pub id: u64,
-    /// Quando.
+    /// When.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Instante)]
     pub instante: Timestamp,
-    /// O quê.
+    /// What.
     #[serde(flatten)]
     pub fato: EventBody,
 }
 
-/// O que aconteceu. `evento` é também o nome do evento SSE.
+/// What happened. `evento` is the name of the server-sent event, too.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "evento", content = "dados", rename_all = "kebab-case")]
 pub enum EventBody {
-    /// Uma viagem foi decidida, cancelada, alterada ou perdeu uma parada.
+    /// A trip was committed, cancelled, changed, or lost a stop.
     Viagem(TripAnswer),
-    /// Um pedido de viagem foi recusado.
+    /// A request for a trip was refused.
     ViagemRecusada(RefusedTrip),
-    /// O que a empresa retém para uma sessão mudou.
+    /// What the company holds for a session has changed.
     Reserva(HoldEvent),
-    /// Um carro disse onde está.
+    /// A car said where it is.
     Veiculo(VehicleStatus),
-    /// Uma empresa parceira ficou acessível ou inacessível.
+    /// A peer can be reached again, or no longer.
     EmpresaParceira(PeerEvent),
-    /// Algo que uma pessoa deve ver: uma heurística, um alarme do protocolo.
+    /// Something that a person should see: a heuristic, an alarm of the protocol.
     Alarme(Alarm),
 }
 
-/// Um pedido de viagem recusado.
+/// A request for a trip that was refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RefusedTrip {
-    /// O pedido.
+    /// The request.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Id)]
     pub requisicao_id: RequestId,
-    /// O carro.
+    /// The car.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Id)]
     pub veiculo_id: VehicleId,
-    /// Por quê.
+    /// Why.
     pub motivo: Problem,
 }
 
-/// O que a empresa retém para uma sessão.
+/// What the company holds for a session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct HoldEvent {
-    /// A sessão.
+    /// The session.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Sessao)]
     pub sessao: TransactionId,
-    /// O estado.
+    /// Its state.
     pub estado: BranchState,
-    /// A empresa que coordena.
+    /// The company that coordinates.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Id)]
     pub coordenador: OperatorId,
-    /// O carro, se ainda se sabe.
+    /// The car, if that is still known.
     #[serde(default, with = "fields::optional_text", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Id>)]
     pub veiculo_id: Option<VehicleId>,
-    /// Os pontos.
+    /// The EVSEs.
     #[serde(default, with = "fields::texts")]
     #[schema(value_type = Vec<schema::Id>)]
     pub pontos: Vec<EvseId>,
 }
 
-/// Uma empresa parceira.
+/// A peer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PeerEvent {
-    /// A empresa.
+    /// The company.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Id)]
     pub empresa: OperatorId,
-    /// Se responde.
+    /// Whether it answers.
     pub acessivel: bool,
-    /// O que se viu, para pessoas.
+    /// What was seen, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detalhe: Option<String>,
 }
 
-/// Algo que uma pessoa deve ver.
+/// Something that a person should see.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Alarm {
-    /// O que houve.
+    /// What happened.
     pub problema: Problem,
-    /// A sessão.
+    /// The session.
     #[serde(default, with = "fields::optional_text", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Sessao>)]
     pub sessao: Option<TransactionId>,
-    /// A viagem.
+    /// The trip.
     #[serde(default, with = "fields::optional_text", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Id>)]
     pub viagem_id: Option<TripId>,

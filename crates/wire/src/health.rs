@@ -8,60 +8,60 @@ use utoipa::ToSchema;
 
 use crate::{fields, schema};
 
-/// Como está um servidor.
+/// How a node is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct HealthAnswer {
-    /// O estado.
+    /// Its state.
     pub estado: HealthState,
-    /// A empresa.
+    /// The company.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Id)]
     pub empresa: OperatorId,
-    /// O banco de dados de onde fala.
+    /// The database it speaks from.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Deposito)]
     pub deposito: StoreId,
-    /// A versão do programa.
+    /// The version of the program.
     pub versao: String,
-    /// O que foi verificado: `armazenamento`, `mqtt`, o nome de cada empresa parceira...
+    /// What was checked: `armazenamento`, `mqtt`, the name of each peer...
     #[serde(default)]
     pub verificacoes: BTreeMap<String, HealthCheck>,
 }
 
-/// O estado de um servidor.
+/// The state of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HealthState {
-    /// O processo responde.
+    /// The process answers.
     Vivo,
-    /// Aceita pedidos.
+    /// Takes requests.
     Pronto,
-    /// Aceita pedidos, mas uma verificação falhou.
+    /// Takes requests, but a check has failed.
     Degradado,
-    /// Ainda lê o que lembra.
+    /// Still reads what it remembers.
     Iniciando,
-    /// Termina o que está em curso e não aceita mais nada.
+    /// Finishes what is in flight and takes nothing new.
     Encerrando,
-    /// Não aceita pedidos.
+    /// Takes no requests.
     Indisponivel,
 }
 
-/// Uma verificação.
+/// A check.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct HealthCheck {
-    /// O resultado.
+    /// The result.
     pub estado: CheckState,
-    /// O que se viu, para pessoas.
+    /// What was seen, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detalhe: Option<String>,
 }
 
-/// O resultado de uma verificação.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckState {
-    /// Tudo bem.
+    /// All is well.
     Ok,
-    /// Falhou.
+    /// Failed.
     Falha,
 }

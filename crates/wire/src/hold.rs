@@ -15,147 +15,147 @@ use crate::{fields, schema, session, stops};
 /// Most companies in one transaction. A change asks those of the old stops and those of the new ones.
 pub const PARTICIPANTS_MAX: usize = 2 * TRIP_STOPS_MAX;
 
-/// Pedido de reserva temporária. Todas as paradas nesta empresa são retidas, ou nenhuma.
+/// A request to hold. All stops at this company are held, or none.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HoldRequest {
-    /// A sessão da viagem, criada pela coordenadora.
+    /// The session of the trip, made by the coordinator.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Sessao)]
     pub sessao: TransactionId,
-    /// A empresa que coordena: a mesma que a sessão nomeia.
+    /// The company that coordinates: the one that the session names.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Id)]
     pub coordenador: OperatorId,
-    /// Como o motorista chama seu pedido; repetições levam o mesmo.
+    /// What the driver calls the request; repeats carry the same.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Id)]
     pub requisicao_id: RequestId,
-    /// Todas as empresas da sessão, 1 a 32: a quem perguntar se a coordenadora se calar.
+    /// Every company of the session, 1 to 32: whom to ask if the coordinator is silent.
     #[serde(with = "fields::texts")]
     #[schema(value_type = Vec<schema::Id>, min_items = 1, max_items = 32)]
     pub participantes: Vec<OperatorId>,
-    /// `preparada` (um voto; o padrão) ou `provisoria` (pode vencer sozinha).
+    /// `preparada` (a vote; the default) or `provisoria` (may expire alone).
     #[serde(default, with = "fields::word")]
     pub tipo: HoldKind,
-    /// Por quantos segundos, 1 a 3600; 30 se ausente.
+    /// For how many seconds, 1 to 3600; 30 if absent.
     #[serde(default = "default_valid_seconds", deserialize_with = "fields::number::valid_seconds")]
     #[schema(minimum = 1, maximum = 3600, default = 30)]
     pub validade_s: u32,
-    /// Quando o motorista pediu pela primeira vez: o mais antigo passa na frente.
+    /// When the driver first asked: the older goes first.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Instante)]
     pub prioridade: Timestamp,
-    /// O carro.
+    /// The car.
     #[serde(with = "fields::object")]
     pub veiculo: Vehicle,
-    /// As paradas nesta empresa. Vazia só em uma mudança que leva todas as paradas embora.
+    /// The stops at this company. Empty only in a change that moves every stop elsewhere.
     #[serde(with = "fields::objects")]
     #[schema(max_items = 16)]
     pub reservas: Vec<HoldStop>,
-    /// A sessão confirmada cujas janelas nesta empresa terminam quando esta for confirmada.
+    /// The confirmed session whose windows at this company end when this one is confirmed.
     #[serde(default, with = "fields::optional_text", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Sessao>)]
     pub substitui: Option<TransactionId>,
 }
 
-/// O tipo de uma reserva temporária.
+/// How firmly to hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum HoldKind {
-    /// Um voto: nunca é liberada sem uma decisão.
+    /// A vote: never released without a decision.
     #[default]
     Preparada,
-    /// Para alguém pensar: a empresa pode liberá-la sozinha quando vencer.
+    /// For a person's think-time: the company may release it alone when the time is up. Not a vote.
     Provisoria,
 }
 
-/// O veículo de um pedido.
+/// The car of a request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Vehicle {
-    /// O identificador do veículo.
+    /// The id of the car.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Id)]
     pub veiculo_id: VehicleId,
-    /// O plugue do veículo; se ausente, não é conferido.
+    /// What the car can plug into; not checked if absent.
     #[serde(default, with = "fields::optional_text", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Plugue>)]
     pub plugue: Option<Plug>,
 }
 
-/// Uma parada em uma empresa.
+/// One stop at a company.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HoldStop {
-    /// Sua posição na viagem inteira, a partir de 0.
+    /// Its place in the whole trip, from 0.
     #[schema(maximum = 15)]
     pub parada: u16,
-    /// O ponto.
+    /// The EVSE.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Id)]
     pub ponto_id: EvseId,
-    /// Primeiro instante da janela.
+    /// First instant of the window.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Instante)]
     pub janela_inicio: Timestamp,
-    /// Primeiro instante depois da janela.
+    /// First instant after the window.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Instante)]
     pub janela_fim: Timestamp,
 }
 
-/// As paradas estão retidas. Só com `voto` isto é um voto.
+/// The stops are held. Only with `voto` is this a vote.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct HoldAnswer {
-    /// A sessão.
+    /// The session.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Sessao)]
     pub sessao: TransactionId,
-    /// `sim` em uma reserva preparada; ausente em uma provisória, que não é um voto.
+    /// `sim` for a prepared hold; absent for a soft one, which is no vote.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub voto: Option<YesVote>,
-    /// Quem retém.
+    /// Who holds.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Id)]
     pub empresa: OperatorId,
-    /// De qual banco de dados.
+    /// From which database.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Deposito)]
     pub deposito: StoreId,
-    /// Provisória: quando pode ser liberada. Preparada: quando a empresa começa a perguntar pela decisão.
+    /// Soft: when it may be released. Prepared: when the company begins to ask for the decision.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Instante)]
     pub expira_em: Timestamp,
-    /// O que está retido.
+    /// What is held.
     #[serde(with = "fields::objects")]
     pub reservas: Vec<HeldStop>,
 }
 
-/// Um voto sim; um não é um problema com `"voto":"nao"`.
+/// A vote yes; a no is a problem with `"voto":"nao"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum YesVote {
-    /// Tudo está retido.
+    /// Everything is held.
     Sim,
 }
 
-/// Uma parada retida.
+/// A stop that is held.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct HeldStop {
-    /// Como a empresa chama esta reserva.
+    /// What the company calls this hold.
     pub reserva_id: String,
-    /// Sua posição na viagem inteira, a partir de 0.
+    /// Its place in the whole trip, from 0.
     pub parada: u16,
-    /// O ponto.
+    /// The EVSE.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Id)]
     pub ponto_id: EvseId,
-    /// Primeiro instante da janela.
+    /// First instant of the window.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Instante)]
     pub janela_inicio: Timestamp,
-    /// Primeiro instante depois da janela.
+    /// First instant after the window.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Instante)]
     pub janela_fim: Timestamp,

@@ -211,57 +211,57 @@ impl ToSchema for Problem {
 
 const VOTE_NO: &str = "nao";
 
-/// Um problema (RFC 9457).
+/// A problem (RFC 9457).
 #[derive(Serialize, Deserialize, ToSchema)]
 struct ProblemBody<'a> {
-    /// Página que explica o problema e sua cura, relativa ao servidor.
+    /// The page that explains the problem and its cure, relative to the node.
     #[serde(rename = "type", default)]
     #[schema(value_type = String, example = "/problemas/ponto-reservado")]
     reference: Cow<'a, str>,
-    /// Código estável.
+    /// Stable code.
     #[schema(value_type = String, example = "ponto-reservado")]
     tipo: Cow<'a, str>,
-    /// Uma linha para pessoas.
+    /// One line for people.
     #[serde(default)]
     #[schema(value_type = String)]
     title: Cow<'a, str>,
-    /// O status HTTP.
+    /// HTTP status.
     #[serde(default)]
     status: u16,
-    /// O que houve neste caso e o que fazer.
+    /// What happened in this case and what to do.
     #[serde(default)]
     #[schema(value_type = String)]
     detail: Cow<'a, str>,
-    /// O campo do pedido, como em `paradas[1].janela_inicio`.
+    /// The field of the request, as in `paradas[1].janela_inicio`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     campo: Option<Cow<'a, str>>,
-    /// A parada da viagem, a partir de 0.
+    /// The stop of the trip, from 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     parada: Option<u16>,
-    /// As janelas livres mais próximas.
+    /// The nearest free windows.
     #[serde(default, with = "windows", skip_serializing_if = "<[TimeWindow]>::is_empty")]
     #[schema(value_type = Vec<schema::Livre>)]
     livres: Cow<'a, [TimeWindow]>,
-    /// O máximo permitido, em segundos.
+    /// The most allowed, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     maximo_s: Option<u32>,
-    /// O máximo de paradas permitido.
+    /// The most stops allowed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     maximo_paradas: Option<u32>,
-    /// A sessão em questão.
+    /// The session concerned.
     #[serde(default, with = "fields::optional_text", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Sessao>)]
     sessao: Option<TransactionId>,
-    /// A empresa em questão.
+    /// The company concerned.
     #[serde(default, with = "fields::optional_text", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Id>)]
     empresa: Option<OperatorId>,
-    /// Onde perguntar mais tarde.
+    /// Where to ask later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     consulta: Option<Cow<'a, str>>,
-    /// `nao`: o problema é o voto da empresa. Sem este campo não há voto.
+    /// `nao`: the problem is the company's vote. Without this there is no vote.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "nao")]
     voto: Option<Cow<'a, str>>,

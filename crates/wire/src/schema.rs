@@ -34,12 +34,12 @@ use crate::{audit, availability, batch, event, health, hold, problem, session, t
 )))]
 pub struct Messages;
 
-/// Um identificador.
+/// An identifier.
 #[derive(ToSchema)]
 #[schema(value_type = String, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", example = "empresa-a")]
 pub struct Id(String);
 
-/// Uma sessão: `coordenadora.depósito.época.contador.acaso`.
+/// A session: `coordinator.store.epoch.counter.nonce`.
 #[derive(ToSchema)]
 #[schema(
     value_type = String,
@@ -47,28 +47,28 @@ pub struct Id(String);
 )]
 pub struct Sessao(String);
 
-/// O banco de dados de onde uma empresa fala: muda quando ele é apagado ou restaurado.
+/// The database that a company speaks from: another one after it was wiped or restored.
 #[derive(ToSchema)]
 #[schema(value_type = String, pattern = "^[0-9a-f]{32}$")]
 pub struct Deposito(String);
 
-/// Um instante RFC 3339. Saídas são sempre em UTC (`Z`), com milissegundos só quando não são zero.
+/// An instant, RFC 3339. Written always in UTC (`Z`), with milliseconds only where they are not zero.
 #[derive(ToSchema)]
 #[schema(value_type = String, format = DateTime, example = "2026-12-01T14:00:00Z")]
 pub struct Instante(String);
 
-/// O nome OCPI de um tipo de plugue.
+/// OCPI's name of a connector type.
 #[derive(ToSchema)]
 #[schema(value_type = String, example = "IEC_62196_T2_COMBO")]
 pub struct Plugue(String);
 
-/// Uma janela livre, `[inicio, fim)`.
+/// A free window, `[inicio, fim)`.
 #[derive(ToSchema)]
 pub struct Livre {
-    /// Primeiro instante livre.
+    /// First free instant.
     #[schema(value_type = Instante)]
     inicio: Instante,
-    /// Primeiro instante depois.
+    /// First instant after it.
     #[schema(value_type = Instante)]
     fim: Instante,
 }

@@ -7,117 +7,117 @@ use utoipa::{IntoParams, ToSchema};
 use crate::problem::{Problem, ProblemKind};
 use crate::{fields, schema};
 
-/// Confirma a reserva temporária de uma sessão.
+/// Confirms the hold of a session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConfirmRequest {
-    /// A sessão.
+    /// The session.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Sessao)]
     pub sessao: TransactionId,
-    /// A empresa que coordena: se presente, a mesma que a sessão nomeia.
+    /// The company that coordinates: if present, the one that the session names.
     #[serde(default, with = "fields::optional_text", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Id>)]
     pub coordenador: Option<OperatorId>,
 }
 
-/// Cancela a reserva de uma sessão. No corpo ou como parâmetros da URL.
+/// Cancels the hold of a session. In the body or as parameters of the URL.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct CancelRequest {
-    /// A sessão.
+    /// The session.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Sessao)]
     #[param(value_type = String)]
     pub sessao: TransactionId,
-    /// A empresa que coordena: se presente, a mesma que a sessão nomeia.
+    /// The company that coordinates: if present, the one that the session names.
     #[serde(default, with = "fields::optional_text", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Id>)]
     #[param(value_type = Option<String>)]
     pub coordenador: Option<OperatorId>,
-    /// Por quê; `aborto` se ausente.
+    /// Why; `aborto` if absent.
     #[serde(default, with = "fields::word")]
     #[param(inline)]
     pub motivo: CancelReason,
 }
 
-/// Por que se cancela.
+/// Why something is cancelled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CancelReason {
-    /// A sessão ainda não estava decidida e foi abortada. Nunca desfaz uma confirmação.
+    /// The session was not decided yet and is aborted. Never undoes a confirmation.
     #[default]
     Aborto,
-    /// A viagem foi confirmada, e depois o motorista a cancelou inteira.
+    /// The trip was confirmed, and then its driver cancelled the whole of it.
     ViagemCancelada,
 }
 
-/// Pergunta pelo destino de uma sessão.
+/// Asks what became of a session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InquiryRequest {
-    /// A sessão.
+    /// The session.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Sessao)]
     pub sessao: TransactionId,
 }
 
-/// O pedido foi cumprido.
+/// The request was carried out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SessionAnswer {
-    /// A sessão.
+    /// The session.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Sessao)]
     pub sessao: TransactionId,
-    /// O que ela é agora nesta empresa.
+    /// What it is now at this company.
     pub estado: SessionState,
-    /// Quem responde.
+    /// Who answers.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Id)]
     pub empresa: OperatorId,
 }
 
-/// O estado de uma sessão depois de um pedido cumprido.
+/// The state of a session after a request was carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SessionState {
-    /// Reservada.
+    /// Reserved.
     Confirmada,
-    /// Nada está retido.
+    /// Nothing is held.
     Cancelada,
 }
 
-/// O destino de uma sessão, até onde quem responde sabe.
+/// What became of a session, as far as the one who answers knows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct InquiryAnswer {
-    /// A sessão.
+    /// The session.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Sessao)]
     pub sessao: TransactionId,
-    /// O destino.
+    /// What became of it.
     pub estado: OutcomeState,
-    /// Quem responde.
+    /// Who answers.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Id)]
     pub empresa: OperatorId,
-    /// De qual banco de dados: só um "abortada" do mesmo depósito que criou a sessão vale como esquecimento.
+    /// From which database: only the one that made the session may presume that it was aborted.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Deposito)]
     pub deposito: StoreId,
 }
 
-/// O destino de uma sessão.
+/// What became of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OutcomeState {
-    /// A coordenadora ainda não decidiu.
+    /// The coordinator has not decided yet.
     Pendente,
-    /// Confirmada.
+    /// Committed.
     Confirmada,
-    /// Abortada.
+    /// Aborted.
     Abortada,
-    /// Quem responde votou sim e também espera a decisão.
+    /// The one who answers voted yes and waits for the decision, too.
     EmDuvida,
 }
 

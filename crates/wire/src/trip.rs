@@ -11,152 +11,152 @@ use crate::hold::Vehicle;
 use crate::problem::{Problem, ProblemKind};
 use crate::{fields, schema, stops, text};
 
-/// Pedido de viagem: todas as paradas são reservadas, ou nenhuma. O mesmo corpo pede uma mudança.
+/// A request for a trip: all stops are reserved, or none. The same body asks for a change.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TripBody {
-    /// Como quem pede chama o pedido; uma repetição com o mesmo nunca reserva duas vezes. Pode vir no cabeçalho
-    /// `Idempotency-Key` em seu lugar.
+    /// What the client calls its request; a repeat with the same never reserves twice. May stand in the header
+    /// `Idempotency-Key` instead.
     #[serde(default, with = "fields::optional_text", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Id>)]
     pub requisicao_id: Option<RequestId>,
-    /// O carro.
+    /// The car.
     #[serde(with = "fields::object")]
     pub veiculo: Vehicle,
-    /// 1 a 16 paradas, na ordem da viagem.
+    /// 1 to 16 stops, in the order of the trip.
     #[serde(with = "fields::objects")]
     #[schema(min_items = 1, max_items = 16)]
     pub paradas: Vec<TripStopBody>,
 }
 
-/// Uma parada de um pedido de viagem.
+/// One stop of a request for a trip.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TripStopBody {
-    /// A empresa do ponto.
+    /// Whose EVSE it is.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Id)]
     pub empresa: OperatorId,
-    /// O ponto.
+    /// The EVSE.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Id)]
     pub ponto_id: EvseId,
-    /// Primeiro instante da janela.
+    /// First instant of the window.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Instante)]
     pub janela_inicio: Timestamp,
-    /// Primeiro instante depois da janela.
+    /// First instant after the window.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Instante)]
     pub janela_fim: Timestamp,
 }
 
-/// Os parâmetros de `GET /viagens`.
+/// The parameters of `GET /viagens`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct TripsParams {
-    /// De qual veículo.
+    /// Of which car.
     #[serde(with = "fields::text")]
     #[param(value_type = String)]
     pub veiculo_id: VehicleId,
-    /// De qual pedido; todos se ausente.
+    /// Of which request; of all if absent.
     #[serde(default, with = "fields::optional_text", skip_serializing_if = "Option::is_none")]
     #[param(value_type = Option<String>)]
     pub requisicao_id: Option<RequestId>,
 }
 
-/// Uma viagem reservada.
+/// A reserved trip.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TripAnswer {
-    /// O identificador da viagem; só quem o conhece pode consultá-la ou cancelá-la.
+    /// The id of the trip; only who knows it can look at the trip or cancel it.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Id)]
     pub viagem_id: TripId,
-    /// O estado.
+    /// Its state.
     pub estado: TripState,
-    /// O pedido.
+    /// The request.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Id)]
     pub requisicao_id: RequestId,
-    /// O carro.
+    /// The car.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Id)]
     pub veiculo_id: VehicleId,
-    /// A empresa que coordenou.
+    /// The company that coordinated.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Id)]
     pub servidor: OperatorId,
-    /// A sessão sob a qual foi reservada.
+    /// The session under which it was reserved.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Sessao)]
     pub sessao: TransactionId,
-    /// Quando foi decidida.
+    /// When it was decided.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Instante)]
     pub decidida_em: Timestamp,
-    /// As paradas, na ordem da viagem.
+    /// The stops, in the order of the trip.
     #[serde(with = "fields::objects")]
     pub paradas: Vec<TripStopAnswer>,
 }
 
-/// Uma parada de uma viagem reservada.
+/// One stop of a reserved trip.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TripStopAnswer {
-    /// Sua posição na viagem, a partir de 0.
+    /// Its place in the trip, from 0.
     pub parada: u16,
-    /// A empresa do ponto.
+    /// Whose EVSE it is.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Id)]
     pub empresa: OperatorId,
-    /// O ponto.
+    /// The EVSE.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Id)]
     pub ponto_id: EvseId,
-    /// Primeiro instante da janela.
+    /// First instant of the window.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Instante)]
     pub janela_inicio: Timestamp,
-    /// Primeiro instante depois da janela.
+    /// First instant after the window.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Instante)]
     pub janela_fim: Timestamp,
-    /// O estado.
+    /// Its state.
     pub estado: StopState,
 }
 
-/// O estado de uma viagem que foi decidida.
+/// The state of a trip that was committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TripState {
-    /// Todas as paradas estão garantidas.
+    /// All stops are guaranteed.
     Confirmada,
-    /// O motorista a cancelou.
+    /// The driver cancelled it.
     Cancelada,
-    /// Uma mudança tomou seu lugar.
+    /// A change took its place.
     Alterada,
-    /// Uma empresa liberou sua parte sozinha: reserve outra vez as paradas perdidas.
+    /// A company released its part alone: the lost stops must be reserved again.
     Mista,
 }
 
-/// O estado de uma parada.
+/// The state of a stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StopState {
-    /// Reservada, e a empresa sabe.
+    /// Reserved, and the company knows.
     Confirmada,
-    /// Garantida; a empresa ainda não acusou a confirmação.
+    /// Guaranteed; the company has not acknowledged the confirmation yet.
     AConfirmar,
-    /// A empresa a liberou sozinha antes de ouvir a decisão.
+    /// The company released it alone before it heard the decision.
     Perdida,
-    /// A viagem foi cancelada ou alterada.
+    /// The trip was cancelled or changed.
     Liberada,
 }
 
-/// Uma lista de viagens.
+/// A list of trips.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TripsAnswer {
-    /// As viagens que esta empresa coordenou.
+    /// The trips that this company coordinated.
     #[serde(with = "fields::objects")]
     pub viagens: Vec<TripAnswer>,
 }

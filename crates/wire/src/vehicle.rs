@@ -9,112 +9,112 @@ use crate::problem::{Problem, ProblemKind};
 use crate::trip::{TripAnswer, TripBody, TripStopAnswer, TripStopBody};
 use crate::{fields, schema};
 
-/// O estado de um carro, em `veiculo/{id}/status`.
+/// The status of a car, on `veiculo/{id}/status`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VehicleStatus {
-    /// O carro: o mesmo do tópico.
+    /// The car: the same as in the topic.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Id)]
     pub veiculo_id: VehicleId,
-    /// Graus, WGS 84.
+    /// Degrees, WGS 84.
     #[serde(deserialize_with = "fields::number::latitude")]
     #[schema(minimum = -90, maximum = 90)]
     pub latitude: f64,
-    /// Graus, WGS 84.
+    /// Degrees, WGS 84.
     #[serde(deserialize_with = "fields::number::longitude")]
     #[schema(minimum = -180, maximum = 180)]
     pub longitude: f64,
-    /// Carga da bateria, 0 a 100.
+    /// Charge of the battery in per cent, 0 to 100.
     #[serde(deserialize_with = "fields::number::percent")]
     #[schema(minimum = 0, maximum = 100)]
     pub bateria_pct: f64,
-    /// 0 a 400.
+    /// In km/h, 0 to 400.
     #[serde(deserialize_with = "fields::number::speed")]
     #[schema(minimum = 0, maximum = 400)]
     pub velocidade_kmh: f64,
-    /// Até onde a carga leva, 0 a 5000.
+    /// How far the charge reaches in km, 0 to 5000.
     #[serde(deserialize_with = "fields::number::range")]
     #[schema(minimum = 0, maximum = 5000)]
     pub autonomia_km: f64,
-    /// Quando foi medido.
+    /// When it was measured.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Instante)]
     pub instante: Timestamp,
-    /// O que o carro faz, para pessoas; `offline` é a última vontade MQTT.
+    /// What the car does, for people; `offline` is the last will.
     #[serde(default, with = "fields::optional_word", skip_serializing_if = "Option::is_none")]
     pub estado: Option<VehicleState>,
 }
 
-/// O que um carro faz.
+/// What a car does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum VehicleState {
-    /// Parado, sem viagem.
+    /// Parked, without a trip.
     Parado,
-    /// Espera a resposta a um pedido.
+    /// Waits for the answer to a request.
     Pedindo,
-    /// A caminho.
+    /// On its way.
     Dirigindo,
-    /// Na estação, antes de sua janela.
+    /// At the station, before its window.
     Aguardando,
-    /// Recarrega.
+    /// Charges.
     Carregando,
-    /// Chegou ao fim da viagem.
+    /// Arrived at the end of its trip.
     Chegou,
-    /// Sem carga no meio do caminho.
+    /// Out of charge on its way.
     SemBateria,
-    /// A conexão caiu; isto nunca cancela uma viagem.
+    /// The connection is lost; that never cancels a trip.
     Offline,
 }
 
-/// O último estado conhecido de um carro.
+/// The last known status of a car.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct VehicleView {
-    /// O que o carro disse.
+    /// What the car said.
     #[serde(flatten)]
     pub status: VehicleStatus,
-    /// Quando chegou a este servidor.
+    /// When it arrived at this node.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Instante)]
     pub recebido_em: Timestamp,
 }
 
-/// Os carros conhecidos.
+/// The known cars.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct VehiclesAnswer {
-    /// Os carros, em ordem de `veiculo_id`.
+    /// The cars, in the order of `veiculo_id`.
     #[serde(with = "fields::objects")]
     pub veiculos: Vec<VehicleView>,
-    /// O `cursor` da próxima página; ausente na última.
+    /// The `cursor` of the next page; absent from the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proximo: Option<String>,
 }
 
-/// O pedido de um carro, em `veiculo/{id}/requisicao`: uma viagem (`veiculo` e `paradas`) ou um cancelamento
+/// A car's request, on `veiculo/{id}/requisicao`: a trip (`veiculo` and `paradas`) or a cancellation
 /// (`cancelar`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VehicleRequestBody {
-    /// Como o carro chama o pedido; uma repetição com o mesmo recebe a mesma resposta.
+    /// What the car calls its request; a repeat with the same gets the same answer.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Id)]
     pub requisicao_id: RequestId,
-    /// O carro: o mesmo do tópico. Obrigatório em um pedido de viagem.
+    /// The car: the same as in the topic. Required where a trip is asked for.
     #[serde(default, with = "fields::optional_object", skip_serializing_if = "Option::is_none")]
     pub veiculo: Option<Vehicle>,
-    /// 1 a 16 paradas, na ordem da viagem.
+    /// 1 to 16 stops, in the order of the trip.
     #[serde(default, with = "fields::optional_objects", skip_serializing_if = "Option::is_none")]
     pub paradas: Option<Vec<TripStopBody>>,
-    /// A viagem a cancelar inteira.
+    /// The trip to cancel as a whole.
     #[serde(default, with = "fields::optional_text", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Id>)]
     pub cancelar: Option<TripId>,
-    /// A empresa que deve coordenar; sem ela, a da primeira parada.
+    /// The company that shall coordinate; without it, that of the first stop.
     #[serde(default, with = "fields::optional_text", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Id>)]
     pub servidor: Option<OperatorId>,
-    /// Depois deste instante o pedido é recusado, não executado.
+    /// After this the request is refused, not run.
     #[serde(default, with = "fields::optional_text", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Instante>)]
     pub expira_em: Option<Timestamp>,
@@ -144,44 +144,44 @@ pub enum Wish {
     Cancel(TripId),
 }
 
-/// A resposta a um carro, em `veiculo/{id}/resposta` e `servidor/{id}/resposta`.
+/// The answer to a car, on `veiculo/{id}/resposta` and `servidor/{id}/resposta`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct VehicleAnswer {
-    /// O pedido; ausente se não pôde ser lido.
+    /// The request; absent if it could not be read.
     #[serde(default, with = "fields::optional_text", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Id>)]
     pub requisicao_id: Option<RequestId>,
-    /// O carro.
+    /// The car.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Id)]
     pub veiculo_id: VehicleId,
-    /// A empresa que responde.
+    /// The company that answers.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Id)]
     pub servidor: OperatorId,
-    /// A resposta.
+    /// The answer.
     pub estado: AnswerState,
-    /// A viagem; ausente em uma recusa.
+    /// The trip; absent from a refusal.
     #[serde(default, with = "fields::optional_text", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Id>)]
     pub viagem_id: Option<TripId>,
-    /// Por que foi recusado.
+    /// Why it was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub motivo: Option<Problem>,
-    /// As paradas da viagem; vazia em uma recusa.
+    /// The stops of the trip; empty in a refusal.
     #[serde(default, with = "fields::objects")]
     pub paradas: Vec<TripStopAnswer>,
 }
 
-/// A resposta a um pedido de um carro.
+/// The answer to a car's request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AnswerState {
-    /// Todas as paradas estão garantidas.
+    /// All stops are guaranteed.
     Confirmada,
-    /// Nada foi reservado, ou nada foi cancelado: `motivo` diz por quê.
+    /// Nothing was reserved, or nothing was cancelled: `motivo` says why.
     Recusada,
-    /// A viagem inteira está cancelada.
+    /// The whole trip is cancelled.
     Cancelada,
 }
 

@@ -3,7 +3,7 @@
 use recarga_reservation::{AbortCause, Branch, Outcome, TransactionId};
 
 use crate::node::{Event, Node, Say, What};
-use crate::scenario::{Attempt, Scenario, TRIPS_MAX};
+use crate::scenario::{Attempt, Network, Scenario, TRIPS_MAX};
 
 /// Sets of trips are bit masks. Every bit multiplies the worlds, so only what the scenario needs is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -133,7 +133,7 @@ impl Node {
             let is_own = transaction.coordinator == *self.company.operator();
             let is_prepared_now = is_prepared(self);
             let history = &mut self.history;
-            if is_prepared_now && !is_own {
+            if is_prepared_now && !is_own && scenario.network == Network::Sent {
                 history.asked |= bit;
             }
             let is_heuristic = matches!(event.what, What::ForceAbort | What::GraceOver);

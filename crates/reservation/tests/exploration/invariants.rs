@@ -28,6 +28,10 @@ pub struct Info {
     pub durably_yes: u8,
     pub durably_reserved: u8,
     pub durable_tombstone: u8,
+    pub durably_released: u8,
+    pub durably_heuristic: u8,
+    /// As coordinator, durably.
+    pub durably_cancelled: u8,
     /// For each company, the trips of which it is reported lost.
     pub lost: [u8; COMPANIES],
     /// What is wrong within the company, whatever the others do.
@@ -44,6 +48,8 @@ impl Info {
         let branches = |is: &dyn Fn(&Branch) -> bool| {
             transactions(&|transaction| company.participant.branch(transaction).is_some_and(is))
         };
+        let on_disk =
+            |is: &dyn Fn(&Branch) -> bool| transactions(&|one| durable.branches.get(one).is_some_and(is));
         let stages = |is: &dyn Fn(&Stage) -> bool| {
             let trips = || company.coordinator.trips();
             transactions(&|one| trips().any(|trip| trip.transaction == *one && is(&trip.stage)))
@@ -68,7 +74,13 @@ impl Info {
             heuristic: branches(&is_heuristic),
             durably_yes: transactions(&|one| durable.holds_yes(one)),
             durably_reserved: transactions(&|one| durable.holds_reserved(one)),
-            durable_tombstone: transactions(&|one| durable.branches.get(one).is_some_and(is_tombstone)),
+            durable_tombstone: on_disk(&is_tombstone),
+            durably_released: on_disk(&|branch| matches!(branch, Branch::Released { .. })),
+            durably_heuristic: on_disk(&is_heuristic),
+            durably_cancelled: transactions(&|one| {
+                let stage = durable.trips.get(one).map(|trip| &trip.stage);
+                matches!(stage, Some(Stage::Cancelled { .. }))
+            }),
             lost: [lost(0), lost(1), lost(2)],
             violation: local_violation(node),
         }

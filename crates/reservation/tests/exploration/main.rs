@@ -33,9 +33,14 @@ const C: usize = 2;
 fn one() {
     let crashes = Faults { crashes: [true; 3], ..Faults::default() };
     verify(Scenario::new("one trip", vec![trip(A, "r1", &[(A, 0), (B, 0), (C, 0)])], crashes));
+    let mut s=Scenario::new("one trip, entitled", vec![trip(A, "r1", &[(A, 0), (B, 0), (C, 0)])], crashes);
+    s.network = scenario::Network::Entitled;
+    verify(s);
 }
 #[test]
 fn compete() {
     let crashes = Faults { crashes: [true; 3], ..Faults::default() };
-    verify(Scenario::new("compete", vec![trip(A, "r1", &[(A, 0), (B, 0), (C, 0)]),trip(B, "r2", &[(A, 0), (B, 0), (C, 0)])], crashes));
+    let mut s = Scenario::new("compete", vec![trip(A, "r1", &[(A, 0), (B, 0), (C, 0)]),trip(B, "r2", &[(A, 0), (B, 0), (C, 0)])], crashes);
+    s.network = scenario::Network::Entitled;
+    verify(s);
 }

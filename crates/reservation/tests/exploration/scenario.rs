@@ -52,6 +52,15 @@ pub struct Faults {
     pub wipe: [bool; COMPANIES],
 }
 
+/// How the messages on their way are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// Each one that was sent is remembered, and may arrive from then on.
+    Sent,
+    /// Whatever the durable states of the companies entitle them to say may arrive, whether it was sent or not.
+    Entitled,
+}
+
 /// One exploration.
 #[derive(Clone, Debug)]
 pub struct Scenario {
@@ -60,6 +69,7 @@ pub struct Scenario {
     /// How many of the trips, from the first, are settled before the exploration begins.
     pub settled: usize,
     pub faults: Faults,
+    pub network: Network,
     pub plant: Option<Plant>,
     /// Whether a promise that rests on nothing durable is a violation by itself, or only what may come of it.
     pub only_consequences: bool,
@@ -67,7 +77,7 @@ pub struct Scenario {
 
 impl Scenario {
     pub fn new(name: &'static str, trips: Vec<TripPlan>, faults: Faults) -> Self {
-        Self { name, trips, settled: 0, faults, plant: None, only_consequences: false }
+        Self { name, trips, settled: 0, faults, network: Network::Sent, plant: None, only_consequences: false }
     }
 
     pub fn operator(company: usize) -> OperatorId {

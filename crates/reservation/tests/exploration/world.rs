@@ -23,7 +23,7 @@ use recarga_reservation::Firmness;
 use crate::invariants::Info;
 use crate::node::{Event, Node, Say, What};
 use crate::plants::Plant;
-use crate::scenario::{Attempt, COMPANIES, Scenario};
+use crate::scenario::{Attempt, COMPANIES, Network, Scenario};
 
 /// A state of everything: for each company the number of its state, and the messages ever sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -100,12 +100,13 @@ impl Universe {
     ) {
         events.clear();
         self.enabled(world, events);
+        let remembered = if self.scenario.network == Network::Sent { u64::MAX } else { 0 };
         for &(company, event) in events.iter() {
             for index in self.nexts_of(world.nodes[company], event) {
                 let next = &self.nexts[index];
                 let mut after = *world;
                 after.nodes[company] = next.node;
-                after.sent |= next.sends;
+                after.sent |= next.sends & remembered;
                 let happening = Happening { company, event, flushed: next.flushed };
                 visit(self, after, happening, next.violation.as_ref());
             }
@@ -288,12 +289,33 @@ impl Universe {
             (Message::Release, remote, What::Release),
         ];
         for (message, company, what) in deliveries {
-            if world.sent & self.bit(trip, remote, message) != 0 {
+            if self.may_arrive(world, trip, remote, message) {
                 events.push((company, self.event(world, trip, what)));
             }
         }
         self.firmnesses(trip)
             .for_each(|firmness| events.push((remote, self.event(world, trip, What::Hold(firmness)))));
+    }
+
+    fn may_arrive(&self, world: &World, trip: usize, remote: usize, message: Message) -> bool {
+        if self.scenario.network == Network::Sent {
+            return world.sent & self.bit(trip, remote, message) != 0;
+        }
+        let is = |mask: u8| mask & (1 << trip) != 0;
+        let coordinator = self.info(world, self.scenario.trips[trip].coordinator);
+        let here = self.info(world, remote);
+        let mut peers = self.scenario.remotes(trip).filter(|&one| one != remote).map(|one| self.info(world, one));
+        match message {
+            Message::Yes => is(here.durably_yes),
+            // Whatever no leads to, the time limit leads to as well.
+            Message::No => false,
+            Message::Abort => is(coordinator.says_abort) || peers.any(|peer| is(peer.durable_tombstone)),
+            Message::Commit => is(coordinator.history.committed),
+            Message::Release => is(coordinator.durably_cancelled),
+            Message::Confirmed => is(here.durably_reserved),
+            Message::Released => is(here.durably_released),
+            Message::Lost => is(here.durably_heuristic),
+        }
     }
 
     fn enabled_at_participant(
@@ -307,7 +329,7 @@ impl Universe {
         let info = self.info(world, remote);
         let bit = 1 << trip;
         let plant = self.scenario.plant;
-        if info.history.asked & bit != 0 {
+        if info.history.asked & bit != 0 || self.scenario.network == Network::Entitled {
             let by = u8::try_from(remote).unwrap();
             let inquiry = self.event(world, trip, What::Inquiry { by });
             let others = self.scenario.remotes(trip).chain([coordinator]).filter(|&one| one != remote);

@@ -1,0 +1,122 @@
+//! A small HTTP client for the program's own commands.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Bytes;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
+use hyper::{Method, Request};
+use hyper_util::client::legacy::Client as HyperClient;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use recarga_wire::{Problem, decode};
+use serde::de::DeserializeOwned;
+
+/// Longest answer that is read.
+const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Speaks to one node.
+#[derive(Clone)]
+pub struct Client {
+    http: HyperClient<HttpConnector, Full<Bytes>>,
+    url: String,
+    token: Option<String>,
+    patience: Duration,
+}
+
+/// What a node answered.
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// The whole body.
+    pub body: Bytes,
+}
+
+impl Client {
+    /// A client of the node at `url`, as in `http://127.0.0.1:8001`.
+    ///
+    /// # Errors
+    /// The URL is not understood.
+    pub fn new(url: &str, token: Option<String>) -> Result<Self> {
+        let url = url.trim_end_matches('/');
+        let uri: hyper::Uri = url.parse().with_context(|| format!("\"{url}\" is no URL"))?;
+        if uri.scheme_str() != Some("http") || uri.host().is_none() {
+            bail!("\"{url}\" is not understood; write http://HOST:PORT");
+        }
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(Duration::from_secs(3)));
+        let http = HyperClient::builder(TokioExecutor::new()).build(connector);
+        Ok(Self { http, url: url.to_owned(), token, patience: Duration::from_secs(20) })
+    }
+
+    /// Waits at most this long for an answer.
+    pub fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Where the node is.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Sends a request and reads the whole answer, whatever its status.
+    ///
+    /// # Errors
+    /// The node cannot be reached or does not answer in time.
+    pub async fn send(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Answer> {
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
+        if !body.is_empty() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        if let Some(token) = &self.token {
+            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let request = request.body(Full::new(Bytes::from(body))).context("cannot build the request")?;
+        let answered = tokio::time::timeout(self.patience, async {
+            let response = self.http.request(request).await?;
+            let status = response.status().as_u16();
+            let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+            let body = body.map_err(|error| anyhow::anyhow!(error))?.to_bytes();
+            anyhow::Ok(Answer { status, body })
+        });
+        let unreachable = || format!("{} does not answer; is the node running?", self.url);
+        answered.await.with_context(unreachable)?.with_context(unreachable)
+    }
+
+    /// Sends a request and reads a successful answer.
+    ///
+    /// # Errors
+    /// As [`Client::send`]; else what the node's problem document says.
+    pub async fn call<T: DeserializeOwned>(&self, method: Method, path: &str, body: Vec<u8>) -> Result<T> {
+        let answer = self.send(method, path, body).await?;
+        answer.into_message()
+    }
+}
+
+impl Answer {
+    /// The message, if it is a success.
+    ///
+    /// # Errors
+    /// What the problem document says.
+    pub fn into_message<T: DeserializeOwned>(self) -> Result<T> {
+        if (200..300).contains(&self.status) {
+            return decode(&self.body).map_err(|problem| anyhow::anyhow!("cannot read the answer: {problem}"));
+        }
+        match decode::<Problem>(&self.body) {
+            Ok(problem) => bail!(describe(&problem)),
+            Err(_) => bail!("status {} without an explanation; is this a Recarga node?", self.status),
+        }
+    }
+}
+
+/// A problem for people: the title, the detail, and which field.
+pub fn describe(problem: &Problem) -> String {
+    let mut text = format!("{} ({}): {}", problem.kind.title(), problem.kind.code(), problem.detail);
+    if let Some(field) = &problem.field {
+        text.push_str(&format!(" [{field}]"));
+    }
+    text
+}

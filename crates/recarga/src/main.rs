@@ -1,0 +1,79 @@
+//! The one program: a company's node, the demo federation, simulated cars, and tools to book, audit and measure.
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+mod client;
+mod config;
+mod health;
+mod logging;
+mod serve;
+
+/// Reserve all charging stops of an electric-car trip, at several companies, or none.
+#[derive(Parser)]
+#[command(version, propagate_version = true, arg_required_else_help = true, after_help = EXAMPLES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+
+    /// What to log to the standard error, as in `info` or `recarga_node=debug`; by default what each command needs.
+    #[arg(long, global = true, env = "RECARGA_LOG", value_name = "FILTER")]
+    log: Option<String>,
+
+    /// How log lines look.
+    #[arg(long, global = true, env = "RECARGA_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    log_format: logging::Format,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  recarga demo                                     three companies, a broker and cars on this machine
+  recarga serve --config empresa-a.toml            one company's node
+  recarga config check empresa-a.toml              what is wrong with a configuration, before starting it
+  recarga health --url http://127.0.0.1:8001       exit status 0 if the node takes requests";
+
+#[derive(Subcommand)]
+enum Command {
+    Serve(serve::Arguments),
+    Config(config::Arguments),
+    Health(health::Arguments),
+    /// Print a completion script for a shell.
+    #[command(after_help = "Example:\n  recarga completions bash > /etc/bash_completion.d/recarga")]
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let default_log = match arguments.command {
+        Command::Serve(_) => "info,mqtt5=warn,rumqttc=warn",
+        _ => "warn,mqtt5=error,rumqttc=error",
+    };
+    if let Err(error) = logging::start(arguments.log.as_deref().unwrap_or(default_log), arguments.log_format) {
+        eprintln!("recarga: {error:#}");
+        return ExitCode::from(2);
+    }
+    let done = match arguments.command {
+        Command::Serve(arguments) => serve::run(arguments),
+        Command::Config(arguments) => config::run(arguments),
+        Command::Health(arguments) => health::run(&arguments),
+        Command::Completions { shell } => {
+            let mut command = Arguments::command();
+            clap_complete::generate(shell, &mut command, "recarga", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("recarga: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+/// The runtime that every command but the simplest runs on.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    use anyhow::Context;
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")
+}

@@ -1,0 +1,105 @@
+//! `recarga serve`: one company's node.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use hyper_util::client::legacy::connect::HttpConnector;
+use recarga_node::app::{Node, Setup};
+use recarga_node::clock::SystemClock;
+use recarga_node::config::Config;
+use recarga_node::ledger::Writer;
+use recarga_node::store::redb::{self, RedbStore};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{error, info, warn};
+
+/// Exit status when the record could not be written (`EX_IOERR` of sysexits.h).
+const EXIT_CANNOT_WRITE: i32 = 74;
+
+/// Run one company's node.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  recarga serve --config empresa-a.toml
+  RECARGA_LOG_FORMAT=json recarga serve --config empresa-a.toml 2>> empresa-a.log
+
+SIGINT or SIGTERM: takes nothing new, finishes what is under way, and stops.
+Exit status: 0 stopped, 1 could not start, 2 wrong arguments, 74 the disk refused a write.")]
+pub struct Arguments {
+    /// The company's configuration.
+    #[arg(long, short, value_name = "FILE", env = "RECARGA_CONFIG")]
+    config: PathBuf,
+}
+
+/// Runs until a signal.
+///
+/// # Errors
+/// The configuration, the address or the database cannot be used.
+pub fn run(arguments: Arguments) -> Result<ExitCode> {
+    let config = Config::read(&arguments.config)?;
+    for warning in config.warnings() {
+        warn!("{warning}");
+    }
+    raise_file_limit();
+    crate::runtime()?.block_on(serve(config))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(config: Config) -> Result<()> {
+    let listen = config.listen;
+    let listener = TcpListener::bind(listen).await.with_context(|| {
+        format!("cannot listen on {listen}; is another program using the port? change operator.listen or stop it")
+    })?;
+    let store = RedbStore::open(&config.data_dir, &config.operator)?;
+    let (name, peers) = (config.name.clone(), config.peers.len());
+    let (evses, folder) = (config.stations.iter().map(|one| one.evses.len()).sum::<usize>(), config.data_dir.clone());
+    let node = Node::start(Setup {
+        clock: Arc::new(SystemClock::new()),
+        store: Box::new(store),
+        writer: Writer::Thread,
+        on_failure: Box::new(move |failure| {
+            error!(%failure, "the record cannot be written; stopping at once, nothing more is promised");
+            if let Err(error) = redb::poison(&folder, &failure.to_string()) {
+                error!(%error, "cannot leave a marker; check the disk before starting again");
+            }
+            std::process::exit(EXIT_CANNOT_WRITE);
+        }),
+        connector: connector(),
+        config,
+    })?;
+    info!(address = %listen, company = name, evses, peers, "ready");
+    node.run(listener, stop_signal()?).await;
+    Ok(())
+}
+
+fn connector() -> HttpConnector {
+    let mut connector = HttpConnector::new();
+    // A message between companies is smaller than a packet and must not wait for one to fill.
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(Some(std::time::Duration::from_secs(2)));
+    connector
+}
+
+/// Done at the first SIGINT or SIGTERM.
+///
+/// # Errors
+/// Signals cannot be caught.
+pub fn stop_signal() -> Result<impl Future<Output = ()> + Send> {
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot catch SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot catch SIGTERM")?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// Allows as many open files as the system lets this process have: each connection is one.
+pub fn raise_file_limit() {
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        warn!(%error, "cannot raise the limit of open files");
+    }
+}
