@@ -56,7 +56,7 @@ pub async fn serve(
         places: Arc::new(Semaphore::new(WORK_MAX)),
         tasks: TaskTracker::new(),
     });
-    let watching = tokio::spawn(watch_state(link.state(), connected, broker.url));
+    let watching = tokio::spawn(watch_state(link.state(), connected));
     office.take_up_where_it_stopped();
     office.clone().receive_until(incoming, &stop).await;
     // What is under way may still be answered, so the link goes last.
@@ -402,22 +402,10 @@ fn is_own_topic(topic: &str, vehicle: &VehicleId) -> bool {
         && !topic.contains(['+', '#'])
 }
 
-async fn watch_state(mut state: watch::Receiver<LinkState>, connected: watch::Sender<bool>, url: String) {
+// The link itself logs what happens to the connection.
+async fn watch_state(mut state: watch::Receiver<LinkState>, connected: watch::Sender<bool>) {
     loop {
-        match &*state.borrow_and_update() {
-            LinkState::Connected { session_present } => {
-                info!(broker = url, session_present, "connected to the broker");
-                connected.send_replace(true);
-            }
-            LinkState::Disconnected { reason, retry_in } => {
-                if connected.send_replace(false) {
-                    warn!(broker = url, reason, ?retry_in, "lost the broker; trying again");
-                } else {
-                    debug!(broker = url, reason, ?retry_in, "cannot reach the broker; trying again");
-                }
-            }
-            LinkState::Connecting | LinkState::Closed => {}
-        }
+        connected.send_replace(matches!(*state.borrow_and_update(), LinkState::Connected { .. }));
         if state.changed().await.is_err() {
             connected.send_replace(false);
             return;

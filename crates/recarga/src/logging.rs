@@ -19,7 +19,9 @@ pub enum Format {
 /// The filter cannot be understood.
 pub fn start(filter: &str, format: Format) -> Result<()> {
     let filter = EnvFilter::try_new(filter).with_context(|| format!("--log: \"{filter}\" is no filter"))?;
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
     let registry = tracing_subscriber::registry().with(filter);
     match format {
         Format::Text => registry.with(lines.with_target(false)).init(),

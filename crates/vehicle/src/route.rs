@@ -1,7 +1,8 @@
 //! Where to drive: a chain of stops, one at each company where the network allows it.
 
-use recarga_reservation::OperatorId;
 use std::fmt;
+
+use recarga_reservation::OperatorId;
 
 use crate::geo::Position;
 use crate::model::{CarModel, DrivingStyle};
@@ -170,6 +171,10 @@ impl<'a> Search<'a> {
     fn extend(&mut self, here: Place) -> Option<StationIndex> {
         let mut reachable = self.reachable(here);
         self.chance.shuffle(&mut reachable);
+        // A car may charge where it stands, and a trip may end at its last stop: the last resort.
+        if !self.goal.is_strict && here.range_km >= 0.0 {
+            reachable.extend(here.station);
+        }
         if self.chain.len() == self.goal.stops {
             return reachable.into_iter().find(|&station| !self.is_same_city(here, station));
         }
@@ -204,16 +209,9 @@ impl<'a> Search<'a> {
             let position = self.network.site(station).position;
             km >= LEG_KM_MIN && self.start.position.road_km(position) >= gone_km + km / 3.0
         };
-        let mut found: Vec<StationIndex> = neighbours
-            .iter()
-            .filter(|neighbour| !self.goal.is_strict || leads_on(neighbour.km, neighbour.station))
-            .map(|neighbour| neighbour.station)
-            .collect();
-        // A car may charge where it stands; a trip that ends where it began is one of the last resort.
-        if !self.goal.is_strict {
-            found.extend(here.station.filter(|_| here.range_km >= 0.0));
-        }
-        found
+        let found = neighbours.iter();
+        let found = found.filter(|one| !self.goal.is_strict || leads_on(one.km, one.station));
+        found.map(|neighbour| neighbour.station).collect()
     }
 
     fn may_stop(&self, station: StationIndex) -> bool {
@@ -222,7 +220,7 @@ impl<'a> Search<'a> {
             self.chain.iter().map(|&stop| self.network.site(stop).operator).collect();
         used.sort_unstable();
         used.dedup();
-        let must_be_new = self.goal.companies - used.len() >= self.goal.stops - self.chain.len();
+        let must_be_new = self.goal.companies.saturating_sub(used.len()) >= self.goal.stops - self.chain.len();
         site.serves(self.start.model)
             && !self.avoid.stations.contains(&station)
             && !self.avoid.operators.contains(&site.operator)

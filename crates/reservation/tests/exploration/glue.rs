@@ -165,7 +165,11 @@ impl<'a> Hand<'a> {
 
     fn decide(&mut self) {
         let transaction = self.transaction();
-        let now = if self.event.what == (What::Decide { in_time: false }) { AFTER_LIMITS } else { NOW };
+        let (now, yes) = match self.event.what {
+            What::Decide { in_time, yes } => (if in_time { NOW } else { AFTER_LIMITS }, yes),
+            _ => (NOW, 0),
+        };
+        (0..8).filter(|from| yes & (1 << from) != 0).for_each(|from| self.count(from, true));
         if self.is_planted(Plant::SilenceCounted) && now == AFTER_LIMITS {
             for (operator, _) in &self.attempts[usize::from(self.event.attempt)].holds {
                 let yes = Vote::Yes { expires_in: DECIDE_LIMIT };

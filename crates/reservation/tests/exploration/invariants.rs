@@ -24,6 +24,8 @@ pub struct Info {
     pub confirmed: u8,
     pub tombstone: u8,
     pub heuristic: u8,
+    /// Anything firmer than a soft hold.
+    pub remembers: u8,
     /// As participant, durably.
     pub durably_yes: u8,
     pub durably_reserved: u8,
@@ -72,6 +74,7 @@ impl Info {
             confirmed: branches(&|branch| matches!(branch, Branch::Confirmed { .. })),
             tombstone: branches(&is_tombstone),
             heuristic: branches(&is_heuristic),
+            remembers: branches(&|branch| !matches!(branch, Branch::Held { .. })),
             durably_yes: transactions(&|one| durable.holds_yes(one)),
             durably_reserved: transactions(&|one| durable.holds_reserved(one)),
             durable_tombstone: on_disk(&is_tombstone),

@@ -1,5 +1,5 @@
 //! Every interleaving of the shipped rules, in small federations: messages lost, repeated, reordered and late, timers
-//! at any moment, crashes anywhere.
+//! at any moment, any number of crashes anywhere.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod glue;
@@ -11,36 +11,133 @@ mod scenario;
 mod search;
 mod world;
 
-use scenario::{Faults, Scenario, TripPlan};
+use scenario::{Faults, Network, Scenario, TripPlan};
+
+const A: usize = 0;
+const B: usize = 1;
+const C: usize = 2;
+const CRASHES: Faults =
+    Faults { crashes: [true; 3], cancel: false, forget: false, heuristic: false, wipe: [false; 3] };
+
+// Each with every message remembered.
+
+#[test]
+fn one_trip() {
+    let trips = || vec![everywhere(A, 0)];
+    verify(Scenario::new("one trip", trips(), CRASHES));
+    verify(Scenario::new("one trip, forgotten", trips(), Faults { forget: true, ..CRASHES }));
+    verify(Scenario::new("one trip, cancelled", trips(), Faults { cancel: true, ..CRASHES }));
+    let both = Faults { cancel: true, forget: true, ..CRASHES };
+    verify(Scenario::new("one trip, cancelled and forgotten", trips(), both));
+}
+
+#[test]
+fn a_coordinator_without_a_stop() {
+    let faults = Faults { cancel: true, forget: true, ..CRASHES };
+    verify(Scenario::new("no own stop", vec![trip(A, "r1", &[(B, 0), (C, 0)])], faults));
+}
+
+#[test]
+fn a_soft_hold_first() {
+    let soft = TripPlan { soft: true, ..everywhere(A, 0) };
+    verify(Scenario::new("soft hold", vec![soft.clone()], CRASHES));
+    let faults = Faults { cancel: true, forget: true, ..CRASHES };
+    verify(Scenario::new("soft hold, forgotten", vec![soft], faults));
+}
+
+#[test]
+fn a_repeated_request() {
+    let trips = vec![trip(A, "r1", &[(A, 0), (B, 0)]), trip(A, "r1", &[(A, 0), (B, 0)])];
+    verify(Scenario::new("repeated request", trips, CRASHES));
+}
+
+#[test]
+fn a_changed_trip() {
+    let trips = |stops: &[(usize, i64)]| {
+        vec![everywhere(A, 0), TripPlan { replaces: Some(0), ..trip(A, "r2", stops) }]
+    };
+    let faults = Faults { cancel: true, ..CRASHES };
+    for stops in [&[(A, 0), (B, 1), (C, 0)][..], &[(A, 1), (B, 0)], &[(B, 1), (C, 1)]] {
+        verify(Scenario { settled: 1, ..Scenario::new("change", trips(stops), faults) });
+    }
+}
+
+#[test]
+fn a_hold_given_up() {
+    let faults = Faults { heuristic: true, ..CRASHES };
+    verify(Scenario::new("heuristic release", vec![everywhere(A, 0)], faults));
+    let trips = vec![trip(A, "r1", &[(A, 0), (B, 0)]), trip(B, "r2", &[(A, 0), (B, 0)])];
+    verify(Scenario { network: Network::Entitled, ..Scenario::new("heuristic release, two trips", trips, faults) });
+}
+
+#[test]
+fn a_lost_disk() {
+    let trips = || vec![everywhere(A, 0)];
+    let faults = Faults { wipe: [true, false, false], ..CRASHES };
+    verify(Scenario::new("lost disk of the coordinator", trips(), faults));
+    let trips = vec![trip(A, "r1", &[(A, 0), (B, 0)])];
+    let faults = Faults { wipe: [false, true, false], ..CRASHES };
+    verify(Scenario::new("lost disk of the only participant", trips, faults));
+}
+
+#[test]
+fn two_coordinators_at_two_companies() {
+    let trips = vec![trip(A, "r1", &[(A, 0), (B, 0)]), trip(B, "r2", &[(A, 0), (B, 0)])];
+    verify(Scenario::new("two trips, two companies", trips, CRASHES));
+}
+
+// Two coordinators at three companies.
+
+#[test]
+fn two_trips_compete_everywhere() {
+    verify(pair("compete everywhere", everywhere(A, 0), everywhere(B, 0), CRASHES));
+}
+
+#[test]
+fn two_trips_compete_at_one_company() {
+    let other = trip(B, "r2", &[(A, 1), (B, 1), (C, 0)]);
+    verify(pair("compete at c", everywhere(A, 0), other, CRASHES));
+}
+
+#[test]
+fn two_trips_do_not_compete() {
+    verify(pair("disjoint", everywhere(A, 0), everywhere(B, 1), CRASHES));
+}
+
+#[test]
+fn two_trips_and_cancellation() {
+    let faults = Faults { cancel: true, ..CRASHES };
+    verify(pair("compete, cancel", everywhere(A, 0), everywhere(B, 0), faults));
+}
+
+#[test]
+fn two_soft_trips() {
+    let soft = |coordinator| TripPlan { soft: true, ..everywhere(coordinator, 0) };
+    verify(pair("compete, soft", soft(A), soft(B), CRASHES));
+}
+
+#[test]
+fn two_trips_without_own_stops() {
+    let (one, other) = (trip(A, "r1", &[(B, 0), (C, 0)]), trip(B, "r2", &[(A, 0), (C, 0)]));
+    verify(pair("no own stops", one, other, CRASHES));
+}
+
+fn everywhere(coordinator: usize, slot: i64) -> TripPlan {
+    trip(coordinator, ["r1", "r2", "r3"][coordinator], &[(A, slot), (B, slot), (C, slot)])
+}
 
 fn trip(coordinator: usize, key: &'static str, stops: &[(usize, i64)]) -> TripPlan {
     TripPlan { coordinator, key, stops: stops.to_vec(), soft: false, replaces: None }
 }
 
+fn pair(name: &'static str, one: TripPlan, other: TripPlan, faults: Faults) -> Scenario {
+    Scenario { network: Network::Entitled, ..Scenario::new(name, vec![one, other], faults) }
+}
+
 fn verify(scenario: Scenario) {
+    let name = scenario.name;
     match search::explore(scenario) {
         Ok(report) => println!("{report}"),
-        Err(violation) => panic!("{violation}"),
+        Err(violation) => panic!("{name}: {violation}"),
     }
-}
-
-const A: usize = 0;
-const B: usize = 1;
-const C: usize = 2;
-
-
-#[test]
-fn one() {
-    let crashes = Faults { crashes: [true; 3], ..Faults::default() };
-    verify(Scenario::new("one trip", vec![trip(A, "r1", &[(A, 0), (B, 0), (C, 0)])], crashes));
-    let mut s=Scenario::new("one trip, entitled", vec![trip(A, "r1", &[(A, 0), (B, 0), (C, 0)])], crashes);
-    s.network = scenario::Network::Entitled;
-    verify(s);
-}
-#[test]
-fn compete() {
-    let crashes = Faults { crashes: [true; 3], ..Faults::default() };
-    let mut s = Scenario::new("compete", vec![trip(A, "r1", &[(A, 0), (B, 0), (C, 0)]),trip(B, "r2", &[(A, 0), (B, 0), (C, 0)])], crashes);
-    s.network = scenario::Network::Entitled;
-    verify(s);
 }

@@ -28,8 +28,8 @@ pub enum What {
     Hold(Firmness),
     /// A vote arrives.
     Vote { from: u8, yes: bool },
-    /// The votes are counted, before the limit or after it.
-    Decide { in_time: bool },
+    /// The votes are counted, before the limit or after it. These companies' yes arrives just before.
+    Decide { in_time: bool, yes: u8 },
     /// The driver withdraws.
     Withdraw,
     /// The driver cancels the committed trip.

@@ -175,7 +175,7 @@ fn settle(universe: &mut Universe, world: &World, trip: usize) -> World {
             world = universe.after_flushed(&world, coordinator, vote);
         }
     }
-    let decide = universe.event(&world, trip, What::Decide { in_time: true });
+    let decide = universe.event(&world, trip, What::Decide { in_time: true, yes: 0 });
     world = universe.after_flushed(&world, coordinator, decide);
     let settled = heal(universe, &world);
     let info = universe.info(&settled, coordinator);
@@ -210,7 +210,7 @@ fn heal_trip(universe: &mut Universe, mut world: World, trip: usize) -> World {
         let event = universe.event(world, trip, what);
         *world = universe.after_flushed(world, company, event);
     };
-    at(universe, &mut world, coordinator, What::Decide { in_time: false });
+    at(universe, &mut world, coordinator, What::Decide { in_time: false, yes: 0 });
     at(universe, &mut world, coordinator, What::Sweep);
     at(universe, &mut world, coordinator, What::Expire);
     let remotes: Vec<usize> = universe.scenario.remotes(trip).collect();
@@ -248,8 +248,8 @@ fn describe(universe: &Universe, before: &World, after: &World, happening: Happe
         What::Vote { from: who, yes } => {
             format!("the {} of {} for trip {trip} arrives", if yes { "yes" } else { "no" }, from(who))
         }
-        What::Decide { in_time: true } => format!("trip {trip} is decided"),
-        What::Decide { in_time: false } => format!("trip {trip} is decided after its time limit"),
+        What::Decide { in_time: true, .. } => format!("trip {trip} is decided"),
+        What::Decide { in_time: false, .. } => format!("trip {trip} is decided after its time limit"),
         What::Withdraw => format!("the driver withdraws trip {trip}"),
         What::Cancel => format!("the driver cancels trip {trip}"),
         What::Commit => format!("hears that trip {trip} is committed"),

@@ -247,8 +247,8 @@ impl Universe {
         let bit = 1 << trip;
         let mut may = |what| events.push((coordinator, self.event(world, trip, what)));
         if info.waiting & bit != 0 {
-            may(What::Decide { in_time: true });
-            may(What::Decide { in_time: false });
+            may(What::Decide { in_time: true, yes: self.entitled_yes(world, trip) });
+            may(What::Decide { in_time: false, yes: 0 });
             may(What::Withdraw);
         }
         // The company's own part is asked for within the process, so it dies with it.
@@ -306,9 +306,9 @@ impl Universe {
         let here = self.info(world, remote);
         let mut peers = self.scenario.remotes(trip).filter(|&one| one != remote).map(|one| self.info(world, one));
         match message {
-            Message::Yes => is(here.durably_yes),
-            // Whatever no leads to, the time limit leads to as well.
-            Message::No => false,
+            // A yes lasts until the outcome, so it may as well arrive just before the decision; and whatever a no leads
+            // to, the time limit leads to as well.
+            Message::Yes | Message::No => false,
             Message::Abort => is(coordinator.says_abort) || peers.any(|peer| is(peer.durable_tombstone)),
             Message::Commit => is(coordinator.history.committed),
             Message::Release => is(coordinator.durably_cancelled),
@@ -316,6 +316,14 @@ impl Universe {
             Message::Released => is(here.durably_released),
             Message::Lost => is(here.durably_heuristic),
         }
+    }
+
+    fn entitled_yes(&self, world: &World, trip: usize) -> u8 {
+        if self.scenario.network == Network::Sent {
+            return 0;
+        }
+        let said = |&remote: &usize| self.info(world, remote).durably_yes & (1 << trip) != 0;
+        self.scenario.remotes(trip).filter(said).fold(0, |mask, remote| mask | 1 << remote)
     }
 
     fn enabled_at_participant(
@@ -329,11 +337,14 @@ impl Universe {
         let info = self.info(world, remote);
         let bit = 1 << trip;
         let plant = self.scenario.plant;
-        if info.history.asked & bit != 0 || self.scenario.network == Network::Entitled {
-            let by = u8::try_from(remote).unwrap();
-            let inquiry = self.event(world, trip, What::Inquiry { by });
-            let others = self.scenario.remotes(trip).chain([coordinator]).filter(|&one| one != remote);
-            events.extend(others.map(|asked| (asked, inquiry)));
+        let inquiry = self.event(world, trip, What::Inquiry { by: u8::try_from(remote).unwrap() });
+        let peers = || self.scenario.remotes(trip).filter(|&one| one != remote);
+        if self.scenario.network == Network::Entitled {
+            // Only what an inquiry leaves behind matters: a tombstone where there was nothing.
+            let open = |&peer: &usize| self.info(world, peer).remembers & bit == 0;
+            events.extend(peers().filter(open).map(|asked| (asked, inquiry)));
+        } else if info.history.asked & bit != 0 {
+            events.extend(peers().chain([coordinator]).map(|asked| (asked, inquiry)));
         }
         let mut may = |what| events.push((remote, self.event(world, trip, what)));
         if info.held & bit != 0 || (plant == Some(Plant::PreparedExpires) && info.prepared & bit != 0) {

@@ -1,0 +1,26 @@
+# The commands of this project. `make` alone lists them.
+
+CARGO ?= cargo
+
+.PHONY: help demo test bench test-compose setup clean
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## Start three companies, a broker and cars, and watch trips being booked (arguments: ARGS="--for 60s")
+	$(CARGO) run --release --quiet -p recarga -- demo $(ARGS)
+
+test: ## Check everything, installing what that needs
+	scripts/test
+
+bench: ## Measure trips per second beside the disk's own speed
+	$(CARGO) run --release --quiet -p recarga -- bench trips $(ARGS)
+
+test-compose: ## Bring up the containers, book trips, stop a company, audit (needs root; uses podman)
+	tests/compose/run.sh
+
+setup: ## Install what the tests need (Debian)
+	scripts/setup
+
+clean: ## Remove what was built
+	$(CARGO) clean
