@@ -11,8 +11,9 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use recarga_reservation::{
-    Beginning, Decision, Firmness, Hold, NotChangeable, OperatorId, Owed, OwedMessage, Reason, Refusal,
-    RequestKey, Stage, Tally, Timestamp, TransactionId, Trip, TripId, TripRequest, Unacceptable, Vote,
+    Beginning, Decision, Firmness, Fresh, Hold, NotChangeable, OperatorId, Owed, OwedMessage, Reason,
+    Refusal, RequestKey, Stage, Tally, Timestamp, TransactionId, Trip, TripId, TripRequest, Unacceptable,
+    Vote,
 };
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -30,6 +31,8 @@ use crate::peer::{Message, Peer, PeerError, Reply};
 const ATTEMPTS_MAX: u32 = 8;
 /// First pause between attempts; grows with each, with jitter.
 const RETRY_PAUSE: Duration = Duration::from_millis(8);
+/// Messages that one sweep sends to one company.
+const SWEEP_MAX: usize = 1024;
 /// Longest pause between two tries to deliver what is owed.
 const DELIVERY_PAUSE_MAX: Duration = Duration::from_secs(10);
 
@@ -154,8 +157,14 @@ impl Coordinator {
     /// Repeats what is owed to companies that have not acknowledged. To be called at every tick.
     pub fn sweep(self: &Arc<Self>) {
         let owed = self.ledger.look(|state| state.company.coordinator.owed());
+        let mut to_each: BTreeMap<OperatorId, usize> = BTreeMap::new();
         for owed in owed {
-            self.deliver(owed);
+            // A company that was away for long is not flooded when it comes back; the rest follows at the next sweep.
+            let count = to_each.entry(owed.operator.clone()).or_default();
+            *count += 1;
+            if *count <= SWEEP_MAX {
+                self.deliver(owed);
+            }
         }
     }
 
@@ -242,12 +251,12 @@ impl Coordinator {
 
     async fn attempt(self: &Arc<Self>, wish: &Wish, priority: Timestamp) -> Result<Answer, Stopped> {
         let deadline = Instant::now() + self.decide_limit;
-        let (now, nonce) = (self.clock.now(), self.clock.nonce());
+        let (now, fresh) = (self.clock.now(), self.fresh());
         let beginning = self.ledger.adjust(|state| {
             let coordinator = &mut state.company.coordinator;
             match &wish.changes {
-                None => Ok(coordinator.begin(&wish.request, priority, nonce, now)),
-                Some(id) => coordinator.begin_change(id, &wish.request, priority, nonce, now),
+                None => Ok(coordinator.begin(&wish.request, priority, fresh, now)),
+                Some(id) => coordinator.begin_change(id, &wish.request, priority, fresh, now),
             }
         });
         let (transaction, holds) = match beginning {
@@ -457,6 +466,13 @@ impl Coordinator {
         let pause = Duration::from_millis(250) * 2u32.pow(rest.failures.min(6));
         let pause = pause.min(DELIVERY_PAUSE_MAX);
         rest.until = now + pause / 2 + self.clock.jitter(pause / 2);
+    }
+
+    fn fresh(&self) -> Fresh {
+        let trip = format!("{:032x}", self.clock.nonce());
+        #[expect(clippy::expect_used, reason = "32 hexadecimal digits are an identifier")]
+        let trip = TripId::new(&trip).expect("32 hexadecimal digits are an identifier");
+        Fresh { nonce: self.clock.nonce(), trip }
     }
 
     fn peer(&self, operator: &OperatorId) -> Option<Arc<dyn Peer>> {

@@ -135,6 +135,9 @@ impl Office {
     }
 
     fn see(&self, vehicle: VehicleId, payload: &[u8]) {
+        if payload.is_empty() {
+            return; // how a retained message, such as an old last will, is taken back
+        }
         let status = decode::<VehicleStatus>(payload).and_then(|status| {
             status.check_topic(&vehicle)?;
             Ok(status)

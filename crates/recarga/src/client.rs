@@ -103,7 +103,8 @@ impl Answer {
     /// What the problem document says.
     pub fn into_message<T: DeserializeOwned>(self) -> Result<T> {
         if (200..300).contains(&self.status) {
-            return decode(&self.body).map_err(|problem| anyhow::anyhow!("cannot read the answer: {problem}"));
+            return decode(&self.body)
+                .map_err(|problem| anyhow::anyhow!("cannot read the answer: {problem}"));
         }
         match decode::<Problem>(&self.body) {
             Ok(problem) => bail!(describe(&problem)),

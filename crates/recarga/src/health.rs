@@ -34,7 +34,11 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         decode(&answer.body).map_err(|problem| anyhow::anyhow!("cannot read the answer: {problem}"))?;
     println!("{} {:?}", health.empresa, health.estado);
     for (name, check) in &health.verificacoes {
-        println!("  {name}: {:?}{}", check.estado, check.detalhe.as_deref().map_or(String::new(), |one| format!(" ({one})")));
+        println!(
+            "  {name}: {:?}{}",
+            check.estado,
+            check.detalhe.as_deref().map_or(String::new(), |one| format!(" ({one})"))
+        );
     }
     Ok(if answer.status == 200 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

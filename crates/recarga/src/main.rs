@@ -5,10 +5,13 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 mod client;
+mod company;
 mod config;
 mod health;
 mod logging;
+mod picture;
 mod serve;
+mod vehicles;
 
 /// Reserve all charging stops of an electric-car trip, at several companies, or none.
 #[derive(Parser)]
@@ -30,6 +33,7 @@ const EXAMPLES: &str = "\
 Examples:
   recarga demo                                     three companies, a broker and cars on this machine
   recarga serve --config empresa-a.toml            one company's node
+  recarga vehicles --company http://127.0.0.1:8001  simulated cars against any broker
   recarga config check empresa-a.toml              what is wrong with a configuration, before starting it
   recarga health --url http://127.0.0.1:8001       exit status 0 if the node takes requests";
 
@@ -38,6 +42,7 @@ enum Command {
     Serve(serve::Arguments),
     Config(config::Arguments),
     Health(health::Arguments),
+    Vehicles(vehicles::Arguments),
     /// Print a completion script for a shell.
     #[command(after_help = "Example:\n  recarga completions bash > /etc/bash_completion.d/recarga")]
     Completions {
@@ -52,7 +57,8 @@ fn main() -> ExitCode {
         Command::Serve(_) => "info,mqtt5=warn,rumqttc=warn",
         _ => "warn,mqtt5=error,rumqttc=error",
     };
-    if let Err(error) = logging::start(arguments.log.as_deref().unwrap_or(default_log), arguments.log_format) {
+    if let Err(error) = logging::start(arguments.log.as_deref().unwrap_or(default_log), arguments.log_format)
+    {
         eprintln!("recarga: {error:#}");
         return ExitCode::from(2);
     }
@@ -60,6 +66,7 @@ fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Config(arguments) => config::run(arguments),
         Command::Health(arguments) => health::run(&arguments),
+        Command::Vehicles(arguments) => vehicles::run(arguments),
         Command::Completions { shell } => {
             let mut command = Arguments::command();
             clap_complete::generate(shell, &mut command, "recarga", &mut std::io::stdout());

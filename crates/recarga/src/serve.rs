@@ -31,6 +31,10 @@ pub struct Arguments {
     /// The company's configuration.
     #[arg(long, short, value_name = "FILE", env = "RECARGA_CONFIG")]
     config: PathBuf,
+
+    /// Stop as at SIGTERM when the process that started this one ends, however it ends.
+    #[arg(long, hide = true)]
+    stop_with_parent: bool,
 }
 
 /// Runs until a signal.
@@ -38,6 +42,9 @@ pub struct Arguments {
 /// # Errors
 /// The configuration, the address or the database cannot be used.
 pub fn run(arguments: Arguments) -> Result<ExitCode> {
+    if arguments.stop_with_parent {
+        let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM));
+    }
     let config = Config::read(&arguments.config)?;
     for warning in config.warnings() {
         warn!("{warning}");
@@ -50,11 +57,14 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
 async fn serve(config: Config) -> Result<()> {
     let listen = config.listen;
     let listener = TcpListener::bind(listen).await.with_context(|| {
-        format!("cannot listen on {listen}; is another program using the port? change operator.listen or stop it")
+        format!(
+            "cannot listen on {listen}; is another program using the port? change operator.listen or stop it"
+        )
     })?;
     let store = RedbStore::open(&config.data_dir, &config.operator)?;
     let (name, peers) = (config.name.clone(), config.peers.len());
-    let (evses, folder) = (config.stations.iter().map(|one| one.evses.len()).sum::<usize>(), config.data_dir.clone());
+    let (evses, folder) =
+        (config.stations.iter().map(|one| one.evses.len()).sum::<usize>(), config.data_dir.clone());
     let node = Node::start(Setup {
         clock: Arc::new(SystemClock::new()),
         store: Box::new(store),

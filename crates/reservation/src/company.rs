@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use crate::decision::{Fact, Outcome, Step, Unacceptable};
-use crate::hold::{HoldLimits, Participant};
+use crate::decision::{Fact, Outcome, Reason, Refusal, Step, Unacceptable, Vote};
+use crate::hold::{Firmness, Hold, HoldAnswer, HoldLimits, Participant, Patience};
 use crate::ids::{OperatorId, StoreId, TransactionId, TripId};
 use crate::station::Evse;
 use crate::time_window::Now;
@@ -49,6 +49,25 @@ impl Company {
     /// Who it is.
     pub fn operator(&self) -> &OperatorId {
         &self.operator
+    }
+
+    /// Asks this company's participant for all stops of `hold`. For a trip of its own only while that trip waits for
+    /// votes: later nobody would come to confirm or take back what is held.
+    pub fn hold(
+        &mut self,
+        by: &OperatorId,
+        hold: &Hold,
+        firmness: Firmness,
+        valid_for: Duration,
+        patience: Patience,
+        now: Now,
+    ) -> Result<Step<HoldAnswer>, Unacceptable> {
+        let is_own = hold.transaction.coordinator == self.operator;
+        if is_own && !self.coordinator.is_waiting(&hold.transaction) {
+            let no = Vote::No(Refusal::whole(Reason::Closed));
+            return Ok(Step::lazy(HoldAnswer::Vote(no), vec![]));
+        }
+        self.participant.hold(by, hold, firmness, valid_for, patience, now)
     }
 
     /// Decides a transaction that waits for votes; `None` if it was decided before.

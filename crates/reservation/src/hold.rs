@@ -326,6 +326,7 @@ impl Participant {
         let refusal = match self.check(hold, now) {
             Ok(()) => match self.find_obstacle(hold, now) {
                 None => {
+                    let own = hold.transaction.coordinator == self.operator;
                     let hold = Arc::new(hold.clone());
                     self.occupy(&hold);
                     let facts = match firmness {
@@ -333,9 +334,11 @@ impl Participant {
                         Firmness::Soft => self.hold_softly(hold, expires_in, now),
                     };
                     let answer = HoldAnswer::Vote(Vote::Yes { expires_in });
+                    // A soft hold is no vote; a company's vote for its own trip is told to nobody else, and counts
+                    // only once the commit record, which follows everything that it rests on, is durable.
                     return match firmness {
-                        Firmness::Prepared => Step::durable(answer, facts),
-                        Firmness::Soft => Step::lazy(answer, facts),
+                        Firmness::Prepared if !own => Step::durable(answer, facts),
+                        Firmness::Prepared | Firmness::Soft => Step::lazy(answer, facts),
                     };
                 }
                 Some(Obstacle::Younger(_)) if patience == Patience::CanWait => {
@@ -491,7 +494,8 @@ impl Participant {
                 _ => {}
             }
         }
-        Step::durable(expired, facts)
+        // Only a release without an outcome is shown to people, and must not be taken back by a crash.
+        if expired.heuristic.is_empty() { Step::lazy(expired, facts) } else { Step::durable(expired, facts) }
     }
 
     /// The prepared holds to ask about now; each is due again later, with growing pauses.

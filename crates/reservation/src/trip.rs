@@ -162,6 +162,16 @@ pub enum OwedMessage {
     Release,
 }
 
+/// What names a new transaction and, should it be committed, its trip. Both are random, and neither tells the other:
+/// every company of a transaction knows its id, but only the driver may know the trip's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fresh {
+    /// 128 random bits.
+    pub nonce: u128,
+    /// As random.
+    pub trip: TripId,
+}
+
 /// The answer to [`Coordinator::begin`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Beginning {
@@ -208,6 +218,8 @@ pub enum Tally {
     No,
     /// The transaction is over without a commit, or not the voter's; a yes must be answered with abort.
     Late,
+    /// Of another store, or never begun: nothing is known of it, and nothing may be answered.
+    Unknown,
 }
 
 /// How a transaction ended.
@@ -231,7 +243,8 @@ struct Waiting {
     yes: BTreeSet<OperatorId>,
     no: Option<Refusal>,
     started: Duration,
-    replaces: Option<(TripId, TransactionId)>,
+    trip: TripId,
+    replaces: Option<TransactionId>,
 }
 
 /// One company's part as coordinator.
@@ -279,15 +292,15 @@ impl Coordinator {
     }
 
     /// Registers a transaction for the request, unless it is a repeat. `priority` is when the driver first asked,
-    /// also on a second attempt; `nonce` is 128 fresh random bits.
+    /// also on a second attempt.
     pub fn begin(
         &mut self,
         request: &Arc<TripRequest>,
         priority: Timestamp,
-        nonce: u128,
+        fresh: Fresh,
         now: Now,
     ) -> Beginning {
-        self.repeated(request).unwrap_or_else(|| self.register(request, priority, nonce, None, now))
+        self.repeated(request).unwrap_or_else(|| self.register(request, priority, fresh, None, now))
     }
 
     /// Registers a transaction that moves a trip to other stops; until it commits the old ones stay valid.
@@ -296,7 +309,7 @@ impl Coordinator {
         id: &TripId,
         request: &Arc<TripRequest>,
         priority: Timestamp,
-        nonce: u128,
+        fresh: Fresh,
         now: Now,
     ) -> Result<Beginning, NotChangeable> {
         if let Some(beginning) = self.repeated(request) {
@@ -306,15 +319,20 @@ impl Coordinator {
         if trip.stage != Stage::Settled {
             return Err(NotChangeable::Busy);
         }
-        let replaces = (trip.id.clone(), trip.transaction.clone());
-        Ok(self.register(request, priority, nonce, Some(replaces), now))
+        let fresh = Fresh { trip: trip.id.clone(), ..fresh };
+        let replaces = trip.transaction.clone();
+        Ok(self.register(request, priority, fresh, Some(replaces), now))
     }
 
     /// Counts a vote. Only yes to a prepared hold is a vote; yes to a soft one is not.
     pub fn vote(&mut self, transaction: &TransactionId, operator: &OperatorId, vote: Vote) -> Tally {
         let Some(waiting) = self.waiting.get_mut(transaction) else {
             // A repeated yes may arrive after the commit: whoever answered it with abort would split the trip.
-            return if self.trips.contains_key(transaction) { Tally::AllYes } else { Tally::Late };
+            return match self.status(transaction).map(|step| step.answer) {
+                Some(Outcome::Commit) => Tally::AllYes,
+                Some(_) => Tally::Late,
+                None => Tally::Unknown,
+            };
         };
         if !waiting.participants.contains(operator) {
             return Tally::Late;
@@ -494,6 +512,11 @@ impl Coordinator {
         self.trips.range((from, std::ops::Bound::Unbounded)).map(|(_, trip)| trip)
     }
 
+    /// Whether a transaction waits for votes.
+    pub fn is_waiting(&self, transaction: &TransactionId) -> bool {
+        self.waiting.contains_key(transaction)
+    }
+
     /// Transactions that wait for votes.
     pub fn waiting_count(&self) -> usize {
         self.waiting.len()
@@ -536,8 +559,8 @@ impl Coordinator {
         &mut self,
         request: &Arc<TripRequest>,
         priority: Timestamp,
-        nonce: u128,
-        replaces: Option<(TripId, TransactionId)>,
+        fresh: Fresh,
+        replaces: Option<TransactionId>,
         now: Now,
     ) -> Beginning {
         self.started_count += 1;
@@ -546,10 +569,10 @@ impl Coordinator {
             store: self.store,
             epoch: self.epoch,
             counter: self.started_count,
-            nonce,
+            nonce: fresh.nonce,
         };
         let mut participants = request.operators();
-        let replaced = replaces.as_ref().and_then(|(_, old)| self.trips.get(old));
+        let replaced = replaces.as_ref().and_then(|old| self.trips.get(old));
         // Where the old trip was lost there is nothing to give back.
         let givers: BTreeSet<OperatorId> =
             replaced.map(|trip| &trip.participants - &trip.lost).unwrap_or_default();
@@ -576,6 +599,7 @@ impl Coordinator {
             yes: BTreeSet::new(),
             no: None,
             started: now.elapsed,
+            trip: fresh.trip,
             replaces,
         };
         self.waiting.insert(transaction.clone(), waiting);
@@ -585,28 +609,22 @@ impl Coordinator {
     fn commit(&mut self, transaction: &TransactionId, now: Now) -> Option<Step<Decision>> {
         let waiting = self.waiting.remove(transaction)?;
         let mut facts = Vec::new();
-        let (id, replaces) = match waiting.replaces {
-            Some((id, old)) => {
-                if let Some(trip) = self.trips.get_mut(&old) {
-                    trip.stage = Stage::Replaced;
-                    facts.push(Fact::Trip(trip.clone()));
-                }
-                (id, Some(old))
-            }
-            None => (trip_id(transaction), None),
-        };
+        if let Some(replaced) = waiting.replaces.as_ref().and_then(|old| self.trips.get_mut(old)) {
+            replaced.stage = Stage::Replaced;
+            facts.push(Fact::Trip(replaced.clone()));
+        }
         let others = waiting.participants.iter().filter(|&one| *one != self.operator);
         let unacknowledged: BTreeSet<OperatorId> = others.cloned().collect();
         let stage =
             if unacknowledged.is_empty() { Stage::Settled } else { Stage::Committed { unacknowledged } };
         let trip = Trip {
-            id,
+            id: waiting.trip,
             transaction: transaction.clone(),
             request: waiting.request,
             decided: now.utc,
             stage,
             lost: BTreeSet::new(),
-            replaces,
+            replaces: waiting.replaces,
             participants: waiting.participants,
         };
         self.index(&trip);
@@ -630,8 +648,7 @@ impl Coordinator {
         if trip.request.last_end().is_some_and(|end| end <= now.utc) {
             return Err(NotChangeable::Over);
         }
-        let changing =
-            |waiting: &Waiting| waiting.replaces.as_ref().is_some_and(|(changed, _)| changed == id);
+        let changing = |waiting: &Waiting| waiting.replaces.is_some() && waiting.trip == *id;
         if self.waiting.values().any(changing) {
             return Err(NotChangeable::Busy);
         }
@@ -656,13 +673,6 @@ impl Coordinator {
             self.owing.remove(transaction);
         }
     }
-}
-
-// The first transaction's random bits, so that only those who were told can ask for the trip.
-fn trip_id(transaction: &TransactionId) -> TripId {
-    let text = format!("{:032x}", transaction.nonce);
-    #[expect(clippy::expect_used, reason = "32 hexadecimal digits are an identifier")]
-    TripId::new(&text).expect("32 hexadecimal digits are an identifier")
 }
 
 fn remove_if<K: Ord>(map: &mut BTreeMap<K, TransactionId>, key: &K, transaction: &TransactionId) {

@@ -1,28 +1,28 @@
 //! Many cars at once: a task, a radio and the time for each.
 
+mod tally;
+mod task;
+
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use recarga_reservation::{Now, VehicleId};
-use recarga_wire::vehicle::VehicleAnswer;
+use recarga_reservation::VehicleId;
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout};
-use tracing::{debug, warn};
+use tokio::time::Instant;
+use tracing::error;
 
-use crate::car::{Car, Output};
+use crate::car::Car;
 use crate::clock::WallClock;
-use crate::events::{Event, Outcome};
+use crate::events::Event;
 use crate::network::Network;
-use crate::outbox::Outbox;
-use crate::radio::{Airwaves, Heard, Mqtt, Publication, Radio, RadioError};
+use crate::radio::{Airwaves, Mqtt, RadioError};
 use crate::settings::{BadSetting, Settings};
 
-/// How long a fleet that stops waits for the answers to what its cars have asked; real time.
-const FAREWELL: Duration = Duration::from_secs(10);
+use tally::Tally;
+use task::Shared;
 
 /// How cars show who they are.
 #[derive(Clone, PartialEq, Eq)]
@@ -115,7 +115,7 @@ pub struct Counts {
 #[derive(Debug)]
 pub struct Fleet;
 
-/// A running fleet. When it is dropped the cars vanish without saying goodbye.
+/// A running fleet. When it is dropped the cars stop as by [`FleetHandle::stop`], in the background.
 #[derive(Debug)]
 pub struct FleetHandle {
     stop: watch::Sender<bool>,
@@ -157,8 +157,16 @@ impl FleetOptions {
         self.settings.check()?;
         let rules = [
             ("count", (1..=5_000).contains(&self.count), "must be 1 to 5000"),
-            ("connects_per_second", (0.1..=1e6).contains(&self.connects_per_second), "must be 0.1 to 1000000"),
-            ("statuses_per_second", (0.1..=1e6).contains(&self.statuses_per_second), "must be 0.1 to 1000000"),
+            (
+                "connects_per_second",
+                (0.1..=1e6).contains(&self.connects_per_second),
+                "must be 0.1 to 1000000",
+            ),
+            (
+                "statuses_per_second",
+                (0.1..=1e6).contains(&self.statuses_per_second),
+                "must be 0.1 to 1000000",
+            ),
         ];
         match rules.into_iter().find(|(_, holds, _)| !holds) {
             Some((setting, _, cure)) => Err(BadSetting { setting, cure }.into()),
@@ -215,23 +223,23 @@ impl Fleet {
         let settings = Arc::new(options.settings());
         let mut tasks = JoinSet::new();
         for (place, id) in (0u32..).zip(ids) {
-            // A stranger's number in a stream of its own: cars with neighbouring numbers have nothing in common.
+            // Cars with neighbouring numbers have nothing in common.
             let number = u64::from(options.first_number) + u64::from(place);
-            let seed = fastrand::Rng::with_seed(options.seed ^ number.wrapping_mul(0x9E37_79B9_7F4A_7C15)).u64(..);
-            let connects = shared.started + Duration::from_secs_f64(f64::from(place) / options.connects_per_second);
-            let (network, settings) = (Arc::clone(&network), Arc::clone(&settings));
-            let (shared, stop) = (Arc::clone(&shared), stop_seen.clone());
-            if place == 0 {
-                // Whatever is wrong with the options is wrong for the first car too, and should be told at once.
-                let car = Car::new(id.clone(), Arc::clone(&network), Arc::clone(&settings), seed, shared.now());
-                drop(shared.airwaves.open(&id, car.last_will(shared.now()))?);
-            }
-            tasks.spawn(live(id, network, settings, seed, connects, shared, stop));
+            let seed =
+                fastrand::Rng::with_seed(options.seed ^ number.wrapping_mul(0x9E37_79B9_7F4A_7C15)).u64(..);
+            let now = shared.now();
+            let car = Car::new(id, Arc::clone(&network), Arc::clone(&settings), seed, now);
+            // Whatever is wrong with the options is wrong for the first car too, and is told at once.
+            let radio =
+                if place == 0 { Some(shared.airwaves.open(car.id(), car.last_will(now))?) } else { None };
+            let connects =
+                shared.started + Duration::from_secs_f64(f64::from(place) / options.connects_per_second);
+            tasks.spawn(task::live(car, radio, connects, Arc::clone(&shared), stop_seen.clone()));
         }
         tokio::spawn(async move {
             while let Some(ended) = tasks.join_next().await {
                 if let Err(error) = ended {
-                    warn!("a car has crashed: {error}");
+                    error!("a car has crashed: {error}");
                 }
             }
             done_tx.send_replace(true);
@@ -260,23 +268,11 @@ impl FleetHandle {
     }
 }
 
-struct Shared<A> {
-    airwaves: A,
-    wall_clock: WallClock,
-    started: Instant,
-    events: mpsc::Sender<Event>,
-    tally: Arc<Tally>,
-}
-
-impl<A> Shared<A> {
-    fn now(&self) -> Now {
-        Now { utc: (self.wall_clock)(), elapsed: self.started.elapsed() }
-    }
-
-    fn tell(&self, event: Event) {
-        self.tally.count(&event);
-        if self.events.try_send(event).is_err() {
-            self.tally.events_dropped.fetch_add(1, Ordering::Relaxed);
-        }
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Credentials::None => "None",
+            Credentials::SharedPassword(_) => "SharedPassword(..)",
+        })
     }
 }

@@ -148,10 +148,9 @@ impl Network {
 
     /// Every station within `km_max` of a place, nearest first. Looks at all stations.
     pub fn within(&self, place: Position, km_max: f64) -> Vec<Neighbour> {
-        let near = self.stations().map(|station| Neighbour {
-            station,
-            km: place.road_km(self.site(station).position),
-        });
+        let near = self
+            .stations()
+            .map(|station| Neighbour { station, km: place.road_km(self.site(station).position) });
         let mut near: Vec<Neighbour> = near.filter(|neighbour| neighbour.km <= km_max).collect();
         near.sort_unstable_by(|one, other| one.km.total_cmp(&other.km));
         near

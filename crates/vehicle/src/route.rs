@@ -220,12 +220,12 @@ impl<'a> Search<'a> {
             self.chain.iter().map(|&stop| self.network.site(stop).operator).collect();
         used.sort_unstable();
         used.dedup();
-        let must_be_new = self.goal.companies.saturating_sub(used.len()) >= self.goal.stops - self.chain.len();
-        site.serves(self.start.model)
-            && !self.avoid.stations.contains(&station)
-            && !self.avoid.operators.contains(&site.operator)
-            && !self.chain.contains(&station)
-            && !(must_be_new && used.contains(&site.operator))
+        let must_be_new =
+            self.goal.companies.saturating_sub(used.len()) >= self.goal.stops - self.chain.len();
+        let is_unwanted = self.avoid.stations.contains(&station)
+            || self.avoid.operators.contains(&site.operator)
+            || self.chain.contains(&station);
+        site.serves(self.start.model) && !is_unwanted && !(must_be_new && used.contains(&site.operator))
     }
 
     fn is_same_city(&self, here: Place, station: StationIndex) -> bool {

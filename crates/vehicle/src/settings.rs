@@ -112,7 +112,8 @@ impl Settings {
             ("jam_probability", self.jam_probability),
             ("names_coordinator", self.names_coordinator),
         ];
-        if let Some((setting, _)) = probabilities.into_iter().find(|(_, share)| !(0.0..=1.0).contains(share)) {
+        if let Some((setting, _)) = probabilities.into_iter().find(|(_, share)| !(0.0..=1.0).contains(share))
+        {
             return Err(BadSetting { setting, cure: "must be 0 to 1" });
         }
         let rules = [

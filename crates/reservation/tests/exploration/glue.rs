@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use recarga_reservation::{
-    AbortCause, Beginning, Branch, Decision, Fact, Firmness, HoldAnswer, OperatorId, Outcome, OwedMessage,
-    Patience, Reason, Refusal, Step, Tally, Told, TransactionId, Unacceptable, Vote,
+    AbortCause, Beginning, Branch, Decision, Fact, Firmness, Fresh, HoldAnswer, OperatorId, Outcome,
+    OwedMessage, Patience, Reason, Refusal, Step, Tally, Told, TransactionId, TripId, Unacceptable, Vote,
 };
 
 use crate::history::Sent;
@@ -87,21 +87,25 @@ impl<'a> Hand<'a> {
         let nonce = if self.is_planted(Plant::EpochReused) { 0 } else { u128::from(self.event.trip) };
         let coordinator = &mut self.node.company.coordinator;
         let beginning = match plan.replaces {
-            None => coordinator.begin(&request, NOW.utc, nonce, NOW),
+            None => coordinator.begin(&request, NOW.utc, fresh(nonce), NOW),
             Some(old) => {
                 let Some(attempt) = self.node.history.begun[old] else { return };
                 let old = &self.attempts[usize::from(attempt)].transaction;
-                let Some(id) = coordinator.trips().find(|one| one.transaction == *old).map(|one| one.id.clone())
+                let Some(id) =
+                    coordinator.trips().find(|one| one.transaction == *old).map(|one| one.id.clone())
                 else {
                     return;
                 };
-                let Ok(beginning) = coordinator.begin_change(&id, &request, NOW.utc, nonce, NOW) else { return };
+                let Ok(beginning) = coordinator.begin_change(&id, &request, NOW.utc, fresh(nonce), NOW)
+                else {
+                    return;
+                };
                 beginning
             }
         };
         let Beginning::New { transaction, holds } = beginning else { return };
         let earlier = (0..trip).filter(|&one| self.scenario.trips[one].key == plan.key);
-        if earlier.into_iter().any(|one| self.node.history.told_commit & (1 << one) != 0) {
+        if earlier.into_iter().any(|one| self.node.history.committed & (1 << one) != 0) {
             self.sent.violate("driver: a repeat of a request that was confirmed begins anew");
         }
         let attempt = Attempt { trip, transaction, holds };
@@ -120,7 +124,7 @@ impl<'a> Hand<'a> {
         if self.is_planted(Plant::TombstoneIgnored) {
             let _ = self.node.company.participant.forget_tombstone(&transaction);
         }
-        let step = self.node.company.participant.hold(
+        let step = self.node.company.hold(
             &transaction.coordinator,
             &hold,
             firmness,
@@ -135,9 +139,8 @@ impl<'a> Hand<'a> {
             || matches!(vote, Vote::No(_))
             || self.is_planted(Plant::SoftHoldCounted);
         if transaction.coordinator == me {
-            if counts && self.node.company.coordinator.vote(&transaction, &me, vote) == Tally::Late {
-                let step = self.node.company.participant.abort(&me, &transaction, NOW);
-                self.record(step.map(|step| step.facts).unwrap_or_default());
+            if counts {
+                let _ = self.node.company.coordinator.vote(&transaction, &me, vote);
             }
         } else if counts {
             let yes = matches!(vote, Vote::Yes { .. });
@@ -150,11 +153,8 @@ impl<'a> Hand<'a> {
     fn count(&mut self, from: u8, yes: bool) {
         let transaction = self.transaction();
         let operator = Scenario::operator(usize::from(from));
-        let vote = if yes {
-            Vote::Yes { expires_in: DECIDE_LIMIT }
-        } else {
-            Vote::No(Refusal::whole(Reason::Held))
-        };
+        let vote =
+            if yes { Vote::Yes { expires_in: DECIDE_LIMIT } } else { Vote::No(Refusal::whole(Reason::Held)) };
         let tally = self.node.company.coordinator.vote(&transaction, &operator, vote);
         let is_decided = self.node.company.coordinator.trips().any(|trip| trip.transaction == transaction);
         let is_late = tally == Tally::Late || (is_decided && self.is_planted(Plant::RepeatedYesAborted));
@@ -205,7 +205,8 @@ impl<'a> Hand<'a> {
 
     fn cancel(&mut self) {
         let transaction = self.transaction();
-        let Some(id) = self.node.company.coordinator.trips().find(|trip| trip.transaction == transaction) else {
+        let Some(id) = self.node.company.coordinator.trips().find(|trip| trip.transaction == transaction)
+        else {
             return;
         };
         let id = id.id.clone();
@@ -232,7 +233,9 @@ impl<'a> Hand<'a> {
         let transaction = self.transaction();
         match self.node.company.participant.learn(&transaction, Outcome::Abort, NOW) {
             Ok(step) => self.record(step.facts),
-            Err(_) if self.is_planted(Plant::AbortAfterConfirm) => self.overwrite_with_tombstone(&transaction),
+            Err(_) if self.is_planted(Plant::AbortAfterConfirm) => {
+                self.overwrite_with_tombstone(&transaction)
+            }
             Err(_) => {}
         }
     }
@@ -373,7 +376,9 @@ impl<'a> Hand<'a> {
 
     fn say(&mut self, say: Say, told: Told) {
         match told {
-            Told::AtOnce => self.node.send(self.event.attempt, say, self.scenario, self.attempts, &mut self.sent),
+            Told::AtOnce => {
+                self.node.send(self.event.attempt, say, self.scenario, self.attempts, &mut self.sent)
+            }
             Told::OnceDurable => drop(self.node.waiting.insert((self.event.attempt, say))),
         }
     }
@@ -388,4 +393,8 @@ impl<'a> Hand<'a> {
 
 fn index(operator: &OperatorId) -> u8 {
     u8::try_from(Scenario::company_of(operator)).unwrap()
+}
+
+fn fresh(nonce: u128) -> Fresh {
+    Fresh { nonce, trip: TripId::new(&format!("trip-{nonce}")).unwrap() }
 }

@@ -18,6 +18,9 @@ pub struct History {
     /// A prepared hold was given up without an outcome.
     pub gave_up: u8,
     pub wiped: bool,
+    /// While its yes waited to be told, the outcome arrived, or the hold was given up: then nobody is misled by the
+    /// yes that is still told.
+    pub overtaken: u8,
     /// Was durably prepared, was durably reserved: kept only where disks are lost, elsewhere the disk tells.
     pub ever_yes: u8,
     pub ever_reserved: u8,
@@ -47,12 +50,19 @@ impl Sent {
 impl Node {
     /// Something leaves the company. Whatever it says must be entailed by what is durable at that moment: then a
     /// crash cannot make it a lie.
-    pub fn send(&mut self, attempt: u8, say: Say, scenario: &Scenario, attempts: &[Attempt], sent: &mut Sent) {
+    pub fn send(
+        &mut self,
+        attempt: u8,
+        say: Say,
+        scenario: &Scenario,
+        attempts: &[Attempt],
+        sent: &mut Sent,
+    ) {
         let Attempt { trip, transaction, .. } = &attempts[usize::from(attempt)];
         let bit = 1 << trip;
         let is_own = transaction.coordinator == *self.company.operator();
         if !scenario.only_consequences
-            && let Some(rule) = self.broken_promise(say, transaction, is_own)
+            && let Some(rule) = self.broken_promise(bit, say, transaction, is_own)
         {
             sent.violate(rule);
         }
@@ -67,7 +77,13 @@ impl Node {
         matches!(branch, Some(Branch::Aborted { cause: AbortCause::Coordinator, .. }))
     }
 
-    fn broken_promise(&self, say: Say, transaction: &TransactionId, is_own: bool) -> Option<&'static str> {
+    fn broken_promise(
+        &self,
+        bit: u8,
+        say: Say,
+        transaction: &TransactionId,
+        is_own: bool,
+    ) -> Option<&'static str> {
         let branch = self.durable.branches.get(transaction);
         let has_trip = self.durable.trips.contains_key(transaction);
         let reserved = self.durable.holds_reserved(transaction);
@@ -75,14 +91,15 @@ impl Node {
             Say::Commit { .. } | Say::DriverCommit if is_own => {
                 (has_trip, "2: commit is told before its record is durable")
             }
-            Say::Commit { .. } | Say::DriverCommit => (reserved, "7: commit is told by a company where it is not durable"),
+            Say::Commit { .. } | Say::DriverCommit => {
+                (reserved, "7: commit is told by a company where it is not durable")
+            }
             Say::Release { .. } => (has_trip, "7: a cancellation is told before its record is durable"),
-            // While the yes waits for its flush the outcome may overtake it; nobody counts it then.
-            Say::Yes => (
-                self.durable.holds_yes(transaction) || self.has_heard_abort(transaction),
-                "7: yes is told before it is durable",
-            ),
-            Say::Abort { .. } if is_own => (!has_trip, "7: abort is told of a trip with a durable commit record"),
+            Say::Yes if self.history.overtaken & bit != 0 => return None,
+            Say::Yes => (self.durable.holds_yes(transaction), "7: yes is told before it is durable"),
+            Say::Abort { .. } if is_own => {
+                (!has_trip, "7: abort is told of a trip with a durable commit record")
+            }
             Say::Abort { .. } => (
                 matches!(branch, Some(Branch::Aborted { cause, .. }) if *cause != AbortCause::Heuristic),
                 "7: abort is told to a peer before the tombstone is durable",
@@ -124,6 +141,9 @@ impl Node {
         scenario: &Scenario,
         attempts: &[Attempt],
     ) {
+        if self.waiting.is_empty() {
+            self.history.overtaken = 0;
+        }
         let may_wipe = scenario.faults.wipe.contains(&true);
         for (index, Attempt { trip, transaction, .. }) in attempts.iter().enumerate() {
             let bit = 1 << trip;
@@ -137,6 +157,11 @@ impl Node {
                 history.asked |= bit;
             }
             let is_heuristic = matches!(event.what, What::ForceAbort | What::GraceOver);
+            let is_outcome = is_heuristic || event.what == What::Abort;
+            let yes_waits = self.waiting.contains(&(u8::try_from(index).unwrap(), Say::Yes));
+            if is_outcome && yes_waits && !is_prepared_now {
+                history.overtaken |= bit;
+            }
             if is_heuristic && is_prepared(before) && !is_prepared_now {
                 history.gave_up |= bit;
             }

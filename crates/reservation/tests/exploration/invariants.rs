@@ -182,7 +182,8 @@ fn violation_of(universe: &Universe, world: &World, trip: usize) -> Option<&'sta
     let is = |mask: u8| mask & bit != 0;
     let decider = universe.info(world, plan.coordinator);
     let recorded = is(decider.history.committed);
-    let parts = || universe.scenario.participants(trip).into_iter().map(|one| (one, universe.info(world, one)));
+    let parts =
+        || universe.scenario.participants(trip).into_iter().map(|one| (one, universe.info(world, one)));
     let committed = recorded
         || is(decider.history.told_commit)
         || parts().any(|(_, info)| is(info.history.ever_reserved | info.durably_reserved));
@@ -238,7 +239,8 @@ pub fn unhealed(universe: &Universe, world: &World) -> Option<String> {
 fn unhealed_trip(universe: &Universe, world: &World, trip: usize) -> Option<String> {
     let bit = 1u8 << trip;
     let decider = universe.info(world, universe.scenario.trips[trip].coordinator);
-    let is_current = decider.history.committed & bit != 0 && (decider.cancelled | decider.replaced) & bit == 0;
+    let is_current =
+        decider.history.committed & bit != 0 && (decider.cancelled | decider.replaced) & bit == 0;
     let is_remembered = decider.has_trip & bit != 0;
     for company in universe.scenario.participants(trip) {
         let info = universe.info(world, company);

@@ -67,7 +67,10 @@ fn a_hold_given_up() {
     let faults = Faults { heuristic: true, ..CRASHES };
     verify(Scenario::new("heuristic release", vec![everywhere(A, 0)], faults));
     let trips = vec![trip(A, "r1", &[(A, 0), (B, 0)]), trip(B, "r2", &[(A, 0), (B, 0)])];
-    verify(Scenario { network: Network::Entitled, ..Scenario::new("heuristic release, two trips", trips, faults) });
+    verify(Scenario {
+        network: Network::Entitled,
+        ..Scenario::new("heuristic release, two trips", trips, faults)
+    });
 }
 
 #[test]

@@ -120,7 +120,8 @@ impl Disk {
     }
 
     pub fn holds_yes(&self, transaction: &TransactionId) -> bool {
-        matches!(self.branches.get(transaction), Some(Branch::Prepared { .. })) || self.holds_reserved(transaction)
+        matches!(self.branches.get(transaction), Some(Branch::Prepared { .. }))
+            || self.holds_reserved(transaction)
     }
 
     pub fn holds_reserved(&self, transaction: &TransactionId) -> bool {

@@ -77,7 +77,15 @@ pub struct Scenario {
 
 impl Scenario {
     pub fn new(name: &'static str, trips: Vec<TripPlan>, faults: Faults) -> Self {
-        Self { name, trips, settled: 0, faults, network: Network::Sent, plant: None, only_consequences: false }
+        Self {
+            name,
+            trips,
+            settled: 0,
+            faults,
+            network: Network::Sent,
+            plant: None,
+            only_consequences: false,
+        }
     }
 
     pub fn operator(company: usize) -> OperatorId {
@@ -117,8 +125,7 @@ impl Scenario {
         let stops = plan.stops.iter().map(|&(company, slot)| {
             // A car cannot be at two companies at once, so each company has its own part of the day.
             let start = (i64::try_from(company).unwrap() + 1) * 10 * HOUR + slot * HOUR;
-            let window =
-                TimeWindow::new(Timestamp::from_millis(start), Timestamp::from_millis(start + HOUR));
+            let window = TimeWindow::new(Timestamp::from_millis(start), Timestamp::from_millis(start + HOUR));
             TripStop {
                 operator: Self::operator(company),
                 stop: Stop { number: 0, evse: evse_id(company), window: window.unwrap() },

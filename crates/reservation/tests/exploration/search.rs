@@ -105,7 +105,8 @@ impl Search {
                     let is_new = self.seen.insert(after);
                     if broken.is_none() {
                         let what = step.map(|what| what.to_string());
-                        let what = what.or_else(|| is_new.then(|| invariants::violation(universe, &after)).flatten());
+                        let what = what
+                            .or_else(|| is_new.then(|| invariants::violation(universe, &after)).flatten());
                         broken = what.map(|what| (what, after, happening));
                     }
                     if is_new {
@@ -116,7 +117,15 @@ impl Search {
                     return Err(self.explain(*world, what, Some((after, happening))));
                 }
             }
-            if std::env::var("PROGRESS").is_ok() { eprintln!("{} {} {} nodes {}", self.levels.len(), next.len(), self.seen.len(), self.universe.node_count()); }
+            if std::env::var("PROGRESS").is_ok() {
+                eprintln!(
+                    "{} {} {} nodes {}",
+                    self.levels.len(),
+                    next.len(),
+                    self.seen.len(),
+                    self.universe.node_count()
+                );
+            }
             self.levels.push(next);
         }
         Ok((self.levels.len() - 2, transitions))
@@ -129,7 +138,8 @@ impl Search {
             return None;
         }
         let healed = heal(&mut self.universe, &World { sent: 0, ..*world });
-        invariants::violation(&self.universe, &healed).or_else(|| invariants::unhealed(&self.universe, &healed))
+        invariants::violation(&self.universe, &healed)
+            .or_else(|| invariants::unhealed(&self.universe, &healed))
     }
 
     fn explain(&mut self, last: World, what: String, end: Option<(World, Happening)>) -> Violation {
@@ -257,7 +267,9 @@ fn describe(universe: &Universe, before: &World, after: &World, happening: Happe
         What::Release => format!("hears that trip {trip} is cancelled"),
         What::Confirmed { from: who } => format!("{} acknowledges that trip {trip} is committed", from(who)),
         What::Released { from: who } => format!("{} acknowledges that trip {trip} is cancelled", from(who)),
-        What::Lost { from: who } => format!("{} answers that trip {trip} was released heuristically", from(who)),
+        What::Lost { from: who } => {
+            format!("{} answers that trip {trip} was released heuristically", from(who))
+        }
         What::Inquiry { by } => format!("{} asks what became of trip {trip}", from(by)),
         What::Sweep => format!("repeats what it owes for trip {trip}"),
         What::Expire => format!("the time limit of the hold for trip {trip} passes"),

@@ -153,7 +153,8 @@ impl Universe {
         let start = self.nexts.len();
         for (node, sent, flushed) in found {
             let me = usize::from(node.me);
-            let sends = sent.says.iter().map(|&(attempt, say)| self.message(me, attempt, say)).fold(0, |a, b| a | b);
+            let sends =
+                sent.says.iter().map(|&(attempt, say)| self.message(me, attempt, say)).fold(0, |a, b| a | b);
             let node = self.number(node);
             let local = self.infos[node as usize].violation.clone();
             let violation = sent.violation.or(local).map(Arc::from);
@@ -304,7 +305,8 @@ impl Universe {
         let is = |mask: u8| mask & (1 << trip) != 0;
         let coordinator = self.info(world, self.scenario.trips[trip].coordinator);
         let here = self.info(world, remote);
-        let mut peers = self.scenario.remotes(trip).filter(|&one| one != remote).map(|one| self.info(world, one));
+        let mut peers =
+            self.scenario.remotes(trip).filter(|&one| one != remote).map(|one| self.info(world, one));
         match message {
             // A yes lasts until the outcome, so it may as well arrive just before the decision; and whatever a no leads
             // to, the time limit leads to as well.
@@ -355,7 +357,8 @@ impl Universe {
         }
         let is_over = self.info(world, coordinator).says_abort & bit != 0
             || plant == Some(Plant::TombstoneForgottenUnasked);
-        if self.scenario.faults.forget && info.tombstone & bit != 0 && is_over {
+        let old = info.tombstone & info.durable_tombstone & bit != 0;
+        if self.scenario.faults.forget && old && is_over {
             may(What::ForgetTombstone);
         }
     }

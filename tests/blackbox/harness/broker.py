@@ -1,0 +1,115 @@
+"""Mosquitto 2 as a process of our own, on a port of our own, with the settings under which it keeps its word."""
+
+import os
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+
+from .federation import NAMES
+from .ports import free_port
+from .process import Program
+from .waiting import until
+
+PASSWORD = "password-of-everyone"
+MONITOR = "monitor"
+
+_SETTINGS = """\
+listener {port} 127.0.0.1
+{user}
+allow_anonymous false
+use_username_as_clientid true
+password_file {folder}/passwords
+acl_file {folder}/acl
+persistence true
+persistence_location {folder}/
+autosave_on_changes true
+autosave_interval 1
+max_queued_messages 100000
+max_inflight_messages 1000
+persistent_client_expiration 7d
+set_tcp_nodelay true
+log_dest stderr
+"""
+
+_COMPANY_RULES = """\
+user {name}
+topic read veiculo/+/requisicao
+topic read veiculo/+/status
+topic write veiculo/+/resposta
+topic readwrite servidor/{name}/#
+"""
+
+_CAR_RULES = f"""\
+user {MONITOR}
+topic readwrite #
+pattern write veiculo/%u/status
+pattern write veiculo/%u/requisicao
+pattern read veiculo/%u/resposta
+"""
+
+
+def program():
+    """Where Mosquitto is; Debian puts it beside the administrator's programs."""
+    found = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+    assert found, "mosquitto is not installed; run.sh installs it"
+    return found
+
+
+class Broker:
+    """A broker that can be killed and started again."""
+
+    def __init__(self, folder, cars=200):
+        self.folder = Path(folder)
+        if self.folder.exists():
+            shutil.rmtree(self.folder)
+        self.folder.mkdir(parents=True)
+        self.port = free_port()
+        self.url = f"mqtt://127.0.0.1:{self.port}"
+        self.password = PASSWORD
+        self.cars = [f"carro-{number:04}" for number in range(cars)]
+        self._free = list(self.cars)
+        self._write_files()
+        config = self.folder / "mosquitto.conf"
+        self.process = Program([program(), "-c", config], self.folder / "log.txt")
+
+    def car(self):
+        """The name of a car that nobody has used yet."""
+        return self._free.pop(0)
+
+    def start(self):
+        """Starts it and waits until it takes connections."""
+        self.process.start()
+        until(self._listens, "mosquitto to listen", 10)
+        return self
+
+    def kill(self):
+        """SIGKILL."""
+        self.process.kill()
+
+    def restart(self):
+        """SIGKILL and start."""
+        self.kill()
+        self.start()
+
+    def _listens(self):
+        assert self.process.is_running, self.process.last_output()
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
+
+    def _write_files(self):
+        passwords = self.folder / "passwords"
+        names = [*NAMES, MONITOR, *self.cars]
+        passwords.write_text("".join(f"{name}:{PASSWORD}\n" for name in names), encoding="ascii")
+        passwords.chmod(0o600)
+        subprocess.run(["mosquitto_passwd", "-U", passwords], check=True, capture_output=True)
+        acl = self.folder / "acl"
+        acl.write_text("".join(_COMPANY_RULES.format(name=name) for name in NAMES) + _CAR_RULES, encoding="ascii")
+        acl.chmod(0o600)
+        # Started by root it would change to a user who cannot write here.
+        user = "user root" if os.geteuid() == 0 else ""
+        settings = _SETTINGS.format(port=self.port, folder=self.folder, user=user)
+        (self.folder / "mosquitto.conf").write_text(settings, encoding="ascii")
