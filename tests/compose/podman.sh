@@ -7,7 +7,7 @@
 # whatever happens, nothing outlives the test.
 # shellcheck shell=bash disable=SC2154,SC2016  # run.sh sets cache, log, repository and work
 
-packages=(podman buildah runc conmon netavark aardvark-dns iptables iproute2 util-linux uidmap
+packages=(podman buildah runc conmon netavark aardvark-dns iptables iproute2 util-linux procps uidmap
     debootstrap debian-archive-keyring ca-certificates curl python3-venv)
 
 prepare_machine() {
@@ -37,9 +37,12 @@ inside_own_namespaces() {
     trap "rm -rf --one-file-system '$state'" EXIT
     COMPOSE_TEST_INSIDE=$state unshare --mount --propagation private --pid --fork --kill-child --mount-proc -- "$1" &
     child=$!
+    # The end of the first process is the end of all; only after that is the folder quiet.
     # shellcheck disable=SC2064
-    trap "kill -KILL $child 2> /dev/null" INT TERM
+    trap "pkill -KILL --parent $child" INT TERM
     wait "$child" || status=$?
+    trap - INT TERM
+    wait "$child" 2> /dev/null || true
     exit "$status"
 }
 

@@ -231,9 +231,14 @@ try_broker() {
 }
 
 try_federation() {
+    local company
     step "Bring up everything"
     compose up --detach
     wait_healthy mosquitto empresa-a empresa-b empresa-c
+    for company in empresa-{a,b,c}; do
+        answers "$company" || fail "$company does not answer on its published port"
+    done
+    ok "the companies answer on their published ports"
     try_confinement
     travel book first --stops empresa-a,empresa-b,empresa-c --expect confirmada
     try_simulated_cars
@@ -241,7 +246,7 @@ try_federation() {
     step "A company stops in the middle of the traffic"
     travel_in_background stop
     compose stop empresa-b
-    answers empresa-b && fail "empresa-b still answers after it was stopped"
+    if answers empresa-b; then fail "empresa-b still answers after it was stopped"; fi
     ok "empresa-b is stopped"
     travel book without-b --stops empresa-a,empresa-c --expect confirmada
     travel book with-b --stops empresa-a,empresa-b,empresa-c --coordinator empresa-a --expect recusada
@@ -275,8 +280,12 @@ try_federation() {
 answers() {
     local company
     for company in "${urls[@]}"; do
-        [ "${company%%=*}" != "$1" ] || beside_ports curl --silent --fail --max-time 5 "${company#*=}/saude" > /dev/null 2>&1
+        if [ "${company%%=*}" = "$1" ]; then
+            beside_ports curl --silent --fail --max-time 5 "${company#*=}/saude" > /dev/null 2>&1
+            return
+        fi
     done
+    fail "$1 has no address"
 }
 
 burst_days=1
@@ -351,7 +360,7 @@ finish() {
         local id
         for id in $(engine ps --all --quiet --filter "label=com.docker.compose.project=$project" 2> /dev/null); do
             printf -- '--- %s\n' "$(engine inspect --format '{{.Name}}' "$id")"
-            engine logs --tail 30 "$id" 2>&1
+            engine logs --tail 15 "$id" 2>&1
         done
     fi
     step "Take everything down"

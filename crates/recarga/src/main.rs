@@ -4,9 +4,12 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+mod audit;
+mod bench;
 mod client;
 mod company;
 mod config;
+mod demo;
 mod health;
 mod logging;
 mod picture;
@@ -34,15 +37,21 @@ Examples:
   recarga demo                                     three companies, a broker and cars on this machine
   recarga serve --config empresa-a.toml            one company's node
   recarga vehicles --company http://127.0.0.1:8001  simulated cars against any broker
+  recarga audit data/empresa-a data/empresa-b data/empresa-c
+                                                   proves that every trip is all or nothing
+  recarga bench trips                              durable trips a second on this machine
   recarga config check empresa-a.toml              what is wrong with a configuration, before starting it
   recarga health --url http://127.0.0.1:8001       exit status 0 if the node takes requests";
 
 #[derive(Subcommand)]
 enum Command {
+    Demo(demo::Arguments),
     Serve(serve::Arguments),
     Config(config::Arguments),
     Health(health::Arguments),
     Vehicles(vehicles::Arguments),
+    Audit(audit::Arguments),
+    Bench(bench::Arguments),
     /// Print a completion script for a shell.
     #[command(after_help = "Example:\n  recarga completions bash > /etc/bash_completion.d/recarga")]
     Completions {
@@ -63,10 +72,13 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     let done = match arguments.command {
+        Command::Demo(arguments) => demo::run(arguments),
         Command::Serve(arguments) => serve::run(arguments),
         Command::Config(arguments) => config::run(arguments),
         Command::Health(arguments) => health::run(&arguments),
         Command::Vehicles(arguments) => vehicles::run(arguments),
+        Command::Audit(arguments) => audit::run(&arguments),
+        Command::Bench(arguments) => bench::run(arguments),
         Command::Completions { shell } => {
             let mut command = Arguments::command();
             clap_complete::generate(shell, &mut command, "recarga", &mut std::io::stdout());

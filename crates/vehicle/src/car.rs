@@ -200,6 +200,7 @@ impl Car {
     pub fn answered(&mut self, answer: VehicleAnswer, now: Now) -> Vec<Output> {
         self.advance(now);
         self.take_answer(answer, now);
+        self.status.hurry();
         self.advance(now);
         std::mem::take(&mut self.outputs)
     }

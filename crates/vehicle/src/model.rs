@@ -238,7 +238,7 @@ mod tests {
         }
         let sedan = &CATALOGUE[1];
         let minutes = |kw| sedan.charging_time(6.0, 48.0, kw).as_secs() / 60;
-        assert!((26..32).contains(&minutes(150.0)), "{}", minutes(150.0));
+        assert!((22..27).contains(&minutes(150.0)), "{}", minutes(150.0));
         assert!((41..45).contains(&minutes(60.0)), "{}", minutes(60.0));
     }
 }

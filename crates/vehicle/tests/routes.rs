@@ -8,7 +8,7 @@ use std::time::Duration;
 use recarga_reservation::{OperatorId, Timestamp};
 use recarga_vehicle::Network;
 use recarga_vehicle::geo::Position;
-use recarga_vehicle::model::{CATALOGUE, CarModel, DrivingStyle};
+use recarga_vehicle::model::{CarModel, DrivingStyle};
 use recarga_vehicle::network::StationIndex;
 use recarga_vehicle::plan::{self, BUFFER, Plan, SETUP, WINDOW_MAX};
 use recarga_vehicle::route::{self, Avoid, CHARGE_MAX, RESERVE, Route, Start};

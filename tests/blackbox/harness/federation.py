@@ -168,8 +168,10 @@ class Company:
         return figures
 
     def metric(self, name):
-        """One figure; 0 where it was never counted."""
-        return self.metrics().get(f"recarga_{name}", 0.0)
+        """One figure, a counter or a gauge, labels and all; 0 where it was never counted."""
+        figures = self.metrics()
+        bare, brace, labels = f"recarga_{name}".partition("{")
+        return figures.get(bare + brace + labels, figures.get(f"{bare}_total{brace}{labels}", 0.0))
 
 
 class Federation:

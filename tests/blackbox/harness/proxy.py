@@ -162,18 +162,9 @@ class Network:
             listener.close()
 
     def _judge(self, exchange, phase):
-        with self._lock:
-            for rule in self._rules:
-                if not rule.matches(exchange, phase):
-                    continue
-                rule.seen += 1
-                if rule.repeated:
-                    break
-                if rule.seen == rule.nth:
-                    self._rules.remove(rule)
-                    break
-            else:
-                return Verdict.PASS
+        rule = self._due(exchange, phase)
+        if rule is None:
+            return Verdict.PASS
         verdict = rule.action
         try:
             if callable(verdict):
@@ -181,6 +172,18 @@ class Network:
         finally:
             rule.done.set()
         return verdict
+
+    def _due(self, exchange, phase):
+        """The first rule that is to act on this message; all that match have seen it."""
+        with self._lock:
+            matching = [rule for rule in self._rules if rule.matches(exchange, phase)]
+            for rule in matching:
+                rule.seen += 1
+            due = [rule for rule in matching if rule.repeated or rule.seen == rule.nth]
+            for rule in due:
+                if not rule.repeated:
+                    self._rules.remove(rule)
+        return due[0] if due else None
 
     def _accept(self, listener, source, target, target_port):
         while not self._closed:

@@ -66,6 +66,8 @@ pub enum Kind {
     ReleaseOwed,
     /// Some have heard of a cancellation or a change and some have not; the coordinator's record is not at hand.
     HalfReleased,
+    /// Looked wrong at one moment, while the companies were at work, and not at the moment before.
+    SeenOnce,
     /// Released heuristically; the trip was aborted or cancelled.
     HeuristicRelease,
 }
@@ -75,7 +77,9 @@ impl Kind {
     pub fn class(self) -> Class {
         match self {
             Kind::MixedOutcome => Class::Mixed,
-            Kind::InDoubt | Kind::ConfirmOwed | Kind::ReleaseOwed | Kind::HalfReleased => Class::Unsettled,
+            Kind::InDoubt | Kind::ConfirmOwed | Kind::ReleaseOwed | Kind::HalfReleased | Kind::SeenOnce => {
+                Class::Unsettled
+            }
             Kind::HeuristicRelease => Class::Heuristic,
             _ => Class::Violation,
         }
@@ -104,6 +108,7 @@ impl Kind {
             Kind::ConfirmOwed => "confirmation owed",
             Kind::ReleaseOwed => "release owed",
             Kind::HalfReleased => "released at some companies only",
+            Kind::SeenOnce => "not the same everywhere at this moment",
             Kind::HeuristicRelease => "released heuristically",
         }
     }
@@ -197,7 +202,9 @@ impl fmt::Display for NotExamined {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             NotExamined::Company(company) => write!(f, "{company}"),
-            NotExamined::Database(company, store) => write!(f, "database {store} of {company}, an earlier one"),
+            NotExamined::Database(company, store) => {
+                write!(f, "database {store} of {company}, an earlier one")
+            }
         }
     }
 }

@@ -14,12 +14,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use recarga_reservation::{EvseId, OperatorId, StoreId, TimeWindow, Timestamp, TransactionId};
-use recarga_wire::audit::{AuditBranch, AuditTrip, BranchCause, BranchState};
+use recarga_wire::audit::{AuditBranch, AuditTrip, BranchState};
 use recarga_wire::hold::HoldStop;
 use recarga_wire::trip::TripState;
 use serde::Serialize;
 
-use super::finding::{Class, Finding, Kind, NotExamined};
+use super::finding::{Class, Finding, NotExamined};
+
+mod calendar;
+mod transaction;
 
 /// The shortest history that a node's configuration allows.
 const HISTORY_MIN: Duration = Duration::from_secs(24 * 3600);
@@ -90,19 +93,112 @@ impl Verdict {
 
 /// Examines what companies remember. `now` tells what may be forgotten.
 pub fn examine(memories: &[Memory], now: Timestamp) -> Verdict {
-    let mut examination = Examination { now, ..Examination::default() };
+    let world = World::new(memories, now);
+    let mut found = Found::default();
+    for (transaction, records) in &world.transactions {
+        transaction::judge(&world, transaction, records, &mut found);
+    }
     for memory in memories {
-        examination.take_in(memory);
+        calendar::judge(memory, &mut found);
     }
-    for (transaction, records) in &examination.transactions {
-        examination.verdict.findings.extend(Case { examination: &examination, transaction, records }.judge());
+    let mut counts = count(memories);
+    counts.transactions = world.transactions.len();
+    counts.forgotten = found.forgotten;
+    Verdict {
+        counts,
+        findings: found.findings.into_iter().collect(),
+        not_examined: found.not_examined.into_iter().collect(),
     }
-    examination.finish(memories)
+}
+
+// Everything that is remembered, by transaction.
+struct World<'a> {
+    now: Timestamp,
+    stores: BTreeMap<&'a OperatorId, StoreId>,
+    transactions: BTreeMap<&'a TransactionId, Records<'a>>,
+    // By the transaction that was replaced.
+    successors: BTreeMap<&'a TransactionId, &'a AuditTrip>,
+}
+
+// All that anybody remembers of a transaction.
+#[derive(Default)]
+struct Records<'a> {
+    trip: Option<&'a AuditTrip>,
+    branches: BTreeMap<&'a OperatorId, &'a AuditBranch>,
 }
 
 #[derive(Default)]
-struct Examination<'a> {
-    now: Timestamp0,
-    stores: BTreeMap<&'a OperatorId, StoreId>,
-    transactions: BTreeMap<&'a TransactionId, Records<'a>>,
+struct Found {
+    findings: BTreeSet<Finding>,
+    not_examined: BTreeSet<NotExamined>,
+    forgotten: usize,
+}
+
+impl<'a> World<'a> {
+    fn new(memories: &'a [Memory], now: Timestamp) -> Self {
+        let mut transactions: BTreeMap<&TransactionId, Records<'_>> = BTreeMap::new();
+        let mut successors = BTreeMap::new();
+        for memory in memories {
+            for branch in &memory.branches {
+                let records = transactions.entry(&branch.sessao).or_default();
+                records.branches.insert(&memory.operator, branch);
+            }
+            for trip in &memory.trips {
+                transactions.entry(&trip.sessao).or_default().trip = Some(trip);
+                if let Some(old) = &trip.substitui {
+                    successors.insert(old, trip);
+                }
+            }
+        }
+        let stores = memories.iter().map(|memory| (&memory.operator, memory.store)).collect();
+        Self { now, stores, transactions, successors }
+    }
+
+    fn is_examined(&self, company: &OperatorId) -> bool {
+        self.stores.contains_key(company)
+    }
+
+    // Whether the database in which the transaction's decision stands is at hand.
+    fn has_decisions_of(&self, transaction: &TransactionId) -> bool {
+        self.stores.get(&transaction.coordinator) == Some(&transaction.store)
+    }
+
+    // Whether a company may have forgotten these stops. Nothing is said of no stops.
+    fn is_past(&self, stops: &[HoldStop]) -> bool {
+        stops.iter().map(|stop| stop.janela_fim).max().is_some_and(|end| end + HISTORY_MIN <= self.now)
+    }
+}
+
+// A stop's window; none if it is no window, which no rule would have let through.
+fn window(stop: &HoldStop) -> Option<(EvseId, TimeWindow)> {
+    let window = TimeWindow::new(stop.janela_inicio, stop.janela_fim).ok()?;
+    Some((stop.ponto_id.clone(), window))
+}
+
+fn count(memories: &[Memory]) -> Counts {
+    let mut counts = Counts { companies: memories.len(), ..Counts::default() };
+    for memory in memories {
+        for trip in &memory.trips {
+            match trip.estado {
+                TripState::Confirmada => {
+                    counts.trips_confirmed += 1;
+                    counts.stops += trip.paradas.len();
+                }
+                TripState::Cancelada => counts.trips_cancelled += 1,
+                TripState::Alterada => counts.trips_changed += 1,
+                TripState::Mista => counts.trips_mixed += 1,
+            }
+        }
+        for branch in &memory.branches {
+            let state = match branch.estado {
+                BranchState::Provisoria => "held",
+                BranchState::Preparada => "prepared",
+                BranchState::Confirmada => "confirmed",
+                BranchState::Liberada => "released",
+                BranchState::Abortada => "aborted",
+            };
+            *counts.branches.entry(state).or_default() += 1;
+        }
+    }
+    counts
 }

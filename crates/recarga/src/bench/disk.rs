@@ -89,7 +89,8 @@ impl FileSystem {
         let mut best: Option<(usize, FileSystem)> = None;
         for line in mounts.lines() {
             let mut fields = line.split(' ');
-            let (Some(device), Some(point), Some(kind)) = (fields.next(), fields.next(), fields.next()) else {
+            let (Some(device), Some(point), Some(kind)) = (fields.next(), fields.next(), fields.next())
+            else {
                 continue;
             };
             let length = point.len();

@@ -261,6 +261,9 @@ impl Bench {
     }
 
     fn sync(&self) -> Result<Option<SyncRate>> {
-        self.folder.as_deref().map(|folder| disk::measure_sync(folder, SYNC_TIME.min(self.time / 2))).transpose()
+        self.folder
+            .as_deref()
+            .map(|folder| disk::measure_sync(folder, SYNC_TIME.min(self.time / 2)))
+            .transpose()
     }
 }

@@ -34,6 +34,8 @@ pub struct Info {
     pub durably_heuristic: u8,
     /// As coordinator, durably.
     pub durably_cancelled: u8,
+    /// Nothing waits to be durable.
+    pub is_flushed: bool,
     /// For each company, the trips of which it is reported lost.
     pub lost: [u8; COMPANIES],
     /// What is wrong within the company, whatever the others do.
@@ -45,6 +47,10 @@ impl Info {
         let transactions = |holds: &dyn Fn(&TransactionId) -> bool| {
             let found = attempts.iter().filter(|attempt| holds(&attempt.transaction));
             found.fold(0, |mask, attempt| mask | 1 << attempt.trip)
+        };
+        let begun = |holds: &dyn Fn(&TransactionId) -> bool| {
+            let own = node.history.begun.iter().flatten().map(|&own| &attempts[usize::from(own)]);
+            own.filter(|own| holds(&own.transaction)).fold(0, |mask, own| mask | 1 << own.trip)
         };
         let Node { company, durable, .. } = node;
         let branches = |is: &dyn Fn(&Branch) -> bool| {
@@ -68,7 +74,7 @@ impl Info {
             owing: transactions(&|one| !company.coordinator.owed_of(one).is_empty()),
             cancelled: stages(&|stage| matches!(stage, Stage::Cancelled { .. })),
             replaced: stages(&|stage| *stage == Stage::Replaced),
-            says_abort: transactions(&|one| node.says_abort(one)),
+            says_abort: begun(&|one| node.says_abort(one)),
             held: branches(&|branch| matches!(branch, Branch::Held { .. })),
             prepared: branches(&|branch| matches!(branch, Branch::Prepared { .. })),
             confirmed: branches(&|branch| matches!(branch, Branch::Confirmed { .. })),
@@ -84,6 +90,7 @@ impl Info {
                 let stage = durable.trips.get(one).map(|trip| &trip.stage);
                 matches!(stage, Some(Stage::Cancelled { .. }))
             }),
+            is_flushed: node.is_flushed(),
             lost: [lost(0), lost(1), lost(2)],
             violation: local_violation(node),
         }

@@ -53,12 +53,14 @@ fn a_repeated_request() {
 
 #[test]
 fn a_changed_trip() {
-    let trips = |stops: &[(usize, i64)]| {
-        vec![everywhere(A, 0), TripPlan { replaces: Some(0), ..trip(A, "r2", stops) }]
-    };
     let faults = Faults { cancel: true, ..CRASHES };
+    let change = |stops: &[(usize, i64)]| TripPlan { replaces: Some(0), ..trip(A, "r2", stops) };
+    let here = vec![trip(A, "r1", &[(A, 0), (B, 0)]), change(&[(A, 0), (B, 1)])];
+    verify(Scenario { settled: 1, ..Scenario::new("change, two companies", here, faults) });
+    // Some stops move, one is given up, every stop moves away from the coordinator.
     for stops in [&[(A, 0), (B, 1), (C, 0)][..], &[(A, 1), (B, 0)], &[(B, 1), (C, 1)]] {
-        verify(Scenario { settled: 1, ..Scenario::new("change", trips(stops), faults) });
+        let scenario = pair("change", everywhere(A, 0), change(stops), faults);
+        verify(Scenario { settled: 1, ..scenario });
     }
 }
 

@@ -87,10 +87,6 @@ impl Universe {
         &self.infos[world.nodes[company] as usize]
     }
 
-    pub fn node(&self, world: &World, company: usize) -> &Node {
-        &self.nodes[world.nodes[company] as usize]
-    }
-
     /// Calls `visit` with every world that one event leads to, and with what the step itself broke.
     pub fn successors(
         &mut self,
@@ -228,7 +224,7 @@ impl Universe {
             if faults.heuristic && info.prepared != 0 {
                 may(What::GraceOver);
             }
-            if faults.forget && info.has_trip & !info.owing != 0 {
+            if faults.forget && info.has_trip & !info.owing != 0 && info.is_flushed {
                 may(What::ForgetTrips);
             }
         }
@@ -357,8 +353,9 @@ impl Universe {
         }
         let is_over = self.info(world, coordinator).says_abort & bit != 0
             || plant == Some(Plant::TombstoneForgottenUnasked);
-        let old = info.tombstone & info.durable_tombstone & bit != 0;
-        if self.scenario.faults.forget && old && is_over {
+        // It is a day old by then: nothing of that time still waits to be durable.
+        let is_old = info.tombstone & bit != 0 && info.is_flushed;
+        if self.scenario.faults.forget && is_old && is_over {
             may(What::ForgetTombstone);
         }
     }
