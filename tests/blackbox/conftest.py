@@ -90,10 +90,11 @@ class Stage:
     def close(self):
         """Everything is gone."""
         global _kills
-        _kills += self.federation.kills + (self.broker.process.kills if self.broker else 0)
         self.federation.close()
+        _kills += self.federation.kills
         if self.broker:
             self.broker.process.end()
+            _kills += self.broker.process.kills
 
 
 @pytest.fixture

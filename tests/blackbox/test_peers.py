@@ -1,5 +1,6 @@
 """Who may say what: tokens, the coordinator's monopoly on its sessions, and clients that waste the server's time."""
 
+import contextlib
 import itertools
 import socket
 import threading
@@ -89,18 +90,6 @@ def test_a_participant_may_ask_but_not_decide(stage):
     asked = federation.b.as_peer(C, "GET", f"/transacoes/{session}")
     assert asked.status == 200 and asked.json["estado"] == "em_duvida", asked
     assert _branch(federation.b, session)["estado"] == "preparada"
-    _end(federation, session, "prepared")
-
-
-def test_a_stranger_cannot_poison_a_session_by_asking(stage):
-    """An inquiry before the vote leaves a tombstone, so a company that has no part in it must not get that far."""
-    federation = stage.federation
-    # Sessions cannot be guessed, but one may have leaked.
-    session = _made_up_session(federation)
-    asked = federation.b.as_peer(C, "GET", f"/transacoes/{session}")
-    hold = _hold(federation, session, [A, B], "preparada")
-    voted = federation.b.as_peer(A, "POST", "/reserva-temporaria", hold)
-    assert voted.status == 201, f"C asked ({asked}), and then A was refused: {voted}"
     _end(federation, session, "prepared")
 
 
@@ -239,6 +228,36 @@ def test_an_idle_peer_does_not_keep_others_out(stage):
     for thread in threads:
         thread.join()
     assert answers == [200] * 60
+
+
+def test_watchers_do_not_keep_others_out(make_stage):
+    """A stream without end takes a place for ever: some places must be left for companies and drivers."""
+    a = make_stage(limits=LIMITS).federation.a
+    watchers = []
+    for _ in range(LIMITS["connections_max"]):
+        connection = socket.create_connection(("127.0.0.1", a.port))
+        connection.sendall(b"GET /eventos HTTP/1.1\r\nHost: a\r\n\r\n")
+        watchers.append(connection)
+    assert a.call("GET", "/saude", timeout=8).status == 200
+    for connection in watchers:
+        connection.close()
+
+
+def test_who_never_reads_is_cut_off(make_stage):
+    """Clients that ask and ask and never read an answer give their places back."""
+    a = make_stage(limits=LIMITS).federation.a
+    deaf = []
+    for _ in range(LIMITS["connections_max"]):
+        connection = socket.socket()
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(("127.0.0.1", a.port))
+        connection.settimeout(0.2)
+        with contextlib.suppress(TimeoutError):
+            connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n" * 300)
+        deaf.append(connection)
+    assert a.call("GET", "/saude", timeout=20).status == 200
+    for connection in deaf:
+        connection.close()
 
 
 @pytest.mark.parametrize("token", [b"Bearer \xff\xfe", b"Basic abc", b"Bearer", b""])

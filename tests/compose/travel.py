@@ -239,7 +239,7 @@ def expect(trip, detail):
         sys.exit(f"not ok - {describe(trip)}: expected {options.expect}, was answered {json.dumps(given, ensure_ascii=False)}")
     if options.expect == "recusada" and not given.get("motivo"):
         sys.exit(f"not ok - {describe(trip)}: refused without a reason: {given}")
-    reason = f", because: {json.dumps(given['motivo'], ensure_ascii=False)}" if given.get("motivo") else ""
+    reason = f", because {given['motivo']['detail']}" if given.get("motivo") else ""
     ok(f"{describe(trip)}: {given['estado']} by {given['servidor']}, {detail}{reason}")
 
 

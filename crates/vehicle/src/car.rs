@@ -319,6 +319,7 @@ fn draw_home(network: &Network, chance: &mut fastrand::Rng) -> (&'static CarMode
             position: network.site(**station).position,
             station: Some(**station),
             charge_kwh: 0.6 * model.usable_kwh,
+            reserve: crate::route::RESERVE,
         };
         let route = crate::route::find(network, start, &Default::default(), &mut fastrand::Rng::with_seed(0));
         route.is_some_and(|route| route.shortfall.is_none())

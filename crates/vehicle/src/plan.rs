@@ -48,6 +48,8 @@ pub struct Trip<'a> {
     pub origin: Position,
     /// Energy at the start, in kWh.
     pub charge_kwh: f64,
+    /// Charge below which it does not arrive at the first stop, as a share of the usable energy; see [`crate::route`].
+    pub reserve: f64,
     /// When it starts.
     pub departs: Timestamp,
     /// At least this share of the usable energy is charged at each stop, if there is less on arrival; 0 to 1.
@@ -118,7 +120,8 @@ pub fn make(network: &Network, trip: Trip<'_>) -> Result<Plan, Infeasible> {
         let leg_km = position.road_km(site.position);
         charge_kwh -= leg_km * consumption;
         // A car that stands at its first stop may already have less than the reserve.
-        if charge_kwh < reserve_kwh && leg_km > 0.0 {
+        let least_kwh = if number == 0 { trip.reserve * model.usable_kwh } else { reserve_kwh };
+        if charge_kwh < least_kwh && leg_km > 0.0 {
             return Err(Infeasible::TooFar(number));
         }
         let next = trip.stops.get(number + 1).map_or(trip.destination, |next| next.station);

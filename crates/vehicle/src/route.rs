@@ -14,6 +14,9 @@ pub const STOPS: usize = 3;
 /// Charge below which nobody plans to arrive, as a share of the usable energy.
 pub const RESERVE: f64 = 0.10;
 
+/// The same for a car that is on the road, has met with wind and traffic and must get on somehow.
+pub const RESERVE_ON_ROAD: f64 = 0.02;
+
 /// Charge up to which it is worth waiting, as a share of the usable energy.
 pub const CHARGE_MAX: f64 = 0.95;
 
@@ -67,6 +70,9 @@ pub struct Start<'a> {
     pub station: Option<StationIndex>,
     /// Energy in the battery, in kWh.
     pub charge_kwh: f64,
+    /// Charge below which it does not arrive at the first stop, as a share of the usable energy: [`RESERVE`], or
+    /// [`RESERVE_ON_ROAD`] for a car that is on its way already.
+    pub reserve: f64,
 }
 
 /// What not to use.
@@ -156,8 +162,8 @@ impl<'a> Search<'a> {
     }
 
     fn run(mut self) -> Option<Route> {
-        let Start { model, style, position, station, charge_kwh } = self.start;
-        let range_km = self.range_km(charge_kwh);
+        let Start { model, style, position, station, charge_kwh, reserve } = self.start;
+        let range_km = self.range_km(charge_kwh, reserve);
         let destination = self.extend(Place { station, position, range_km })?;
         let mut stops = Vec::with_capacity(self.chain.len());
         for station in self.chain {
@@ -185,7 +191,7 @@ impl<'a> Search<'a> {
             }
             self.chain.push(station);
             let position = self.network.site(station).position;
-            let range_km = self.range_km(CHARGE_MAX * self.start.model.usable_kwh);
+            let range_km = self.range_km(CHARGE_MAX * self.start.model.usable_kwh, RESERVE);
             let end = self.extend(Place { station: Some(station), position, range_km });
             if end.is_some() {
                 return end;
@@ -233,9 +239,9 @@ impl<'a> Search<'a> {
         self.goal.is_strict && here == Some(&self.network.site(station).city)
     }
 
-    fn range_km(&self, charge_kwh: f64) -> f64 {
+    fn range_km(&self, charge_kwh: f64, reserve: f64) -> f64 {
         let model = self.start.model;
-        let spendable_kwh = charge_kwh - RESERVE * model.usable_kwh;
+        let spendable_kwh = charge_kwh - reserve * model.usable_kwh;
         spendable_kwh / model.consumption_kwh_per_km(self.start.style)
     }
 }

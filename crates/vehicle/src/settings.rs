@@ -76,7 +76,7 @@ impl Default for Settings {
             rest: 6 * 60 * MINUTE,
             trips: None,
             cancel_probability: 0.05,
-            jam_probability: 0.10,
+            jam_probability: 0.03,
             jam_max: 60 * MINUTE,
             consumption_spread: 0.04,
             names_coordinator: 0.5,

@@ -38,6 +38,7 @@ fn case(network: &Network, seed: u64) -> Option<Case<'static>> {
         position: if on_road { position.towards(other, 0.1 * chance.f64()) } else { position },
         station: (!on_road).then_some(station),
         charge_kwh: model.usable_kwh * (0.4 + 0.6 * chance.f64()),
+        reserve: RESERVE,
     };
     let route = route::find(network, start, &Avoid::default(), &mut chance)?;
     let trip = plan::Trip {
@@ -45,6 +46,7 @@ fn case(network: &Network, seed: u64) -> Option<Case<'static>> {
         style: start.style,
         origin: start.position,
         charge_kwh: start.charge_kwh,
+        reserve: start.reserve,
         departs: Timestamp::from_millis(1_790_000_000_123 + chance.i64(0..100_000_000)),
         top_up: 0.5 + 0.3 * chance.f64(),
         stops: &route.stops,

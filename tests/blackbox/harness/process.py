@@ -31,6 +31,7 @@ class Program:
     def start(self):
         """Starts the child; it may not be running already."""
         assert not self.is_running, f"{self.command[0]} is running already"
+        self._count()
         with open(self.log, "ab") as log:
             log.write(b"--- start\n")
             log.flush()
@@ -52,8 +53,7 @@ class Program:
         """SIGKILL, and waits until the child is gone."""
         if self.is_running:
             self._child.kill()
-            self.kills += 1
-        return self._child.wait()
+        self._child.wait()
 
     def freeze(self):
         """SIGSTOP, and waits until the child is stopped."""
@@ -76,9 +76,11 @@ class Program:
 
     def end(self):
         """Whatever state it is in, the child is gone afterwards."""
-        if self._child is not None and self._child.poll() is None:
+        self._count()
+        if self.is_running:
             self._child.kill()
             self._child.wait()
+        self._child = None
 
     def output(self):
         """Everything that the child has printed, over all its starts."""
@@ -88,6 +90,11 @@ class Program:
     def last_output(self):
         """What the child has printed since its last start."""
         return self.output().rsplit("--- start\n", 1)[-1]
+
+    def _count(self):
+        # However it came to its SIGKILL: by us, or by its own disk.
+        if self._child is not None and self._child.poll() == -signal.SIGKILL:
+            self.kills += 1
 
     def _state(self):
         with open(f"/proc/{self.pid}/stat", encoding="ascii") as stat:

@@ -15,12 +15,12 @@ use super::{Fault, json};
 use crate::app::Node;
 use crate::offer::Offer;
 
-/// Os pontos desta empresa e suas janelas livres; sem parâmetros, as próximas 24 horas de tudo, em páginas.
-#[utoipa::path(get, path = "/disponibilidade", tag = "aberto", params(AvailabilityParams),
+/// This company's EVSEs and their free windows; without parameters the next 24 hours of everything, in pages.
+#[utoipa::path(get, path = "/disponibilidade", tag = "open", params(AvailabilityParams),
     responses(
-        (status = 200, body = AvailabilityAnswer, description = "Uma página."),
-        (status = 304, description = "Nada mudou desde o `ETag` enviado em `If-None-Match`."),
-        (status = 422, body = Problem, description = "Um parâmetro não vale."),
+        (status = 200, body = AvailabilityAnswer, description = "One page."),
+        (status = 304, description = "Nothing has changed since the `ETag` sent in `If-None-Match`."),
+        (status = 422, body = Problem, description = "A parameter is not valid."),
     ))]
 pub async fn available(
     State(node): State<Arc<Node>>,
@@ -46,9 +46,9 @@ pub async fn available(
     Ok(cached(&headers, &answer))
 }
 
-/// Os pontos desta empresa, sem horários: o que muda raramente.
-#[utoipa::path(get, path = "/pontos", tag = "aberto", params(AvailabilityParams),
-    responses((status = 200, body = PointsAnswer, description = "Uma página.")))]
+/// This company's EVSEs without their times: what rarely changes.
+#[utoipa::path(get, path = "/pontos", tag = "open", params(AvailabilityParams),
+    responses((status = 200, body = PointsAnswer, description = "One page.")))]
 pub async fn points(
     State(node): State<Arc<Node>>,
     RawQuery(query): RawQuery,

@@ -18,15 +18,15 @@ use crate::app::Node;
 #[openapi(
     info(
         title = "Recarga",
-        description = "Reserva atômica de viagens de carros elétricos: todas as paradas, em todas as empresas, ou \
-            nenhuma. Instantes em RFC 3339, UTC; janelas meio abertas `[janela_inicio, janela_fim)`; energia em kWh, \
-            potência em kW, distância em km, dinheiro em reais. Recusas e erros são problemas (RFC 9457)."
+        description = "Atomic booking of electric-car trips: all stops, at all companies, or none. Times are RFC \
+            3339 in UTC; windows are half-open, `[janela_inicio, janela_fim)`; energy in kWh, power in kW, distance \
+            in km, money in BRL. Refusals and errors are problem documents (RFC 9457)."
     ),
     tags(
-        (name = "aberto", description = "Para qualquer um"),
-        (name = "motoristas", description = "Para motoristas e aplicativos"),
-        (name = "empresas", description = "Entre empresas, com token: os quatro passos da reserva atômica"),
-        (name = "operação", description = "Para quem opera o servidor"),
+        (name = "open", description = "For anyone"),
+        (name = "drivers", description = "For drivers and apps"),
+        (name = "companies", description = "Between companies, with a token: the steps of the atomic reservation"),
+        (name = "operation", description = "For whoever runs the node"),
     )
 )]
 struct Document;
@@ -45,8 +45,8 @@ pub fn finish(document: &mut utoipa::openapi::OpenApi, node: &Node) {
         SecurityScheme::Http(bearer)
     };
     let components = document.components.get_or_insert_default();
-    components.add_security_scheme("empresa", token("O token que esta empresa combinou com a outra."));
-    components.add_security_scheme("operador", token("O token do operador desta empresa."));
+    components.add_security_scheme("empresa", token("The token that the two companies have agreed on."));
+    components.add_security_scheme("operador", token("The token of this company's operator."));
 }
 
 /// The document, and the pages to read.
@@ -56,15 +56,16 @@ pub fn pages(document: utoipa::openapi::OpenApi) -> Router<Arc<Node>> {
         .merge(SwaggerUi::new("/docs").url("/openapi.json", document))
 }
 
-/// O que um problema significa e como resolvê-lo, para pessoas.
-#[utoipa::path(get, path = "/problemas/{tipo}", tag = "aberto",
-    params(("tipo" = String, Path, description = "O `tipo` de um problema")),
+/// What a problem means and how to solve it, for people, in Portuguese.
+#[utoipa::path(get, path = "/problemas/{tipo}", tag = "open",
+    params(("tipo" = String, Path, description = "The `tipo` of a problem")),
     responses((status = 200, content_type = "text/html", body = String), (status = 404, body = Problem)))]
 pub async fn problem(Path(code): Path<String>) -> Result<Html<String>, Fault> {
     let Some(kind) = ProblemKind::from_code(&code) else {
         return Err(Problem::of(ProblemKind::NotFound).into());
     };
-    let (title, status, explanation, cure) = (kind.title(), kind.status(), kind.explanation(), kind.cure());
+    let (title, status) = (kind.title(), kind.status());
+    let (explanation, cure) = (with_code(kind.explanation()), with_code(kind.cure()));
     Ok(Html(format!(
         "<!doctype html>\n<html lang=\"pt-BR\">\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width\">\n<title>{title}</title>\n\
@@ -73,4 +74,12 @@ pub async fn problem(Path(code): Path<String>) -> Result<Html<String>, Fault> {
          <p>{explanation}</p>\n<h2>O que fazer</h2>\n<p>{cure}</p>\n\
          <p><a href=\"/docs\">Todas as operações</a></p>\n</body>\n</html>\n"
     )))
+}
+
+// Names between backticks are shown as code; the texts are the catalogue's own, so nothing needs escaping.
+fn with_code(text: &str) -> String {
+    let parts = text.split('`').enumerate();
+    parts
+        .map(|(place, part)| if place % 2 == 0 { part.to_owned() } else { format!("<code>{part}</code>") })
+        .collect()
 }

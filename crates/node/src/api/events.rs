@@ -22,10 +22,10 @@ use super::access::Caller;
 use crate::app::Node;
 use crate::events::Event;
 
-/// Acontecimentos desta empresa, a partir de agora: viagens, reservas, carros e empresas parceiras.
-#[utoipa::path(get, path = "/eventos", tag = "motoristas",
+/// What happens at this company from now on: trips, holds, cars and other companies.
+#[utoipa::path(get, path = "/eventos", tag = "drivers",
     responses((status = 200, content_type = "text/event-stream", body = WireEvent,
-        description = "Um fluxo sem fim; quem lê devagar demais perde acontecimentos e recebe `perdidos`.")))]
+        description = "A stream without end; whoever reads too slowly misses events and is told how many by `perdidos`.")))]
 pub async fn watch(
     State(node): State<Arc<Node>>,
     caller: Caller,

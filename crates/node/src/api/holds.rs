@@ -23,12 +23,12 @@ use crate::app::Node;
 use crate::participant::Failure;
 use crate::peer::{Message, Reply};
 
-/// Reserva temporária: retém todas as paradas nesta empresa, ou nenhuma.
-#[utoipa::path(post, path = "/reserva-temporaria", tag = "empresas", request_body = HoldRequest,
+/// Hold: all of these stops at this company, or none.
+#[utoipa::path(post, path = "/reserva-temporaria", tag = "companies", request_body = HoldRequest,
     responses(
-        (status = 201, body = HoldAnswer, description = "O voto: sim. Repetir o pedido dá a mesma resposta."),
-        (status = 409, body = Problem, description = "O voto: não (`voto` diz `nao`), e por quê."),
-        (status = 422, body = Problem, description = "Um campo não vale, ou o voto: não."),
+        (status = 201, body = HoldAnswer, description = "The vote: yes. A repeat gets the same answer."),
+        (status = 409, body = Problem, description = "The vote: no (`voto` says `nao`), and why."),
+        (status = 422, body = Problem, description = "A field is not valid, or the vote: no."),
     ), security(("empresa" = [])))]
 pub async fn hold(
     State(node): State<Arc<Node>>,
@@ -42,11 +42,11 @@ pub async fn hold(
     respond(perform(&node, company, operation).await)
 }
 
-/// Confirma a reserva temporária de uma sessão: a partir daí ela é definitiva.
-#[utoipa::path(post, path = "/confirmar-reserva", tag = "empresas", request_body = ConfirmRequest,
+/// Confirm the hold of a transaction: from then on it is a reservation.
+#[utoipa::path(post, path = "/confirmar-reserva", tag = "companies", request_body = ConfirmRequest,
     responses(
-        (status = 200, body = SessionAnswer, description = "Confirmada; pode ser repetido."),
-        (status = 409, body = Problem, description = "A sessão não foi preparada aqui, ou foi liberada."),
+        (status = 200, body = SessionAnswer, description = "Confirmed; can be repeated."),
+        (status = 409, body = Problem, description = "The transaction was not prepared here, or was released."),
     ), security(("empresa" = [])))]
 pub async fn confirm(
     State(node): State<Arc<Node>>,
@@ -59,12 +59,12 @@ pub async fn confirm(
     respond(perform(&node, company, Operation::ConfirmarReserva(decode(&bytes)?)).await)
 }
 
-/// Cancela a reserva de uma sessão. No corpo ou em parâmetros; vale também para uma sessão nunca vista.
-#[utoipa::path(delete, path = "/cancelar-reserva", tag = "empresas", params(CancelRequest),
+/// Cancel the hold of a transaction, in the body or by parameters; also of one never seen.
+#[utoipa::path(delete, path = "/cancelar-reserva", tag = "companies", params(CancelRequest),
     request_body = Option<CancelRequest>,
     responses(
-        (status = 200, body = SessionAnswer, description = "Cancelada; pode ser repetido."),
-        (status = 409, body = Problem, description = "A sessão já está confirmada."),
+        (status = 200, body = SessionAnswer, description = "Cancelled; can be repeated."),
+        (status = 409, body = Problem, description = "The transaction is confirmed already."),
     ), security(("empresa" = [])))]
 pub async fn cancel(
     State(node): State<Arc<Node>>,
@@ -82,12 +82,12 @@ pub async fn cancel(
     respond(perform(&node, company, Operation::CancelarReserva(cancel)).await)
 }
 
-/// Pergunta pelo destino de uma sessão. Só uma empresa que participa dela recebe resposta.
-#[utoipa::path(get, path = "/transacoes/{sessao}", tag = "empresas",
-    params(("sessao" = String, Path, description = "A sessão")),
+/// Ask what became of a transaction. Only a company that takes part in it is answered.
+#[utoipa::path(get, path = "/transacoes/{sessao}", tag = "companies",
+    params(("sessao" = String, Path, description = "The transaction")),
     responses(
-        (status = 200, body = InquiryAnswer, description = "O que esta empresa sabe. Nenhum outro status diz algo."),
-        (status = 404, body = Problem, description = "Nada a dizer a quem pergunta."),
+        (status = 200, body = InquiryAnswer, description = "What this company knows. No other status says anything."),
+        (status = 404, body = Problem, description = "Nothing to say to whoever asks."),
     ), security(("empresa" = [])))]
 pub async fn inquire(
     State(node): State<Arc<Node>>,
@@ -100,9 +100,9 @@ pub async fn inquire(
     respond(perform_message(&node, company, message, None).await)
 }
 
-/// Várias operações em uma só mensagem, cada uma com sua resposta, na mesma ordem.
-#[utoipa::path(post, path = "/lote", tag = "empresas", request_body = BatchRequest,
-    responses((status = 200, body = BatchAnswer, description = "Uma resposta por operação, com o status que teria.")),
+/// Several operations in one message, each with its answer, in the same order.
+#[utoipa::path(post, path = "/lote", tag = "companies", request_body = BatchRequest,
+    responses((status = 200, body = BatchAnswer, description = "One answer for each operation, with the status that it would have alone.")),
     security(("empresa" = [])))]
 pub async fn batch(
     State(node): State<Arc<Node>>,

@@ -17,11 +17,11 @@ use super::access::Caller;
 use super::{Fault, json};
 use crate::app::Node;
 
-/// Como está este servidor: 200 se aceita pedidos, 503 se não.
-#[utoipa::path(get, path = "/saude", tag = "operação",
+/// How this node is: 200 if it takes requests, 503 if not.
+#[utoipa::path(get, path = "/saude", tag = "operation",
     responses(
-        (status = 200, body = HealthAnswer, description = "Aceita pedidos; `degradado` diz que algo à volta falha."),
-        (status = 503, body = HealthAnswer, description = "Não aceita pedidos."),
+        (status = 200, body = HealthAnswer, description = "Takes requests; `degradado` says that something around it fails."),
+        (status = 503, body = HealthAnswer, description = "Takes no requests."),
     ))]
 pub async fn health(State(node): State<Arc<Node>>) -> Response {
     let mut checks = BTreeMap::new();
@@ -68,8 +68,8 @@ pub async fn health(State(node): State<Arc<Node>>) -> Response {
     json(status, &answer)
 }
 
-/// Números para o Prometheus.
-#[utoipa::path(get, path = "/metrics", tag = "operação",
+/// Figures for Prometheus.
+#[utoipa::path(get, path = "/metrics", tag = "operation",
     responses((status = 200, content_type = "application/openmetrics-text", body = String)))]
 pub async fn metrics(State(node): State<Arc<Node>>) -> Response {
     node.measure();
@@ -77,8 +77,8 @@ pub async fn metrics(State(node): State<Arc<Node>>) -> Response {
     ([(CONTENT_TYPE, kind)], node.metrics.render()).into_response()
 }
 
-/// Tudo o que esta empresa lembra, em páginas, para uma auditoria. Só com o token do operador.
-#[utoipa::path(get, path = "/auditoria", tag = "operação", params(AuditParams),
+/// Everything that this company remembers, in pages, for an audit. Only with the operator's token.
+#[utoipa::path(get, path = "/auditoria", tag = "operation", params(AuditParams),
     responses((status = 200, body = AuditPage), (status = 401, body = Problem)), security(("operador" = [])))]
 pub async fn audit(
     State(node): State<Arc<Node>>,

@@ -20,14 +20,14 @@ use crate::refusal::{check_companies, in_progress, why};
 /// Most trips in one list.
 const LIST_MAX: usize = 500;
 
-/// Reserva uma viagem: todas as paradas, em todas as empresas, ou nenhuma.
-#[utoipa::path(post, path = "/viagens", tag = "motoristas", request_body = TripBody,
-    params(("Idempotency-Key" = Option<String>, Header, description = "O mesmo que `requisicao_id`.")),
+/// Book a trip: all stops, at all companies, or none.
+#[utoipa::path(post, path = "/viagens", tag = "drivers", request_body = TripBody,
+    params(("Idempotency-Key" = Option<String>, Header, description = "The same as `requisicao_id`.")),
     responses(
-        (status = 201, body = TripAnswer, description = "Reservada. Repetir o pedido dá a mesma resposta."),
-        (status = 409, body = Problem, description = "Nada foi reservado: qual parada falhou, por quê, e o que está livre."),
-        (status = 422, body = Problem, description = "Um campo não vale."),
-        (status = 504, body = Problem, description = "Ainda em andamento; `consulta` diz onde perguntar."),
+        (status = 201, body = TripAnswer, description = "Booked. A repeat gets the same answer."),
+        (status = 409, body = Problem, description = "Nothing is reserved: which stop failed, why, and what is free instead."),
+        (status = 422, body = Problem, description = "A field is not valid."),
+        (status = 504, body = Problem, description = "Still under way; `consulta` says where to ask."),
     ))]
 pub async fn book(
     State(node): State<Arc<Node>>,
@@ -40,8 +40,8 @@ pub async fn book(
     answer(&key, answered.ok(), StatusCode::CREATED)
 }
 
-/// As viagens de um carro que esta empresa coordena.
-#[utoipa::path(get, path = "/viagens", tag = "motoristas", params(TripsParams),
+/// The trips of a car that this company coordinates.
+#[utoipa::path(get, path = "/viagens", tag = "drivers", params(TripsParams),
     responses((status = 200, body = TripsAnswer)))]
 pub async fn list(
     State(node): State<Arc<Node>>,
@@ -65,8 +65,8 @@ pub async fn list(
     Ok(json(StatusCode::OK, &TripsAnswer { viagens }))
 }
 
-/// Uma viagem.
-#[utoipa::path(get, path = "/viagens/{id}", tag = "motoristas", params(("id" = String, Path, description = "A viagem")),
+/// One trip.
+#[utoipa::path(get, path = "/viagens/{id}", tag = "drivers", params(("id" = String, Path, description = "The trip")),
     responses((status = 200, body = TripAnswer), (status = 404, body = Problem)))]
 pub async fn show(
     State(node): State<Arc<Node>>,
@@ -89,9 +89,9 @@ pub async fn show(
     }
 }
 
-/// Muda uma viagem para outras paradas; até que tudo esteja confirmado, e se for recusado, valem as antigas.
-#[utoipa::path(put, path = "/viagens/{id}", tag = "motoristas", request_body = TripBody,
-    params(("id" = String, Path, description = "A viagem")),
+/// Move a trip to other stops; until all are confirmed, and if they are refused, the old ones stay.
+#[utoipa::path(put, path = "/viagens/{id}", tag = "drivers", request_body = TripBody,
+    params(("id" = String, Path, description = "The trip")),
     responses((status = 200, body = TripAnswer), (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub async fn change(
     State(node): State<Arc<Node>>,
@@ -106,8 +106,8 @@ pub async fn change(
     answer(&key, answered.ok(), StatusCode::OK)
 }
 
-/// Cancela a viagem inteira; pode ser repetido.
-#[utoipa::path(delete, path = "/viagens/{id}", tag = "motoristas", params(("id" = String, Path, description = "A viagem")),
+/// Cancel the whole trip; can be repeated.
+#[utoipa::path(delete, path = "/viagens/{id}", tag = "drivers", params(("id" = String, Path, description = "The trip")),
     responses((status = 200, body = TripAnswer), (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub async fn cancel(
     State(node): State<Arc<Node>>,

@@ -19,17 +19,17 @@ use crate::vehicles::Sighting;
 /// Cars on one page.
 const PAGE: usize = 500;
 
-/// Os parâmetros de `GET /veiculos`.
+/// The parameters of `GET /veiculos`.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct VehiclesParams {
-    /// O `proximo` da página anterior.
+    /// `proximo` of the page before.
     cursor: Option<String>,
 }
 
-/// O último estado conhecido de cada carro, em páginas.
-#[utoipa::path(get, path = "/veiculos", tag = "motoristas", params(VehiclesParams),
+/// What every car said last, in pages.
+#[utoipa::path(get, path = "/veiculos", tag = "drivers", params(VehiclesParams),
     responses((status = 200, body = VehiclesAnswer)))]
 pub async fn list(
     State(node): State<Arc<Node>>,
@@ -44,9 +44,9 @@ pub async fn list(
     Ok(json(StatusCode::OK, &VehiclesAnswer { veiculos, proximo }))
 }
 
-/// O último estado conhecido de um carro.
-#[utoipa::path(get, path = "/veiculos/{id}", tag = "motoristas",
-    params(("id" = String, Path, description = "O carro")),
+/// What a car said last.
+#[utoipa::path(get, path = "/veiculos/{id}", tag = "drivers",
+    params(("id" = String, Path, description = "The car")),
     responses((status = 200, body = VehicleView), (status = 404, body = Problem)))]
 pub async fn show(
     State(node): State<Arc<Node>>,

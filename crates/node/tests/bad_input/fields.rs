@@ -101,7 +101,12 @@ pub fn all_bad(good: &Value, fields: &[Field]) -> Vec<Bad> {
             bad.push((format!("{campo}: {what}"), body, "campo-invalido", campo.to_owned()));
         }
         if need == Required {
-            bad.push((format!("{campo} missing"), with(good, campo, None), "campo-ausente", campo.to_owned()));
+            bad.push((
+                format!("{campo} missing"),
+                with(good, campo, None),
+                "campo-ausente",
+                campo.to_owned(),
+            ));
         }
         if kind == Object {
             let typo = format!("{campo}.plugge");
@@ -162,7 +167,10 @@ impl Kind {
                 ("no session", "abc"),
                 ("its parts missing", "empresa-x.1.1.1"),
                 ("capital digits", "e.0000000000000000000000000000000A.1.1.0000000000000000000000000000000A"),
-                ("a leading zero", "e.00000000000000000000000000000001.01.1.00000000000000000000000000000001"),
+                (
+                    "a leading zero",
+                    "e.00000000000000000000000000000001.01.1.00000000000000000000000000000001",
+                ),
             ],
             Instant => vec![
                 ("a word", "amanhã"),

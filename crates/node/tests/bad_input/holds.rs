@@ -27,9 +27,7 @@ fn fresh(rows: Vec<(&'static str, Value, u16, &'static str, &'static str)>) -> V
 }
 
 fn two_stops(first: (i64, i64), second: (i64, i64)) -> Value {
-    let stop = |number: u16, evse: &str, (from, to): (i64, i64)| {
-        json!({"parada": number, "ponto_id": evse, "janela_inicio": at(from), "janela_fim": at(to)})
-    };
+    let stop = |number: u16, evse: &str, (from, to): (i64, i64)| json!({"parada": number, "ponto_id": evse, "janela_inicio": at(from), "janela_fim": at(to)});
     with(&good(), "reservas", Some(json!([stop(0, "A-1", first), stop(1, "A-2", second)])))
 }
 
@@ -47,7 +45,9 @@ async fn every_field_of_a_hold() {
     let with_all = with(&good(), "substitui", Some(json!(session(1))));
     let bad = all_bad(&with_all, HOLD).into_iter();
     let call = |body: &Value| company(Call::post(HOLD_PATH, body));
-    bench.refuses(bad.map(|(what, body, tipo, campo)| row(what, call(&body), 422, tipo, &campo)).collect()).await;
+    bench
+        .refuses(bad.map(|(what, body, tipo, campo)| row(what, call(&body), 422, tipo, &campo)).collect())
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

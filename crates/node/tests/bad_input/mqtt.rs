@@ -191,7 +191,8 @@ async fn the_same_request_id_with_another_request() {
 
     // Another car learns nothing of the trip, and cannot cancel it.
     let theft = json!({"requisicao_id": "x", "servidor": "empresa-a", "cancelar": booked["viagem_id"]});
-    road.refuses("another car's trip", "carro-2", theft.to_string().into(), "nao-encontrado", "cancelar").await;
+    road.refuses("another car's trip", "carro-2", theft.to_string().into(), "nao-encontrado", "cancelar")
+        .await;
 
     // What is repeated as it was has the answer that it had.
     road.cars.ask("carro-1", good().to_string()).await;
@@ -233,19 +234,24 @@ fn bad_statuses() -> Vec<(String, Vec<u8>)> {
         ("autonomia_km", 0.0, 5000.0),
     ];
     for (field, least, most) in limits {
-        let values = [json!(least - 0.1), json!(most + 0.1), json!(1e300), json!("1"), json!(null), json!([])];
+        let values =
+            [json!(least - 0.1), json!(most + 0.1), json!(1e300), json!("1"), json!(null), json!([])];
         for value in values {
             bad.push((format!("{field} {value}"), with(&status(), field, Some(value))));
         }
     }
-    for (field, value) in
-        [("veiculo_id", json!("carro-2")), ("veiculo_id", json!(1)), ("instante", json!("2030-12-01T14:00:00"))]
-    {
+    for (field, value) in [
+        ("veiculo_id", json!("carro-2")),
+        ("veiculo_id", json!(1)),
+        ("instante", json!("2030-12-01T14:00:00")),
+    ] {
         bad.push((format!("{field} {value}"), with(&status(), field, Some(value))));
     }
     bad.push(("a bad state".to_owned(), with(&status(), "estado", Some(json!("voando")))));
     bad.push(("an unknown field".to_owned(), with(&status(), "marcha", Some(json!(1)))));
-    for field in ["veiculo_id", "latitude", "longitude", "bateria_pct", "velocidade_kmh", "autonomia_km", "instante"] {
+    for field in
+        ["veiculo_id", "latitude", "longitude", "bateria_pct", "velocidade_kmh", "autonomia_km", "instante"]
+    {
         bad.push((format!("{field} missing"), with(&status(), field, None)));
     }
     let mut bad: Vec<(String, Vec<u8>)> =

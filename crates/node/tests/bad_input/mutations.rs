@@ -6,10 +6,10 @@ use std::time::Duration;
 use fastrand::Rng;
 use serde_json::{Value, json};
 
+use crate::Bench;
 use crate::support::bodies::{about, hold, trip, with};
 use crate::support::http::Call;
 use crate::support::{STRANGER, token};
-use crate::Bench;
 
 const ROUNDS: u64 = 2500;
 /// Slowest answer; wait-die waits 20 ms, and the machine may be busy.
@@ -142,7 +142,8 @@ async fn spoilt_requests_are_refused_in_time() {
         let mut rng = Rng::with_seed(seed);
         let call = good(&mut rng);
         let call = spoil(&mut rng, call);
-        let what = format!("seed {seed}: {} {} {:?}", call.method, call.path, String::from_utf8_lossy(&call.body));
+        let what =
+            format!("seed {seed}: {} {} {:?}", call.method, call.path, String::from_utf8_lossy(&call.body));
         let (answer, took) = crate::support::timed(bench.node().send(call)).await;
         assert!(answer.status < 500, "{what}: {}", answer.text());
         assert!(took < SLOWEST, "{what}: {took:?}");

@@ -222,8 +222,7 @@ async fn trips_that_are_not_there() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn drivers_need_a_token_where_one_is_configured() {
     let operator = "driver_tokens = [\"driver-token\"]";
-    let bench =
-        Bench::start_with(|_| Plan { operator: operator.to_owned(), ..Plan::default() }).await;
+    let bench = Bench::start_with(|_| Plan { operator: operator.to_owned(), ..Plan::default() }).await;
     let id = "/viagens/0123456789abcdef";
     let calls = [
         post(&good()),

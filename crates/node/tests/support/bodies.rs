@@ -26,9 +26,7 @@ pub type At<'a> = (&'a str, &'a str, i64, i64);
 
 /// `POST /viagens`.
 pub fn trip(request: &str, vehicle: &str, stops: &[At<'_>]) -> Value {
-    let stop = |(company, evse, from, to): &At<'_>| {
-        json!({"empresa": company, "ponto_id": evse, "janela_inicio": at(*from), "janela_fim": at(*to)})
-    };
+    let stop = |(company, evse, from, to): &At<'_>| json!({"empresa": company, "ponto_id": evse, "janela_inicio": at(*from), "janela_fim": at(*to)});
     json!({
         "requisicao_id": request,
         "veiculo": {"veiculo_id": vehicle, "plugue": CCS2},

@@ -85,10 +85,11 @@ impl Journey {
         self.not_before.fill(None);
     }
 
-    // What is left of it from this stop on, counted from 0.
+    // What is left of it from this stop on, counted from 0. What was refused so far has nothing to do with it.
     pub(super) fn rest_from(&self, stop: usize) -> Journey {
         let stops = self.stops[stop..].to_vec();
-        Journey { not_before: vec![None; stops.len()], stops, departs: None, ..self.clone() }
+        let not_before = vec![None; stops.len()];
+        Journey { not_before, stops, departs: None, route_attempts: 0, routes: 1, ..self.clone() }
     }
 }
 
@@ -125,6 +126,10 @@ impl Car {
                 };
                 self.ask(journey, now);
             }
+            // It came home with little: first it fills up.
+            None if self.body.station.is_some() && self.body.charge_kwh < 0.95 * self.model.usable_kwh => {
+                self.rest_at(self.time.at(now), 1.0, false);
+            }
             None => self.strand(now),
         }
     }
@@ -147,6 +152,7 @@ impl Car {
                     position: self.body.position,
                     station: self.body.station,
                     charge_kwh: self.body.charge_kwh,
+                    reserve: self.reserve(),
                 };
                 match route::find(&self.network, start, &avoid, &mut self.chance) {
                     Some(route) if route.shortfall.is_none() => return Some(route),
@@ -164,6 +170,10 @@ impl Car {
         if let Some(shortfall) = route.shortfall {
             self.tell(Event::RouteFellShort { car: self.id.clone(), shortfall });
         }
+    }
+
+    fn reserve(&self) -> f64 {
+        if self.body.station.is_some() { route::RESERVE } else { route::RESERVE_ON_ROAD }
     }
 
     // Publishes a new request for the journey.
@@ -205,6 +215,7 @@ impl Car {
             style: journey.style,
             origin: self.body.position,
             charge_kwh: self.body.charge_kwh,
+            reserve: self.reserve(),
             departs: departs.unwrap_or_else(|| whole_minute(simulated + lead)),
             top_up: journey.top_up,
             stops: &journey.stops,

@@ -9,7 +9,7 @@ use super::{After, Car, Phase};
 use crate::events::Event;
 use crate::geo::Position;
 use crate::model::{CarModel, DrivingStyle};
-use crate::network::LEG_KM_MAX;
+use crate::network::{LEG_KM_MAX, StationIndex};
 use crate::plan::SETUP;
 use crate::route::RESERVE;
 
@@ -261,7 +261,7 @@ impl Car {
             battery_pct: self.body.charge_kwh / self.model.usable_kwh * 100.0,
         });
         if !self.finish_trip() {
-            self.rest_at(at, true);
+            self.rest_at(at, 0.0, true);
         }
     }
 
@@ -273,13 +273,13 @@ impl Car {
     }
 
     pub(super) fn rest(&mut self, now: Now, has_arrived: bool) {
-        self.rest_at(self.time.at(now), has_arrived);
+        self.rest_at(self.time.at(now), 0.0, has_arrived);
     }
 
-    // In a city there is a socket, on the road there is none.
-    fn rest_at(&mut self, at: Timestamp, has_arrived: bool) {
+    // In a city there is a socket, on the road there is none. Charges to this share of the usable energy at least.
+    pub(super) fn rest_at(&mut self, at: Timestamp, charge_min: f64, has_arrived: bool) {
         let until = at + self.settings.rest.mul_f64(0.5 + self.chance.f64());
-        let wanted_kwh = (0.65 + 0.30 * self.chance.f64()) * self.model.usable_kwh;
+        let wanted_kwh = (0.65 + 0.30 * self.chance.f64()).max(charge_min) * self.model.usable_kwh;
         let charge = self.body.station.filter(|_| self.body.charge_kwh < wanted_kwh).map(|_| {
             let home_kw = HOME_KW.min(self.model.charge_kw_max);
             Charge::new(self.model, self.body.charge_kwh, wanted_kwh, home_kw, at)
@@ -297,17 +297,18 @@ impl Car {
         }
     }
 
-    // To the nearest station at which the car can charge.
+    // To the nearest station at which the car can charge; from a city that no charge leads out of, to any other.
     pub(super) fn be_towed(&mut self, at: Timestamp) {
+        let serves = |station: &StationIndex| self.network.site(*station).serves(self.model);
         let near = self.network.within(self.body.position, LEG_KM_MAX);
-        let near = near.into_iter().map(|neighbour| neighbour.station);
-        let serves = |station| self.network.site(station).serves(self.model);
-        let all = || self.network.stations().find(|&station| serves(station));
-        if let Some(station) = near.into_iter().find(|&station| serves(station)).or_else(all) {
+        let mut near = near.into_iter().map(|neighbour| neighbour.station).filter(serves);
+        let nearest = near.find(|_| self.body.station.is_none());
+        let anywhere: Vec<StationIndex> = self.network.stations().filter(serves).collect();
+        if let Some(station) = nearest.or_else(|| self.chance.choice(anywhere)) {
             self.body.station = Some(station);
             self.body.position = self.network.site(station).position;
         }
         self.body.charge_kwh = self.body.charge_kwh.max(0.8 * self.model.usable_kwh);
-        self.rest_at(at, false);
+        self.rest_at(at, 0.0, false);
     }
 }
