@@ -229,7 +229,7 @@ def test_a_repeat_right_after_the_answer_is_answered(stage, cars, version):
 
     car.client.on_message = hear_and_repeat
     car.ask(request)
-    until(lambda: len(car.answers) >= 60, lambda: f"60 answers to 60 requests; {len(car.answers)} came", 15)
+    until(lambda: len(car.answers) >= 30, lambda: f"30 answers to 30 requests; {len(car.answers)} came", 8)
     car.client.on_message = hear
     car.note(request)
     stage.settle()

@@ -241,7 +241,7 @@ try_federation() {
     ok "the companies answer on their published ports"
     try_confinement
     travel book first --stops empresa-a,empresa-b,empresa-c --expect confirmada
-    try_simulated_cars
+    travel simulated --cars 20
 
     step "A company stops in the middle of the traffic"
     travel_in_background stop
@@ -306,11 +306,6 @@ join_background() {
         fail "see above"
     }
     counted cat "$work/burst-$1"
-}
-
-# The simulated cars of the compose file do what they are there for.
-try_simulated_cars() {
-    :
 }
 
 # Two audits: what the cars were told against what is free at each company, and the program's own,

@@ -6,6 +6,7 @@
     travel.py answer NAME --expect confirmada              comes back for the answer
     travel.py burst NAME --seconds 10                      many cars at once, whatever the outcome
     travel.py verify                                       every trip above is all or nothing
+    travel.py simulated --cars 20                          what the cars of the compose file have done
 
 Every trip uses windows of its own, weeks ahead, so that it can only be refused because a company
 cannot be reached; `--like NAME` takes another trip's windows instead. What was asked and answered is
@@ -69,6 +70,9 @@ def main():
     command.add_argument("--pause-s", type=float, default=0.2)
     command.add_argument("--from-day", type=int, default=1)
     commands.add_parser("verify").set_defaults(run=verify)
+    command = commands.add_parser("simulated")
+    command.set_defaults(run=simulated)
+    command.add_argument("--cars", type=int, required=True)
     parser.parse_args(namespace=options)
     options.urls = dict(pair.split("=", 1) for pair in options.company)
     options.state.mkdir(parents=True, exist_ok=True)
@@ -173,6 +177,25 @@ def verify():
     if not confirmed or not checked:
         sys.exit("not ok - there is no confirmed trip to verify")
     ok(f"{len(trips)} trips, {confirmed} confirmed: each company keeps exactly what the cars were told ({checked} windows)")
+
+
+def simulated():
+    """The cars of the compose file send their status, and most of them get a trip."""
+    cars = [f"carro-{number:04d}" for number in range(1, options.cars + 1)]
+    for company in options.urls:
+        wait_until(lambda: set(cars) <= {car["veiculo_id"] for car in get(company, "/veiculos")["veiculos"]},
+                   f"{company} has not heard of all {options.cars} simulated cars")
+    ok(f"every company has heard of all {options.cars} simulated cars")
+
+    def travelling():
+        return sum(
+            any(trip["estado"] == "confirmada" for company in options.urls
+                for trip in get(company, f"/viagens?veiculo_id={car}")["viagens"])
+            for car in cars
+        )
+
+    wait_until(lambda: travelling() > options.cars / 2, "fewer than half of the simulated cars got a trip")
+    ok(f"{travelling()} of {options.cars} simulated cars have a confirmed trip")
 
 
 # --- trips ---------------------------------------------------------------------------------------

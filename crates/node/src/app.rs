@@ -251,8 +251,8 @@ impl Node {
                 return;
             }
             self.termination.sweep();
-            if tick % SWEEP_TICKS == 0 {
-                self.coordinator.sweep();
+            if tick % SWEEP_TICKS == 0 && self.coordinator.sweep().await.is_err() {
+                return;
             }
             if tick % TIDY_TICKS == TIDY_TICKS - 1 && self.tidy().await.is_err() {
                 return;

@@ -144,7 +144,7 @@ impl Coordinator {
             self.own.windows_given_back();
             self.events.send(|| Event::trip(trip, "cancelled"));
             self.metrics.cancelled.inc();
-            self.deliver_soon(transaction);
+            self.deliver_soon(transaction, OwedMessage::Release);
         }
         Ok(cancelled)
     }
@@ -155,8 +155,12 @@ impl Coordinator {
     }
 
     /// Repeats what is owed to companies that have not acknowledged. To be called at every tick.
-    pub fn sweep(self: &Arc<Self>) {
-        let owed = self.ledger.look(|state| state.company.coordinator.owed());
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub async fn sweep(self: &Arc<Self>) -> Result<(), Stopped> {
+        // Through the record: a commit that is not durable yet is in memory already, and nobody may hear of it.
+        let owed = self.ledger.apply(|state| Step::durable(state.company.coordinator.owed(), vec![])).await?;
         let mut to_each: BTreeMap<OperatorId, usize> = BTreeMap::new();
         for owed in owed {
             // A company that was away for long is not flooded when it comes back; the rest follows at the next sweep.
@@ -166,6 +170,7 @@ impl Coordinator {
                 self.deliver(owed);
             }
         }
+        Ok(())
     }
 
     /// Waits until every trip under way is decided and every delivery under way has ended.
@@ -261,9 +266,13 @@ impl Coordinator {
         });
         let (transaction, holds) = match beginning {
             Ok(Beginning::New { transaction, holds }) => (transaction, holds),
+            // The request was carried out before, but it was about another trip.
+            Ok(Beginning::Done(trip)) if wish.changes.as_ref().is_some_and(|id| *id != trip.id) => {
+                return Ok(Answer::Different);
+            }
             Ok(Beginning::Done(trip)) => {
                 // What is told must be durable, also when an earlier request caused it a moment ago.
-                let trip = self.ledger.apply(|_| recarga_reservation::Step::durable(trip, vec![])).await?;
+                let trip = self.ledger.apply(|_| Step::durable(trip, vec![])).await?;
                 return Ok(Answer::Booked(trip));
             }
             Ok(Beginning::Different) => return Ok(Answer::Different),
@@ -329,14 +338,14 @@ impl Coordinator {
             .ledger
             .apply(|state| match state.company.decide(transaction, now) {
                 Some(step) => step.map(Some),
-                None => recarga_reservation::Step::lazy(None, vec![]),
+                None => Step::lazy(None, vec![]),
             })
             .await?;
         match decision {
             Some(Decision::Commit(trip)) => {
                 self.events
                     .send(|| Event::trip(&trip, if trip.replaces.is_some() { "changed" } else { "booked" }));
-                self.deliver_soon(transaction);
+                self.deliver_soon(transaction, OwedMessage::Confirm);
                 Ok(Answer::Booked(trip))
             }
             Some(Decision::Abort { asked, refusal }) => {
@@ -364,9 +373,11 @@ impl Coordinator {
         }
     }
 
-    fn deliver_soon(self: &Arc<Self>, transaction: &TransactionId) {
+    // The caller knows that this message rests on a durable record. By now something else may be owed, too, of which
+    // that is not known: it is its own caller's matter, or the sweep's.
+    fn deliver_soon(self: &Arc<Self>, transaction: &TransactionId, message: OwedMessage) {
         let owed = self.ledger.look(|state| state.company.coordinator.owed_of(transaction));
-        for owed in owed {
+        for owed in owed.into_iter().filter(|owed| owed.message == message) {
             self.deliver(owed);
         }
     }

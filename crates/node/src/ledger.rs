@@ -118,7 +118,8 @@ impl Ledger {
         .await
     }
 
-    /// As [`Ledger::apply`] for a transition that may be refused; a refusal records nothing and is told at once.
+    /// As [`Ledger::apply`] for a transition that may be refused. A refusal records nothing, but it rests on what was
+    /// recorded before, and leaves once that is durable.
     ///
     /// # Errors
     /// [`Stopped`], else the transition's own error inside.
@@ -128,7 +129,7 @@ impl Ledger {
     ) -> Result<Result<A, E>, Stopped> {
         self.apply(|state| match transition(state) {
             Ok(step) => step.map(Ok),
-            Err(error) => Step::lazy(Err(error), Vec::<Fact>::new()),
+            Err(error) => Step::durable(Err(error), Vec::<Fact>::new()),
         })
         .await
     }

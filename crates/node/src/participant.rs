@@ -157,9 +157,7 @@ impl Participant {
             let now = self.clock.now();
             let answer = self
                 .ledger
-                .try_apply(|state| {
-                    state.company.participant.hold(by, hold, firmness, valid_for, patience, now)
-                })
+                .try_apply(|state| state.company.hold(by, hold, firmness, valid_for, patience, now))
                 .await??;
             let HoldAnswer::Vote(vote) = answer else {
                 if tokio::time::timeout_at(deadline, given_back.changed()).await.is_err() {

@@ -14,6 +14,7 @@ mod health;
 mod logging;
 mod picture;
 mod serve;
+mod trip;
 mod vehicles;
 
 /// Reserve all charging stops of an electric-car trip, at several companies, or none.
@@ -37,6 +38,8 @@ Examples:
   recarga demo                                     three companies, a broker and cars on this machine
   recarga serve --config empresa-a.toml            one company's node
   recarga vehicles --company http://127.0.0.1:8001  simulated cars against any broker
+  recarga trip book --vehicle carro-1 --stop empresa-a/A-REC-01-1@+2h/40m
+                                                   books a trip from a terminal
   recarga audit data/empresa-a data/empresa-b data/empresa-c
                                                    proves that every trip is all or nothing
   recarga bench trips                              durable trips a second on this machine
@@ -50,6 +53,7 @@ enum Command {
     Config(config::Arguments),
     Health(health::Arguments),
     Vehicles(vehicles::Arguments),
+    Trip(trip::Arguments),
     Audit(audit::Arguments),
     Bench(bench::Arguments),
     /// Print a completion script for a shell.
@@ -77,6 +81,7 @@ fn main() -> ExitCode {
         Command::Config(arguments) => config::run(arguments),
         Command::Health(arguments) => health::run(&arguments),
         Command::Vehicles(arguments) => vehicles::run(arguments),
+        Command::Trip(arguments) => trip::run(arguments),
         Command::Audit(arguments) => audit::run(&arguments),
         Command::Bench(arguments) => bench::run(arguments),
         Command::Completions { shell } => {

@@ -27,8 +27,10 @@ pub enum Need {
     Optional,
     /// It may be absent, but not null.
     Default,
+    /// It must be there, and null counts as absent.
+    Present,
 }
-use Need::{Default, Optional, Required};
+use Need::{Default, Optional, Present, Required};
 
 /// A field by its path, as in `campo`.
 pub type Field = (&'static str, Kind, Need);
@@ -76,10 +78,10 @@ pub const MQTT: &[Field] = &[
     ("requisicao_id", Id, Required),
     ("servidor", Id, Optional),
     ("expira_em", Instant, Optional),
-    ("veiculo", Object, Required),
+    ("veiculo", Object, Present),
     ("veiculo.veiculo_id", Id, Required),
     ("veiculo.plugue", Plug, Optional),
-    ("paradas", List, Required),
+    ("paradas", List, Present),
     ("paradas[0].empresa", Id, Required),
     ("paradas[0].ponto_id", Id, Required),
     ("paradas[0].janela_inicio", Instant, Required),
@@ -94,13 +96,15 @@ pub fn all_bad(good: &Value, fields: &[Field]) -> Vec<Bad> {
     let mut bad = Vec::new();
     for &(campo, kind, need) in fields {
         for (what, value) in kind.bad_values() {
-            if need == Optional && value.is_null() {
-                continue;
-            }
+            let tipo = match need {
+                Optional if value.is_null() => continue,
+                Present if value.is_null() => "campo-ausente",
+                _ => "campo-invalido",
+            };
             let body = with(good, campo, Some(value));
-            bad.push((format!("{campo}: {what}"), body, "campo-invalido", campo.to_owned()));
+            bad.push((format!("{campo}: {what}"), body, tipo, campo.to_owned()));
         }
-        if need == Required {
+        if matches!(need, Required | Present) {
             bad.push((
                 format!("{campo} missing"),
                 with(good, campo, None),

@@ -7,7 +7,10 @@ use std::time::Duration;
 use recarga_mqtt::broker::{Account, BrokerOptions, EmbeddedBroker};
 use recarga_mqtt::link::{Incoming, Link, LinkOptions, LinkState, Message, Qos};
 use serde_json::Value;
+use tokio::io::copy_bidirectional;
+use tokio::net::TcpStream;
 use tokio::sync::mpsc::Receiver;
+use tokio::sync::watch;
 
 use super::soon;
 
@@ -21,6 +24,49 @@ pub async fn broker(port: u16) -> EmbeddedBroker {
     let accounts = COMPANIES.iter().map(account).collect();
     let address = SocketAddr::from(([127, 0, 0, 1], port));
     EmbeddedBroker::start(BrokerOptions::new(address, accounts)).await.expect("a broker")
+}
+
+/// A road to the broker that can be cut.
+pub struct Road {
+    /// As clients write it.
+    pub url: String,
+    open: watch::Sender<bool>,
+}
+
+impl Road {
+    /// A road to a broker, open.
+    pub async fn to(broker: &EmbeddedBroker) -> Self {
+        let (listener, broker) = (super::listen().await, broker.local_addr());
+        let url = format!("mqtt://{}", listener.local_addr().expect("it listens"));
+        let open = watch::Sender::new(true);
+        let watched = open.subscribe();
+        tokio::spawn(async move {
+            while let Ok((mut near, _)) = listener.accept().await {
+                let mut open = watched.clone();
+                if !*open.borrow() {
+                    continue; // dropped at once
+                }
+                tokio::spawn(async move {
+                    let Ok(mut far) = TcpStream::connect(broker).await else { return };
+                    tokio::select! {
+                        _ = copy_bidirectional(&mut near, &mut far) => {}
+                        _ = open.wait_for(|open| !open) => {}
+                    }
+                });
+            }
+        });
+        Self { url, open }
+    }
+
+    /// Cuts every connection and lets none through.
+    pub fn cut(&self) {
+        self.open.send_replace(false);
+    }
+
+    /// Lets connections through again.
+    pub fn mend(&self) {
+        self.open.send_replace(true);
+    }
 }
 
 /// May publish for every car and hears every answer to a car.

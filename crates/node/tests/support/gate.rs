@@ -15,6 +15,8 @@ pub struct Gate(Arc<(Mutex<State>, Condvar)>);
 #[derive(Default)]
 struct State {
     closed: bool,
+    // Writes that may still pass before it closes by itself.
+    pass: Option<usize>,
     failing: bool,
     blocked: bool,
     pause: Duration,
@@ -28,9 +30,16 @@ impl Gate {
         self.lock().closed = true;
     }
 
+    /// So many more writes go through; then one waits.
+    pub fn close_after(&self, writes: usize) {
+        self.lock().pass = Some(writes);
+    }
+
     /// Writes that wait go on, and so do those that follow.
     pub fn open(&self) {
-        self.lock().closed = false;
+        let mut state = self.lock();
+        (state.closed, state.pass) = (false, None);
+        drop(state);
         self.0.1.notify_all();
     }
 
@@ -78,6 +87,11 @@ impl<S: Store> Store for GatedStore<S> {
 
     fn append(&mut self, records: &[Record]) -> Result<(), StoreError> {
         let mut state = self.gate.lock();
+        match &mut state.pass {
+            Some(0) => state.closed = true,
+            Some(left) => *left -= 1,
+            None => {}
+        }
         while state.closed {
             state.blocked = true;
             state = self.gate.0.1.wait(state).expect("nobody panics with it");

@@ -5,6 +5,7 @@ pub mod bodies;
 pub mod cars;
 pub mod gate;
 pub mod http;
+pub mod stranger;
 
 use std::future::Future;
 use std::path::Path;
@@ -22,6 +23,7 @@ use recarga_node::store::memory::{MemoryDisk, MemoryStore};
 use recarga_reservation::{Now, Timestamp};
 use serde_json::Value;
 use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -29,7 +31,7 @@ use http::{Answer, Call, Http};
 
 /// How long anything may take that must happen.
 pub const SOON: Duration = Duration::from_secs(10);
-/// How long nothing is watched for that must not happen.
+/// How long is watched for what must not happen.
 pub const A_WHILE: Duration = Duration::from_millis(150);
 /// What an operator presents.
 pub const OPERATOR: &str = "operator-token";
@@ -331,10 +333,26 @@ impl TestNode {
         self.stop.cancel();
         soon("a shutdown", self.running).await.expect("the node ends well");
     }
+}
 
-    /// Ends it as a crash would: nothing more is written or said.
+/// A node in a runtime of its own, as a process would be: it can be killed.
+pub struct Mortal {
+    /// The node.
+    pub node: TestNode,
+    runtime: Runtime,
+}
+
+impl Mortal {
+    /// Starts one company as planned, as [`start_one`].
+    pub async fn start(plan: Plan) -> Self {
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+        let node = runtime.spawn(start_one(plan)).await.expect("it starts");
+        Self { node, runtime }
+    }
+
+    /// Ends it at once: it says nothing more. What its store still does is the store's matter.
     pub fn kill(self) {
-        self.running.abort();
+        self.runtime.shutdown_background();
     }
 }
 

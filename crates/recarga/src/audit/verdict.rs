@@ -22,6 +22,8 @@ use serde::Serialize;
 use super::finding::{Class, Finding, NotExamined};
 
 mod calendar;
+#[cfg(test)]
+mod tests;
 mod transaction;
 
 /// The shortest history that a node's configuration allows.

@@ -32,7 +32,7 @@ impl Source {
 
     /// Whether the whole file is a test.
     pub fn is_test(&self) -> bool {
-        self.path.contains("/tests/")
+        self.path.contains("/tests/") || self.path.ends_with("/tests.rs")
     }
 
     /// The code before the unit tests, which stand last.
