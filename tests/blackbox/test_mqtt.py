@@ -393,10 +393,9 @@ def test_the_broker_dies_under_load(stage, seed):
     load = Load(stage, seed, rest=1, cars=6).start()
     try:
         for _ in range(4):
-            asked = load.asked
-            until(lambda asked=asked: load.asked > asked + 8, "some load", 20)
+            load.until(load.asked + 8)
             stage.broker.restart()
-        until(lambda: load.asked >= 40, "enough load", 20)
+        load.until(40)
     finally:
         load.stop()
     load.check()
@@ -410,9 +409,8 @@ def test_a_car_hears_only_its_own_answers(stage, cars):
     federation = stage.federation
     car = cars()
     spy_name = stage.broker.car()
-    spy = Listener(
-        stage.broker, spy_name, [f"veiculo/{car.name}/resposta", "veiculo/#", "servidor/#", f"veiculo/{spy_name}/resposta"]
-    ).start()
+    topics = [f"veiculo/{car.name}/resposta", "veiculo/#", "servidor/#", f"veiculo/{spy_name}/resposta"]
+    spy = Listener(stage.broker, spy_name, topics).start()
     request = federation.trip(vehicle=car.name)
     car.ask(request)
     assert car.answer_to(request)["estado"] == "confirmada"
@@ -421,7 +419,7 @@ def test_a_car_hears_only_its_own_answers(stage, cars):
     # What the spy may do still works, so it is connected; its own answer arrives and nothing else.
     own = federation.trip(vehicle=spy_name)
     spy.publish(f"veiculo/{spy_name}/requisicao", json.dumps(own))
-    until(lambda: spy.received(), "the spy's own answer", 5)
+    until(spy.received, "the spy's own answer", 5)
     assert {topic for topic, _, _ in spy.messages} == {f"veiculo/{spy_name}/resposta"}
     spy.stop()
     stage.settle()

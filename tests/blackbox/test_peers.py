@@ -279,7 +279,7 @@ def _raw(company, data):
 
 def _post_raw(company, body, length):
     with socket.create_connection(("127.0.0.1", company.port), timeout=10) as connection:
-        head = f"POST /viagens HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+        head = f"POST /viagens HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n"
         try:
             connection.sendall(head.encode() + body)
         except OSError:

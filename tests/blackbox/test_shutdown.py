@@ -104,10 +104,10 @@ def test_cars_are_answered_over_a_shutdown(stage, seed):
     statuses = []
     try:
         for company in stage.federation:
-            until(lambda: load.asked > 10 * len(statuses), "some load", 10)
+            load.until(10 * len(statuses) + 1)
             statuses.append(company.process.stop(30))
             company.start()
-        until(lambda: load.asked >= 30 and load.confirmed >= 5, "enough load", 15)
+        load.until(30, 5)
     finally:
         stage.federation.heal()
         load.stop()

@@ -7,8 +7,11 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::extract::path::ErrorKind;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, Path, Request, State};
 use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -20,6 +23,7 @@ use utoipa_axum::routes;
 
 use crate::app::Node;
 use crate::ledger::Stopped;
+use crate::refusal::stopped;
 
 pub mod access;
 mod availability;
@@ -77,7 +81,7 @@ impl From<Problem> for Fault {
 
 impl From<Stopped> for Fault {
     fn from(_: Stopped) -> Self {
-        Problem::of(ProblemKind::Unavailable).into()
+        stopped().into()
     }
 }
 
@@ -102,6 +106,32 @@ impl IntoResponse for Fault {
             _ => {}
         }
         response
+    }
+}
+
+/// The variable segment of the path, as text.
+struct Segment(String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Segment {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
+        let rejection = match Path::<String>::from_request_parts(parts, state).await {
+            Ok(Path(text)) => return Ok(Segment(text)),
+            Err(rejection) => rejection,
+        };
+        let problem = match rejection {
+            PathRejection::FailedToDeserializePathParams(error) => match error.into_kind() {
+                ErrorKind::InvalidUtf8InPathParam { key } => Problem::new(
+                    ProblemKind::InvalidField,
+                    "não é texto em UTF-8; confira os `%` do endereço",
+                )
+                .at(key),
+                _ => Problem::of(ProblemKind::NotFound),
+            },
+            _ => Problem::of(ProblemKind::NotFound),
+        };
+        Err(problem.into())
     }
 }
 
@@ -155,7 +185,7 @@ async fn guard(
             request.extensions_mut().insert(caller);
             match timeout(node.request_max, next.run(request)).await {
                 Ok(response) => response,
-                Err(_) => Fault::from(Problem::of(ProblemKind::Unavailable)).into_response(),
+                Err(_) => Fault::from(too_slow()).into_response(),
             }
         }
         Err(problem) => Fault::from(problem).into_response(),
@@ -166,6 +196,13 @@ async fn guard(
         warn!(%method, route, %address, %status, "request failed");
     }
     response
+}
+
+// The work may go on; what is told must be true whether it does or not.
+fn too_slow() -> Problem {
+    let detail =
+        "o servidor não respondeu a tempo e não sabe se o pedido foi executado; repita-o igual em instantes";
+    Problem::new(ProblemKind::Unavailable, detail)
 }
 
 async fn not_found(request: Request) -> Fault {

@@ -17,6 +17,7 @@ use crate::api::access::Access;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::coordinator::Coordinator;
+use crate::delivery::Delivery;
 use crate::events::Events;
 use crate::ledger::{Ledger, OnFailure, State, Stopped, Writer};
 use crate::mailbox::Mailbox;
@@ -27,7 +28,7 @@ use crate::participant::Participant;
 use crate::peer::Peer;
 use crate::peer::http::{HttpPeer, HttpPeerOptions};
 use crate::server::{self, Listener, ServerLimits};
-use crate::store::{Record, Store, StoreError};
+use crate::store::{Boot, Record, Store, StoreError};
 use crate::termination::Termination;
 use crate::vehicles::Vehicles;
 
@@ -77,6 +78,7 @@ pub struct Node {
     pub(crate) request_max: Duration,
     /// Longest wait for a trip's answer before the client is told to ask later.
     pub(crate) answer_max: Duration,
+    pub(crate) delivery: Arc<Delivery>,
     termination: Arc<Termination>,
     config: Config,
     stopping: CancellationToken,
@@ -93,66 +95,47 @@ impl Node {
         C: Connect + Clone + Send + Sync + 'static,
     {
         let Setup { config, clock, mut store, writer, on_failure, connector } = setup;
-        let boot = store.boot(StoreId(clock.nonce()))?;
         let offer = Offer::new(config.stations.clone());
-        let (limits, decide) = (config.limits.hold_limits(), config.limits.decide());
-        let operator = config.operator.clone();
-        let company = Company::new(operator.clone(), boot.store, boot.epoch, offer.evses(), limits, decide);
-        let mut state = State { company, mailbox: Mailbox::default(), revision: boot.epoch << 32 };
-        let now = clock.now();
-        let records = store.load()?;
-        info!(operator = %operator, store = %boot.store, epoch = boot.epoch, records = records.len(), "record read");
-        for record in records {
-            match record {
-                Record::Fact(fact) => state.company.restore(fact, now),
-                Record::Letter(letter) => state.mailbox.restore(letter),
-                Record::LetterForgotten(_) => {}
-            }
-        }
+        let (boot, state) = read_back(&mut *store, &config, &offer, &*clock)?;
         let ledger = Arc::new(Ledger::start(state, store, writer, on_failure));
         let (events, metrics) = (Events::default(), Arc::new(Metrics::default()));
-        let participant = Arc::new(Participant::new(
-            operator.clone(),
-            boot.store,
-            ledger.clone(),
-            clock.clone(),
-            events.clone(),
-            metrics.clone(),
-        ));
+        let (operator, decide) = (config.operator.clone(), config.limits.decide());
+        let shared = || (ledger.clone(), clock.clone(), events.clone(), metrics.clone());
         let peers = connect(&config, &connector, &clock);
-        let coordinator = Arc::new(Coordinator::new(
-            operator.clone(),
-            participant.clone(),
-            peers.clone(),
-            ledger.clone(),
-            clock.clone(),
-            events.clone(),
-            metrics.clone(),
-            decide,
-        ));
-        let termination = Arc::new(Termination::new(
-            participant.clone(),
-            peers,
-            ledger.clone(),
-            clock.clone(),
-            metrics.clone(),
-        ));
-        let seconds = Duration::from_secs;
+        let participant = {
+            let (ledger, clock, events, metrics) = shared();
+            Arc::new(Participant::new(operator.clone(), boot.store, ledger, clock, events, metrics))
+        };
+        let delivery = {
+            let (ledger, clock, events, metrics) = shared();
+            Arc::new(Delivery::new(peers.clone(), ledger, clock, events, metrics))
+        };
+        let coordinator = {
+            let (ledger, clock, events, metrics) = shared();
+            let (own, others, delivery) = (participant.clone(), peers.clone(), delivery.clone());
+            let operator = operator.clone();
+            Coordinator::new(operator, own, others, delivery, ledger, clock, events, metrics, decide)
+        };
+        let termination = {
+            let (ledger, clock, _, metrics) = shared();
+            Arc::new(Termination::new(participant.clone(), peers, ledger, clock, metrics))
+        };
         Ok(Arc::new(Node {
             name: config.name.clone(),
             store: boot.store,
             access: Access::new(&config),
             vehicles: Vehicles::new(config.limits.vehicles_max),
             body_max: config.limits.body_bytes_max,
-            request_max: seconds(config.limits.request_seconds_max),
+            request_max: Duration::from_secs(config.limits.request_seconds_max),
             // Twice: the last attempt may begin just before the first one's limit.
             answer_max: 2 * decide,
             stopping: CancellationToken::new(),
             broker_connected: watch::Sender::new(false),
+            coordinator: Arc::new(coordinator),
             operator,
             ledger,
             participant,
-            coordinator,
+            delivery,
             offer,
             events,
             metrics,
@@ -184,10 +167,13 @@ impl Node {
         if let Some(cars) = cars {
             let _ = timeout(FINISH_MAX, cars).await;
         }
-        if timeout(FINISH_MAX, self.coordinator.finish()).await.is_err() {
-            warn!(
-                "some deliveries did not end in time; they are owed and will be repeated at the next start"
-            );
+        let finished = async {
+            // Trips first: each that is booked begins deliveries.
+            self.coordinator.finish().await;
+            self.delivery.finish().await;
+        };
+        if timeout(FINISH_MAX, finished).await.is_err() {
+            warn!("something did not end in time; what is owed will be repeated at the next start");
         }
         ticking.abort();
         self.ledger.close().await;
@@ -236,7 +222,7 @@ impl Node {
         now.answers_owed.set(count(answers));
         now.vehicles.set(count(self.vehicles.count()));
         now.broker_connected.set(i64::from(self.broker_connected() == Some(true)));
-        now.peers_unreachable.set(count(self.coordinator.figures().1.len()));
+        now.peers_unreachable.set(count(self.delivery.unreachable().len()));
         let (flushes, records, _) = self.ledger.figures();
         now.flushes.set(i64::try_from(flushes).unwrap_or(i64::MAX));
         now.records.set(i64::try_from(records).unwrap_or(i64::MAX));
@@ -251,7 +237,7 @@ impl Node {
                 return;
             }
             self.termination.sweep();
-            if tick % SWEEP_TICKS == 0 && self.coordinator.sweep().await.is_err() {
+            if tick % SWEEP_TICKS == 0 && self.delivery.sweep().await.is_err() {
                 return;
             }
             if tick % TIDY_TICKS == TIDY_TICKS - 1 && self.tidy().await.is_err() {
@@ -278,6 +264,31 @@ impl Node {
         }
         Ok(())
     }
+}
+
+// Starts a new boot epoch and reads back what is remembered.
+fn read_back(
+    store: &mut dyn Store,
+    config: &Config,
+    offer: &Offer,
+    clock: &dyn Clock,
+) -> Result<(Boot, State), StoreError> {
+    let boot = store.boot(StoreId(clock.nonce()))?;
+    let (limits, decide) = (config.limits.hold_limits(), config.limits.decide());
+    let operator = config.operator.clone();
+    let company = Company::new(operator.clone(), boot.store, boot.epoch, offer.evses(), limits, decide);
+    let mut state = State { company, mailbox: Mailbox::default(), revision: boot.epoch << 32 };
+    let records = store.load()?;
+    info!(%operator, store = %boot.store, epoch = boot.epoch, records = records.len(), "record read");
+    let now = clock.now();
+    for record in records {
+        match record {
+            Record::Fact(fact) => state.company.restore(fact, now),
+            Record::Letter(letter) => state.mailbox.restore(letter),
+            Record::LetterForgotten(_) => {}
+        }
+    }
+    Ok((boot, state))
 }
 
 fn connect<C>(config: &Config, connector: &C, clock: &Arc<dyn Clock>) -> BTreeMap<OperatorId, Arc<dyn Peer>>

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use recarga_reservation::{HoldLimits, OperatorId, Station};
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use thiserror::Error;
 
 mod environment;
@@ -44,14 +45,23 @@ pub enum ConfigError {
 }
 
 /// A text that must not be shown: not in logs, not by `Debug`.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
     /// The text itself: only for the one place that sends or compares it.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+}
+
+// The library's own message would show what stands there.
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match toml::Value::deserialize(deserializer)? {
+            toml::Value::String(text) => Ok(Self(text)),
+            _ => Err(D::Error::custom("not a text; write it in quotes")),
+        }
     }
 }
 
@@ -280,7 +290,7 @@ impl Config {
     ) -> Result<Config, ConfigError> {
         let malformed = |reason: String| ConfigError::Malformed { path: name.to_owned(), reason };
         let mut table: toml::Table =
-            text.parse().map_err(|error: toml::de::Error| malformed(error.to_string()))?;
+            text.parse().map_err(|error: toml::de::Error| malformed(explain_syntax(text, &error)))?;
         environment::substitute(&mut table, environment).map_err(malformed)?;
         let file: File = serde_path_to_error::deserialize(toml::Value::Table(table))
             .map_err(|error| malformed(format!("{}: {}", error.path(), error.inner().message())))?;
@@ -317,6 +327,13 @@ impl Config {
         }
         warnings
     }
+}
+
+// Where and what, without the line itself: it may be that of a secret.
+fn explain_syntax(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or("");
+    let (line, column) = (before.matches('\n').count() + 1, before.lines().last().map_or(0, str::len) + 1);
+    format!("line {line}, column {column}: {}", error.message())
 }
 
 fn check(file: File, folder: &Path, problems: &mut Vec<String>) -> Option<Config> {
@@ -391,22 +408,31 @@ fn check_peers(
 }
 
 fn check_limits(limits: &Limits, problems: &mut Vec<String>) {
-    let mut at_least = |name: &str, value: u64, least: u64| {
+    const HOUR: u64 = 3600;
+    const MEBIBYTE: u64 = 1024 * 1024;
+    let decided = limits.decide_seconds_max.saturating_mul(2).saturating_add(1);
+    for (name, value, least, most) in [
+        ("body_bytes_max", limits.body_bytes_max as u64, 1024, 16 * MEBIBYTE),
+        ("connections_max", limits.connections_max as u64, 8, 1_000_000),
+        ("head_seconds_max", limits.head_seconds_max, 1, HOUR),
+        ("decide_seconds_max", limits.decide_seconds_max, 1, HOUR),
+        ("peer_answer_seconds_max", limits.peer_answer_seconds_max, 1, HOUR),
+        ("request_seconds_max", limits.request_seconds_max, decided, 3 * HOUR),
+        ("window_hours_max", limits.window_hours_max, 1, 24 * 366),
+        ("ahead_days_max", limits.ahead_days_max, 1, 3660),
+        ("soft_hold_seconds_max", limits.soft_hold_seconds_max, 1, 24 * HOUR),
+        ("undecided_evse_hours_max", limits.undecided_evse_hours_max, 1, 1_000_000_000),
+        ("inquire_after_millis", limits.inquire_after_millis, 100, 1000 * HOUR),
+        ("grace_seconds", limits.grace_seconds, 0, 24 * HOUR),
+        ("tombstone_hours", limits.tombstone_hours, 24, 24 * 3660),
+        ("history_days", limits.history_days, 1, 36_600),
+    ] {
         if value < least {
             problems.push(format!("limits.{name}: {value} is too small; at least {least}"));
+        } else if value > most {
+            problems.push(format!("limits.{name}: {value} is too large; at most {most}"));
         }
-    };
-    at_least("body_bytes_max", limits.body_bytes_max as u64, 1024);
-    at_least("connections_max", limits.connections_max as u64, 8);
-    at_least("head_seconds_max", limits.head_seconds_max, 1);
-    at_least("decide_seconds_max", limits.decide_seconds_max, 1);
-    at_least("peer_answer_seconds_max", limits.peer_answer_seconds_max, 1);
-    at_least("request_seconds_max", limits.request_seconds_max, 2 * limits.decide_seconds_max + 1);
-    at_least("window_hours_max", limits.window_hours_max, 1);
-    at_least("ahead_days_max", limits.ahead_days_max, 1);
-    at_least("inquire_after_millis", limits.inquire_after_millis, 100);
-    at_least("tombstone_hours", limits.tombstone_hours, 24);
-    at_least("history_days", limits.history_days, 1);
+    }
 }
 
 fn check_url(url: &str, scheme: &str, field: &str, problems: &mut Vec<String>) {
@@ -415,7 +441,9 @@ fn check_url(url: &str, scheme: &str, field: &str, problems: &mut Vec<String>) {
         authority.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
     };
     if !authority.is_some_and(|authority| !authority.contains(['/', '@', '?']) && has_port(authority)) {
-        problems.push(format!("{field}: \"{url}\" is not understood; write {scheme}HOST:PORT"));
+        // Before an `@` there may be a password.
+        let shown = url.rsplit_once('@').map_or(url, |(_, rest)| rest);
+        problems.push(format!("{field}: \"{shown}\" is not understood; write {scheme}HOST:PORT"));
     }
 }
 

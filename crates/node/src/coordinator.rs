@@ -1,19 +1,16 @@
-//! Books trips: asks every company at once, decides, tells the driver, and sees to it that every company hears.
+//! Books trips: asks every company at once, decides, and tells the driver; [`Delivery`] tells the other companies.
 //!
-//! A trip runs in a task of its own, so that a client that hangs up does not stop it half-way. What a committed trip
-//! owes to other companies is derived from its durable record and repeated until acknowledged: by the task that
-//! committed it at first, and by the sweep ever after, also after a restart.
+//! A trip runs in a task of its own, so that a client that hangs up does not stop it half-way.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use recarga_reservation::{
-    Beginning, Decision, Firmness, Fresh, Hold, NotChangeable, OperatorId, Owed, OwedMessage, Reason,
-    Refusal, RequestKey, Stage, Tally, Timestamp, TransactionId, Trip, TripId, TripRequest, Unacceptable,
-    Vote,
+    Beginning, Decision, Firmness, Fresh, Hold, NotChangeable, OperatorId, OwedMessage, Reason, Refusal,
+    RequestKey, Step, Tally, Timestamp, TransactionId, Trip, TripId, TripRequest, Vote,
 };
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -21,20 +18,17 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, error, info, warn};
 
 use crate::clock::Clock;
+use crate::delivery::Delivery;
 use crate::events::{Event, Events};
 use crate::ledger::{Ledger, Stopped};
 use crate::metrics::Metrics;
 use crate::participant::Participant;
-use crate::peer::{Message, Peer, PeerError, Reply};
+use crate::peer::{Message, Peer, Reply};
 
 /// Attempts for one request while somebody's momentary hold is in the way.
 const ATTEMPTS_MAX: u32 = 8;
 /// First pause between attempts; grows with each, with jitter.
 const RETRY_PAUSE: Duration = Duration::from_millis(8);
-/// Messages that one sweep sends to one company.
-const SWEEP_MAX: usize = 1024;
-/// Longest pause between two tries to deliver what is owed.
-const DELIVERY_PAUSE_MAX: Duration = Duration::from_secs(10);
 
 /// What became of a request for a trip.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,8 +64,7 @@ pub struct Coordinator {
     metrics: Arc<Metrics>,
     decide_limit: Duration,
     flights: Mutex<HashMap<RequestKey, Flight>>,
-    // What is being delivered at this moment, and which peers are left alone for a while.
-    deliveries: Mutex<Deliveries>,
+    delivery: Arc<Delivery>,
     tasks: TaskTracker,
 }
 
@@ -81,18 +74,6 @@ struct Flight {
     landed: watch::Receiver<Option<Answer>>,
 }
 
-#[derive(Debug, Default)]
-struct Deliveries {
-    under_way: HashSet<(TransactionId, OperatorId)>,
-    resting: HashMap<OperatorId, Rest>,
-}
-
-#[derive(Debug)]
-struct Rest {
-    failures: u32,
-    until: Instant,
-}
-
 impl Coordinator {
     /// The service over a ledger. `peers` are the other companies.
     #[expect(clippy::too_many_arguments, reason = "one place wires the node together")]
@@ -100,6 +81,7 @@ impl Coordinator {
         operator: OperatorId,
         own: Arc<Participant>,
         peers: BTreeMap<OperatorId, Arc<dyn Peer>>,
+        delivery: Arc<Delivery>,
         ledger: Arc<Ledger>,
         clock: Arc<dyn Clock>,
         events: Events,
@@ -116,7 +98,7 @@ impl Coordinator {
             metrics,
             decide_limit,
             flights: Mutex::default(),
-            deliveries: Mutex::default(),
+            delivery,
             tasks: TaskTracker::new(),
         }
     }
@@ -144,7 +126,7 @@ impl Coordinator {
             self.own.windows_given_back();
             self.events.send(|| Event::trip(trip, "cancelled"));
             self.metrics.cancelled.inc();
-            self.deliver_soon(transaction, OwedMessage::Release);
+            self.delivery.begin(transaction, OwedMessage::Release);
         }
         Ok(cancelled)
     }
@@ -154,37 +136,10 @@ impl Coordinator {
         *operator == self.operator || self.peers.contains_key(operator)
     }
 
-    /// Repeats what is owed to companies that have not acknowledged. To be called at every tick.
-    ///
-    /// # Errors
-    /// [`Stopped`].
-    pub async fn sweep(self: &Arc<Self>) -> Result<(), Stopped> {
-        // Through the record: a commit that is not durable yet is in memory already, and nobody may hear of it.
-        let owed = self.ledger.apply(|state| Step::durable(state.company.coordinator.owed(), vec![])).await?;
-        let mut to_each: BTreeMap<OperatorId, usize> = BTreeMap::new();
-        for owed in owed {
-            // A company that was away for long is not flooded when it comes back; the rest follows at the next sweep.
-            let count = to_each.entry(owed.operator.clone()).or_default();
-            *count += 1;
-            if *count <= SWEEP_MAX {
-                self.deliver(owed);
-            }
-        }
-        Ok(())
-    }
-
-    /// Waits until every trip under way is decided and every delivery under way has ended.
+    /// Waits until every trip under way is decided.
     pub async fn finish(&self) {
         self.tasks.close();
         self.tasks.wait().await;
-    }
-
-    /// Trips under way, and peers that do not answer at present.
-    pub fn figures(&self) -> (usize, Vec<OperatorId>) {
-        let flights = lock(&self.flights).len();
-        let deliveries = lock(&self.deliveries);
-        let resting = deliveries.resting.iter().filter(|(_, rest)| rest.failures > 0);
-        (flights, resting.map(|(operator, _)| operator.clone()).collect())
     }
 
     async fn fly(self: &Arc<Self>, wish: Wish) -> Answer {
@@ -217,6 +172,9 @@ impl Coordinator {
     }
 
     async fn run(self: &Arc<Self>, wish: &Wish) -> Answer {
+        if let Some(answer) = self.answered_before(wish).await {
+            return answer;
+        }
         let asked = self.clock.now();
         let mut attempt = 1;
         let answer = loop {
@@ -254,6 +212,24 @@ impl Coordinator {
         answer
     }
 
+    // A repeat of a request that was booked. What is told must be durable, also when it happened a moment ago.
+    async fn answered_before(&self, wish: &Wish) -> Option<Answer> {
+        let key = wish.request.key();
+        let known = self.ledger.apply(|state| {
+            let trip = state.company.coordinator.trip_of(key).cloned();
+            match trip {
+                Some(trip) => Step::durable(Some(trip), vec![]),
+                None => Step::lazy(None, vec![]),
+            }
+        });
+        match known.await {
+            Ok(None) => None,
+            Ok(Some(trip)) if trip.request == wish.request => Some(Answer::Booked(Box::new(trip))),
+            Ok(Some(_)) => Some(Answer::Different),
+            Err(Stopped) => Some(Answer::Stopped),
+        }
+    }
+
     async fn attempt(self: &Arc<Self>, wish: &Wish, priority: Timestamp) -> Result<Answer, Stopped> {
         let deadline = Instant::now() + self.decide_limit;
         let (now, fresh) = (self.clock.now(), self.fresh());
@@ -270,15 +246,10 @@ impl Coordinator {
             Ok(Beginning::Done(trip)) if wish.changes.as_ref().is_some_and(|id| *id != trip.id) => {
                 return Ok(Answer::Different);
             }
-            Ok(Beginning::Done(trip)) => {
-                // What is told must be durable, also when an earlier request caused it a moment ago.
-                let trip = self.ledger.apply(|_| Step::durable(trip, vec![])).await?;
-                return Ok(Answer::Booked(trip));
-            }
             Ok(Beginning::Different) => return Ok(Answer::Different),
-            // Only one flight per request, and a flight decides before it lands.
-            Ok(Beginning::InFlight(transaction)) => {
-                error!(%transaction, "a request is registered twice");
+            // Only one flight per request, which looked for an earlier answer before it took off.
+            Ok(Beginning::InFlight(_) | Beginning::Done(_)) => {
+                error!(request = ?wish.request.key(), "a request is registered twice");
                 return Ok(Answer::Stopped);
             }
             Err(error) => return Ok(Answer::NotChangeable(error)),
@@ -320,13 +291,17 @@ impl Coordinator {
         let Some(peer) = self.peer(operator) else { return unreachable() };
         let valid_for = self.decide_limit;
         match peer.send(Message::Hold { hold, firmness: Firmness::Prepared, valid_for }).await {
-            Ok(Reply::Vote(vote)) => vote,
+            Ok(Reply::Vote(vote)) => {
+                self.delivery.reached(operator);
+                vote
+            }
             Ok(other) => {
                 warn!(%transaction, %operator, reply = ?other, "a reply that is no vote");
                 unreachable()
             }
             Err(error) => {
                 warn!(%transaction, %operator, %error, "no vote");
+                self.delivery.not_reached(operator);
                 unreachable()
             }
         }
@@ -345,7 +320,7 @@ impl Coordinator {
             Some(Decision::Commit(trip)) => {
                 self.events
                     .send(|| Event::trip(&trip, if trip.replaces.is_some() { "changed" } else { "booked" }));
-                self.deliver_soon(transaction, OwedMessage::Confirm);
+                self.delivery.begin(transaction, OwedMessage::Confirm);
                 Ok(Answer::Booked(trip))
             }
             Some(Decision::Abort { asked, refusal }) => {
@@ -371,112 +346,6 @@ impl Coordinator {
                 }
             });
         }
-    }
-
-    // The caller knows that this message rests on a durable record. By now something else may be owed, too, of which
-    // that is not known: it is its own caller's matter, or the sweep's.
-    fn deliver_soon(self: &Arc<Self>, transaction: &TransactionId, message: OwedMessage) {
-        let owed = self.ledger.look(|state| state.company.coordinator.owed_of(transaction));
-        for owed in owed.into_iter().filter(|owed| owed.message == message) {
-            self.deliver(owed);
-        }
-    }
-
-    fn deliver(self: &Arc<Self>, owed: Owed) {
-        let Some(peer) = self.peer(&owed.operator) else {
-            warn!(transaction = %owed.transaction, operator = %owed.operator,
-                "something is owed to a company that is not configured any more; add it again");
-            return;
-        };
-        let under_way = (owed.transaction.clone(), owed.operator.clone());
-        {
-            let mut deliveries = lock(&self.deliveries);
-            let resting =
-                deliveries.resting.get(&owed.operator).is_some_and(|rest| Instant::now() < rest.until);
-            if resting || !deliveries.under_way.insert(under_way.clone()) {
-                return;
-            }
-        }
-        let this = self.clone();
-        self.tasks.spawn(async move {
-            this.deliver_now(&*peer, &owed).await;
-            lock(&this.deliveries).under_way.remove(&under_way);
-        });
-    }
-
-    async fn deliver_now(&self, peer: &dyn Peer, owed: &Owed) {
-        let Owed { transaction, operator, message } = owed;
-        let sent = match message {
-            OwedMessage::Confirm => peer.send(Message::Confirm(transaction.clone())).await,
-            OwedMessage::Release => peer.send(Message::Release(transaction.clone())).await,
-        };
-        let recorded = match sent {
-            Ok(_) => self.acknowledged(owed).await,
-            Err(PeerError::Refused(Unacceptable::ReleasedHeuristically)) => self.lost(owed).await,
-            Err(error) => {
-                // A refusal is an alarm that only people can resolve; it stays owed, as silence does.
-                warn!(%transaction, %operator, ?message, %error, "not delivered; will be repeated");
-                self.rest(operator);
-                return;
-            }
-        };
-        if recorded.is_ok() {
-            lock(&self.deliveries).resting.remove(operator).inspect(|_| {
-                self.events.send(|| Event::Peer { operator: operator.clone(), reachable: true });
-            });
-        }
-    }
-
-    async fn acknowledged(&self, owed: &Owed) -> Result<(), Stopped> {
-        let Owed { transaction, operator, message } = owed;
-        let apply = self.ledger.apply(|state| {
-            let coordinator = &mut state.company.coordinator;
-            let step = coordinator.acknowledged(transaction, operator, *message);
-            let trip =
-                coordinator.owed_of(transaction).is_empty().then(|| coordinator.find(transaction).cloned());
-            step.map(|()| trip.flatten())
-        });
-        if let Some(trip) = apply.await?
-            && trip.stage == Stage::Settled
-        {
-            debug!(%transaction, trip = %trip.id, "every company has confirmed");
-            self.events.send(|| Event::trip(&trip, "settled"));
-        }
-        Ok(())
-    }
-
-    async fn lost(&self, owed: &Owed) -> Result<(), Stopped> {
-        let Owed { transaction, operator, .. } = owed;
-        let apply = self.ledger.apply(|state| {
-            let coordinator = &mut state.company.coordinator;
-            let step = coordinator.lost(transaction, operator);
-            let trip = coordinator.find(transaction).cloned();
-            step.map(|news| trip.filter(|_| news))
-        });
-        if let Some(trip) = apply.await? {
-            error!(%transaction, trip = %trip.id, %operator,
-                "MIXED OUTCOME: the company released its part heuristically before it heard of the commit");
-            self.metrics.mixed_outcomes.inc();
-            let alarm = || Event::Alarm { transaction: transaction.clone(), trip: Some(trip.id.clone()) };
-            self.events.send(alarm);
-        }
-        Ok(())
-    }
-
-    fn rest(&self, operator: &OperatorId) {
-        let mut deliveries = lock(&self.deliveries);
-        let now = Instant::now();
-        let rest = deliveries.resting.entry(operator.clone()).or_insert(Rest { failures: 0, until: now });
-        if rest.until > now {
-            return; // several deliveries failed at the same time
-        }
-        if rest.failures == 0 {
-            self.events.send(|| Event::Peer { operator: operator.clone(), reachable: false });
-        }
-        rest.failures += 1;
-        let pause = Duration::from_millis(250) * 2u32.pow(rest.failures.min(6));
-        let pause = pause.min(DELIVERY_PAUSE_MAX);
-        rest.until = now + pause / 2 + self.clock.jitter(pause / 2);
     }
 
     fn fresh(&self) -> Fresh {

@@ -9,6 +9,7 @@ pub mod app;
 pub mod clock;
 pub mod config;
 pub mod coordinator;
+pub mod delivery;
 pub mod events;
 pub mod ledger;
 pub mod mailbox;

@@ -17,6 +17,8 @@ pub struct Mailbox {
     // Derived: letters whose answer is owed, and those of them that are on their way at this moment.
     owed: BTreeSet<RequestKey>,
     under_way: BTreeSet<RequestKey>,
+    // Of those on their way: what was asked for again meanwhile. The answer under way may be one that the car missed.
+    again: BTreeSet<RequestKey>,
 }
 
 /// What became of a request that arrived.
@@ -54,6 +56,9 @@ impl Mailbox {
                 known.response_topic = letter.response_topic;
                 known.correlation = letter.correlation;
                 self.owed.insert(known.key.clone());
+                if self.under_way.contains(&known.key) {
+                    self.again.insert(known.key.clone());
+                }
                 (Receipt::Answered, vec![Record::Letter(known.clone())])
             }
             Some(_) => (Receipt::Working, vec![]),
@@ -79,10 +84,12 @@ impl Mailbox {
         self.under_way.insert(key.clone()).then(|| letter.clone())
     }
 
-    /// Ends a delivery; `taken` says whether the broker has the answer.
+    /// Ends a delivery; `taken` says whether the broker has the answer. If it was asked for again meanwhile, it is
+    /// still owed.
     pub fn end_delivery(&mut self, key: &RequestKey, taken: bool) -> Vec<Record> {
         self.under_way.remove(key);
-        let Some(letter) = self.letters.get_mut(key).filter(|letter| taken && letter.owed) else {
+        let done = !self.again.remove(key) && taken;
+        let Some(letter) = self.letters.get_mut(key).filter(|letter| done && letter.owed) else {
             return vec![];
         };
         letter.owed = false;

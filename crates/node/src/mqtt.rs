@@ -200,7 +200,10 @@ impl Office {
         };
         match receive(letter.clone()).await? {
             Receipt::New => self.work_on(letter),
-            Receipt::Answered => self.deliver_owed(),
+            Receipt::Answered => {
+                let this = self.clone();
+                self.tasks.spawn(async move { this.deliver(&letter.key).await });
+            }
             Receipt::Working => {}
             Receipt::Different => {
                 let problem = Problem::of(ProblemKind::RequestDiffers).at("requisicao_id");
@@ -334,23 +337,31 @@ impl Office {
         if !self.link.is_connected() {
             return;
         }
-        for letter in self.node.ledger.look(|state| state.mailbox.owed()) {
-            let this = self.clone();
-            self.tasks.spawn(async move { this.deliver(&letter.key).await });
-        }
+        let this = self.clone();
+        self.tasks.spawn(async move {
+            // Through the record: an answer that is not durable yet is in memory already, and no car may hear it.
+            let owed = this.node.ledger.record(|state| (state.mailbox.owed(), vec![], Told::OnceDurable));
+            for letter in owed.await.unwrap_or_default() {
+                let that = this.clone();
+                this.tasks.spawn(async move { that.deliver(&letter.key).await });
+            }
+        });
     }
 
+    // The answer must be one that may be told. It is sent once more if it was asked for again meanwhile.
     async fn deliver(&self, key: &RequestKey) {
-        let letter = self.node.ledger.adjust(|state| state.mailbox.begin_delivery(key));
-        let Some(letter) = letter else { return };
-        let payload = letter.answer.unwrap_or_default().into_bytes();
-        let sent = self.publish(&key.vehicle, payload, letter.response_topic, letter.correlation);
-        let taken = timeout(DELIVERY_MAX, sent).await.unwrap_or(false);
-        let recorded = self.node.ledger.record(|state| {
-            // If this is lost, the answer is sent once more, which harms nobody.
-            ((), state.mailbox.end_delivery(key, taken), Told::AtOnce)
-        });
-        let _ = recorded.await;
+        while let Some(letter) = self.node.ledger.adjust(|state| state.mailbox.begin_delivery(key)) {
+            let payload = letter.answer.unwrap_or_default().into_bytes();
+            let sent = self.publish(&key.vehicle, payload, letter.response_topic, letter.correlation);
+            let taken = timeout(DELIVERY_MAX, sent).await.unwrap_or(false);
+            let recorded = self.node.ledger.record(|state| {
+                // If this is lost, the answer is sent once more, which harms nobody.
+                ((), state.mailbox.end_delivery(key, taken), Told::AtOnce)
+            });
+            if recorded.await.is_err() || !taken {
+                return;
+            }
+        }
     }
 
     // True once the broker has it under every name.

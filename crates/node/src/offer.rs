@@ -49,15 +49,13 @@ impl Offer {
     }
 
     /// The period that a question is about. A period that begins "now" begins at the full minute, so that the same
-    /// question asked again within the minute has the same answer.
-    pub fn period(query: &AvailabilityQuery, now: Timestamp) -> TimeWindow {
+    /// question asked again within the minute has the same answer. None if it is over before it begins, which only
+    /// an end alone can be.
+    pub fn period(query: &AvailabilityQuery, now: Timestamp) -> Option<TimeWindow> {
         let this_minute = Timestamp::from_millis(now.as_millis() - now.as_millis().rem_euclid(MINUTE_MILLIS));
         let from = query.from.unwrap_or(this_minute);
         let until = query.until.unwrap_or(from + PERIOD).min(from + PERIOD_MAX);
-        // Only `until` alone can lie before the beginning: an empty question, answered for the minute at hand.
-        TimeWindow::new(from, until)
-            .or_else(|_| TimeWindow::new(from, from + Duration::from_millis(1)))
-            .unwrap_or_else(|_| unreachable!("one millisecond is not empty"))
+        TimeWindow::new(from, until).ok()
     }
 
     /// The EVSEs that match, without their times.

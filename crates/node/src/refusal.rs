@@ -31,7 +31,7 @@ pub fn why(key: &RequestKey, answer: &Answer) -> Problem {
         Answer::Refused(refusal) => Problem::from_refusal(refusal, Stops::OfTrip),
         Answer::Different => Problem::of(ProblemKind::RequestDiffers).at("requisicao_id"),
         Answer::NotChangeable(error) => Problem::from(*error),
-        Answer::Stopped => Problem::of(ProblemKind::Unavailable),
+        Answer::Stopped => stopped(),
         // Not asked of a trip that was booked; the truth about it is where trips are asked for.
         Answer::Booked(_) => in_progress(key),
     }
@@ -41,4 +41,12 @@ pub fn why(key: &RequestKey, answer: &Answer) -> Problem {
 pub fn in_progress(key: &RequestKey) -> Problem {
     let url = format!("/viagens?veiculo_id={}&requisicao_id={}", key.vehicle, key.request);
     Problem::of(ProblemKind::InProgress).ask_at(url)
+}
+
+/// The node is stopping. A write that failed may have reached the disk all the same, so nothing is said about what
+/// became of the request.
+pub fn stopped() -> Problem {
+    let detail = "o servidor está parando e não sabe se o pedido foi executado; repita-o igual em instantes, o que \
+                  nunca reserva duas vezes";
+    Problem::new(ProblemKind::Unavailable, detail)
 }

@@ -85,6 +85,7 @@ impl Termination {
                 Some(Outcome::InDoubt) | None => {}
             }
         }
+        self.ledger.adjust(|state| state.company.participant.asked_in_vain(transaction));
         if age.as_secs() >= 10 {
             warn!(%transaction, ?age, "still in doubt: the coordinator is silent and no company knows the outcome");
         }

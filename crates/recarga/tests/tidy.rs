@@ -48,7 +48,8 @@ fn crates_are_as_the_architecture_says() {
     let folders = fs::read_dir(root().join("crates")).unwrap();
     let real = folders.map(|folder| format!("crates/{}", folder.unwrap().file_name().to_string_lossy()));
     let mut real: Vec<String> = real.collect();
-    (written.sort(), real.sort());
+    written.sort();
+    real.sort();
     assert_eq!(written, real, "the crates of ARCHITECTURE.md and the folders in crates/");
     let mut complaints = Complaints::new();
     for row in &rows {
@@ -102,6 +103,7 @@ fn documents_keep_up_with_the_code() {
     report(complaints);
 }
 
+/// The rooms of the node, by name.
 pub fn rooms(architecture: &str) -> BTreeMap<String, Row> {
     let rows = rules::table(architecture, "<!-- tidy: rooms of crates/node -->");
     rows.into_iter().map(|row| (row[0].concat(), row)).collect()

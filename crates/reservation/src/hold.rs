@@ -220,6 +220,8 @@ struct Timer {
     since: Duration,
     due: Duration,
     pause: Duration,
+    // Whether everyone has been asked for the outcome in this run of the process, and nobody could say.
+    asked_in_vain: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -515,6 +517,14 @@ impl Participant {
         doubts
     }
 
+    /// Everyone was asked what became of a transaction in doubt, and nobody could say. Only then may the grace end it:
+    /// a company that was itself away for long asks first when it comes back.
+    pub fn asked_in_vain(&mut self, transaction: &TransactionId) {
+        if let Some(timer) = self.timers.get_mut(transaction) {
+            timer.asked_in_vain = true;
+        }
+    }
+
     /// Gives up a prepared hold by an operator's command, without an outcome: a heuristic that must be answered for.
     /// Not for what this company coordinates: there its coordinator decides at once, and counts on the hold.
     pub fn force_abort(&mut self, transaction: &TransactionId, now: Now) -> Step<bool> {
@@ -808,7 +818,7 @@ impl Participant {
 
     fn start_timer(&mut self, transaction: &TransactionId, after: Duration, now: Now) {
         let pause = self.limits.inquire_after;
-        let timer = Timer { since: now.elapsed, due: now.elapsed + after, pause };
+        let timer = Timer { since: now.elapsed, due: now.elapsed + after, pause, asked_in_vain: false };
         self.timers.insert(transaction.clone(), timer);
     }
 
@@ -821,6 +831,9 @@ impl Participant {
     }
 
     fn is_blocked_for_good(&self, hold: &Hold, now: Now) -> bool {
+        if !self.timers.get(&hold.transaction).is_some_and(|timer| timer.asked_in_vain) {
+            return false;
+        }
         // A change that moves every stop elsewhere has no window here but the one that it gives back.
         let replaced = || match self.branches.get(hold.replaces.as_ref()?) {
             Some(Branch::Confirmed { hold: old }) => old.first_start(),

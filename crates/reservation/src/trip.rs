@@ -316,6 +316,10 @@ impl Coordinator {
             return Ok(beginning);
         }
         let trip = self.changeable(id, now)?;
+        // Of another car's trip a driver is not even told that it exists.
+        if trip.request.key().vehicle != request.key().vehicle {
+            return Err(NotChangeable::Unknown);
+        }
         if trip.stage != Stage::Settled {
             return Err(NotChangeable::Busy);
         }

@@ -3,7 +3,7 @@
 //! | phase | ends with |
 //! |---|---|
 //! | resting, at home or where it was left | the end of the rest -> asking |
-//! | asking | confirmed -> ready; refused -> asking for something else, or pausing; no answer -> the same request again |
+//! | asking | confirmed -> ready; refused -> asking for something else, or pausing; no answer -> asking again |
 //! | pausing | the end of the pause -> asking |
 //! | ready | departure -> driving; the driver changes his mind -> cancelling |
 //! | driving | at a stop -> queueing; at the destination -> resting; too late -> cancelling; empty -> cancelling |

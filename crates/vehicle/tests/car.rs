@@ -1,5 +1,7 @@
 //! One car against companies that follow a script.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use std::sync::Arc;

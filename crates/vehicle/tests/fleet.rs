@@ -1,5 +1,7 @@
 //! Many cars, over the air and over a real broker.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use std::sync::Arc;
@@ -131,7 +133,8 @@ async fn options_that_make_no_sense_are_refused() {
             .map_err(|error| error.to_string())
     };
     assert_eq!(start(|_| {}), Ok(()));
-    let refused: [(fn(&mut FleetOptions), &str); 6] = [
+    type Change = fn(&mut FleetOptions);
+    let refused: [(Change, &str); 6] = [
         (|options| options.count = 0, "count: must be 1 to 5000"),
         (|options| options.connects_per_second = 0.0, "connects_per_second: must be 0.1 to 1000000"),
         (|options| options.settings.speed = f64::NAN, "speed: must be 1 to 100000"),

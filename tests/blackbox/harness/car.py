@@ -24,6 +24,7 @@ class Listener:
         self.messages = []  # (topic, payload, properties)
         self._topics = topics
         self._granted = threading.Event()
+        self._taken = set()  # ids of messages that the broker has acknowledged
         self._lock = threading.Lock()
         self._persistent = persistent
         protocol = mqtt.MQTTv5 if version == 5 else mqtt.MQTTv311
@@ -34,6 +35,7 @@ class Listener:
         self.client.on_connect = self._on_connect
         self.client.on_subscribe = self._on_subscribe
         self.client.on_message = self._on_message
+        self.client.on_publish = self._on_publish
         if will is not None:
             self.client.will_set(*will)
 
@@ -61,9 +63,9 @@ class Listener:
 
     def publish(self, topic, payload, qos=1, properties=None, seconds=10):
         """Publishes and waits for the broker's acknowledgement."""
-        info = self.client.publish(topic, payload, qos=qos, properties=properties)
-        info.wait_for_publish(seconds)
-        assert info.is_published(), f"{self.name}: the broker has not taken {topic} in {seconds} s"
+        # Without a connection paho keeps the message and sends it after the next one.
+        mid = self.client.publish(topic, payload, qos=qos, properties=properties).mid
+        until(lambda: mid in self._taken, f"the broker to take {topic} from {self.name}", seconds)
 
     def received(self, topic=None):
         """Everything that arrived on a topic, decoded."""
@@ -76,6 +78,9 @@ class Listener:
 
     def _on_subscribe(self, *_):
         self._granted.set()
+
+    def _on_publish(self, _client, _userdata, mid, _reason, _properties):
+        self._taken.add(mid)
 
     def _on_message(self, _client, _userdata, message):
         with self._lock:

@@ -5,7 +5,7 @@ import threading
 
 from .car import Car
 from .federation import NAMES
-from .waiting import TooLate
+from .waiting import TooLate, until
 
 
 class Load:
@@ -21,7 +21,6 @@ class Load:
         self._lock = threading.Lock()
         self._windows = [stage.federation.window() for _ in range(slots)]
         self._evses = evses
-        self._pending = []  # (car, request) that were not answered yet
         self.cars = [Car(stage.broker, stage.history, version=4 if number % 2 else 5) for number in range(cars)]
         self._threads = [threading.Thread(target=self._run, args=(self._drive_rest, n)) for n in range(rest)]
         self._threads += [
@@ -45,10 +44,26 @@ class Load:
         for car in self.cars:
             car.stop()
 
+    def until(self, asked, confirmed=0, seconds=20):
+        """Waits until so much has been asked and confirmed."""
+
+        def enough():
+            self._check_problems()
+            return self.asked >= asked and self.confirmed >= confirmed
+
+        until(
+            enough,
+            lambda: f"{asked} asked and {confirmed} confirmed; so far {self.asked} and {self.confirmed}",
+            seconds,
+        )
+
     def check(self):
         """Nothing strange was seen, and enough went through to mean something."""
-        assert not self.problems, "\n".join(map(str, self.problems[:10]))
+        self._check_problems()
         assert self.asked >= 20 and self.confirmed >= 5, f"{self.asked} asked, {self.confirmed} confirmed"
+
+    def _check_problems(self):
+        assert not self.problems, "\n".join(map(str, self.problems[:10]))
 
     def _run(self, drive, number, *arguments):
         chance = random.Random(f"{self._seed}-{number}")
@@ -88,7 +103,7 @@ class Load:
         self._count(asked=1)
         try:
             car.ask(request)
-        except AssertionError:
+        except TooLate:
             pass  # the broker is away; the request is sent again below
         try:
             answer = car.answer_to(request, seconds=40, resend_after=1.5)

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use recarga_wire::availability::{AvailabilityAnswer, AvailabilityParams, AvailabilityQuery, PointsAnswer};
 use recarga_wire::vehicle::VehicleState;
-use recarga_wire::{Message, Problem};
+use recarga_wire::{Message, Problem, ProblemKind};
 
 use super::{Fault, json};
 use crate::app::Node;
@@ -29,7 +29,10 @@ pub async fn available(
 ) -> Result<Response, Fault> {
     let query = AvailabilityQuery::decode(query.as_deref().unwrap_or(""))?;
     let now = node.clock.now().utc;
-    let period = Offer::period(&query, now);
+    let period = Offer::period(&query, now).ok_or_else(|| {
+        let detail = "o período já terminou: use um `ate` posterior a agora, ou informe também `de`";
+        Problem::new(ProblemKind::ReversedWindow, detail).at("ate")
+    })?;
     let charging = |vehicle: &_| {
         let seen = node.vehicles.get(vehicle);
         seen.is_some_and(|seen| seen.status.estado == Some(VehicleState::Carregando))

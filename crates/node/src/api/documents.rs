@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::Path;
-use axum::response::{Html, Redirect};
+use axum::http::StatusCode;
+use axum::middleware::map_response;
+use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
 use recarga_wire::{Problem, ProblemKind};
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_swagger_ui::SwaggerUi;
 
-use super::Fault;
+use super::{Fault, Segment};
 use crate::app::Node;
 
 #[derive(OpenApi)]
@@ -51,16 +52,25 @@ pub fn finish(document: &mut utoipa::openapi::OpenApi, node: &Node) {
 
 /// The document, and the pages to read.
 pub fn pages(document: utoipa::openapi::OpenApi) -> Router<Arc<Node>> {
+    let reader: Router<Arc<Node>> = SwaggerUi::new("/docs").url("/openapi.json", document).into();
     Router::new()
         .route("/", get(|| async { Redirect::temporary("/docs") }))
-        .merge(SwaggerUi::new("/docs").url("/openapi.json", document))
+        .merge(reader.layer(map_response(explain_missing)))
+}
+
+// The reader of the documentation answers a file that it does not have with a bare status.
+async fn explain_missing(response: Response) -> Response {
+    if response.status() == StatusCode::NOT_FOUND {
+        return Fault::from(Problem::of(ProblemKind::NotFound)).into_response();
+    }
+    response
 }
 
 /// What a problem means and how to solve it, for people, in Portuguese.
 #[utoipa::path(get, path = "/problemas/{tipo}", tag = "open",
     params(("tipo" = String, Path, description = "The `tipo` of a problem")),
     responses((status = 200, content_type = "text/html", body = String), (status = 404, body = Problem)))]
-pub async fn problem(Path(code): Path<String>) -> Result<Html<String>, Fault> {
+pub async fn problem(Segment(code): Segment) -> Result<Html<String>, Fault> {
     let Some(kind) = ProblemKind::from_code(&code) else {
         return Err(Problem::of(ProblemKind::NotFound).into());
     };
@@ -80,6 +90,7 @@ pub async fn problem(Path(code): Path<String>) -> Result<Html<String>, Fault> {
 fn with_code(text: &str) -> String {
     let parts = text.split('`').enumerate();
     parts
-        .map(|(place, part)| if place % 2 == 0 { part.to_owned() } else { format!("<code>{part}</code>") })
+        .map(|(place, part)| (place, part.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")))
+        .map(|(place, part)| if place % 2 == 0 { part } else { format!("<code>{part}</code>") })
         .collect()
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, RawQuery, Request, State};
+use axum::extract::{RawQuery, Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use futures_util::future::join_all;
@@ -18,10 +18,11 @@ use recarga_wire::session::{
 use recarga_wire::{Problem, ProblemKind, decode, decode_query};
 
 use super::access::Caller;
-use super::{Fault, json, read_body};
+use super::{Fault, Segment, json, read_body};
 use crate::app::Node;
 use crate::participant::Failure;
 use crate::peer::{Message, Reply};
+use crate::refusal::stopped;
 
 /// Hold: all of these stops at this company, or none.
 #[utoipa::path(post, path = "/reserva-temporaria", tag = "companies", request_body = HoldRequest,
@@ -77,7 +78,11 @@ pub async fn cancel(
     let bytes = read_body(&parts.headers, body, node.body_max).await?;
     let cancel: CancelRequest = match query.filter(|query| !query.is_empty()) {
         Some(query) if bytes.is_empty() => decode_query(&query)?,
-        _ => decode(&bytes)?,
+        Some(_) => {
+            let detail = "a sessão veio no corpo e também em parâmetros; envie só um dos dois";
+            return Err(Problem::new(ProblemKind::InvalidField, detail).at("sessao").into());
+        }
+        None => decode(&bytes)?,
     };
     respond(perform(&node, company, Operation::CancelarReserva(cancel)).await)
 }
@@ -92,7 +97,7 @@ pub async fn cancel(
 pub async fn inquire(
     State(node): State<Arc<Node>>,
     caller: Caller,
-    Path(session): Path<String>,
+    Segment(session): Segment,
 ) -> Result<Response, Fault> {
     let company = caller.company()?;
     let session: TransactionId = recarga_wire::parse(&session, "sessao")?;
@@ -181,7 +186,7 @@ async fn perform_message(
         Err(Failure::Refused(refused)) => Problem::from(refused).of_session(&session).into(),
         Err(Failure::Stopped(_)) => {
             tracing::error!(transaction = %session, message = name, "cannot record; nothing is answered");
-            Problem::of(ProblemKind::Unavailable).into()
+            stopped().into()
         }
     }
 }

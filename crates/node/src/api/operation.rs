@@ -38,8 +38,7 @@ pub async fn health(State(node): State<Arc<Node>>) -> Response {
             (!connected).then(|| "sem conexão com o broker; tentando de novo".to_owned()),
         );
     }
-    let (_, unreachable) = node.coordinator.figures();
-    for peer in &unreachable {
+    for peer in node.delivery.unreachable() {
         check(peer.as_str(), false, Some("não responde".to_owned()));
     }
     let (_, in_doubt) = node.ledger.look(|state| state.company.participant.undecided());

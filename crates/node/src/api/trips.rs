@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, RawQuery, Request, State};
+use axum::extract::{RawQuery, Request, State};
 use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
@@ -12,7 +12,7 @@ use recarga_wire::{Problem, ProblemKind, decode, decode_query};
 use tokio::time::timeout;
 
 use super::access::Caller;
-use super::{Fault, json, read_body};
+use super::{Fault, Segment, json, read_body};
 use crate::app::Node;
 use crate::coordinator::Answer;
 use crate::refusal::{check_companies, in_progress, why};
@@ -71,7 +71,7 @@ pub async fn list(
 pub async fn show(
     State(node): State<Arc<Node>>,
     caller: Caller,
-    Path(id): Path<String>,
+    Segment(id): Segment,
 ) -> Result<Response, Fault> {
     caller.check_driver(&node.access)?;
     let id: TripId = recarga_wire::parse(&id, "id")?;
@@ -96,7 +96,7 @@ pub async fn show(
 pub async fn change(
     State(node): State<Arc<Node>>,
     caller: Caller,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     request: Request,
 ) -> Result<Response, Fault> {
     let id: TripId = recarga_wire::parse(&id, "id")?;
@@ -112,7 +112,7 @@ pub async fn change(
 pub async fn cancel(
     State(node): State<Arc<Node>>,
     caller: Caller,
-    Path(id): Path<String>,
+    Segment(id): Segment,
 ) -> Result<Response, Fault> {
     caller.check_driver(&node.access)?;
     let id: TripId = recarga_wire::parse(&id, "id")?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use recarga_reservation::VehicleId;
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::access::Caller;
-use super::{Fault, json};
+use super::{Fault, Segment, json};
 use crate::app::Node;
 use crate::vehicles::Sighting;
 
@@ -51,7 +51,7 @@ pub async fn list(
 pub async fn show(
     State(node): State<Arc<Node>>,
     caller: Caller,
-    Path(id): Path<String>,
+    Segment(id): Segment,
 ) -> Result<Response, Fault> {
     caller.check_driver(&node.access)?;
     let id: VehicleId = recarga_wire::parse(&id, "id")?;

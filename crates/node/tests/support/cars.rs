@@ -130,9 +130,6 @@ impl Cars {
 
     /// Whether a car has no answer for a while.
     pub async fn silence(&mut self, vehicle: &str) -> bool {
-        match tokio::time::timeout(super::A_WHILE, self.answer(vehicle)).await {
-            Ok(_) => false,
-            Err(_) => true,
-        }
+        tokio::time::timeout(super::A_WHILE, self.answer(vehicle)).await.is_err()
     }
 }

@@ -139,3 +139,32 @@ fn with_doubts(seen: &Verdict, before: &Verdict) -> Verdict {
 fn now() -> Timestamp {
     SystemClock::new().now().utc
 }
+
+#[cfg(test)]
+mod tests {
+    use recarga_reservation::{OperatorId, StoreId, TransactionId};
+
+    use super::super::finding::Finding;
+    use super::*;
+
+    fn verdict(found: &[(Kind, u64)]) -> Verdict {
+        let operator = OperatorId::new("empresa-a").unwrap();
+        let finding = |(kind, counter): &(Kind, u64)| {
+            let coordinator = operator.clone();
+            let transaction =
+                TransactionId { coordinator, store: StoreId(1), epoch: 1, counter: *counter, nonce: 0 };
+            Finding::new(*kind, &transaction, &operator)
+        };
+        Verdict { findings: found.iter().map(finding).collect(), ..Verdict::default() }
+    }
+
+    #[test]
+    fn of_companies_at_work_only_what_two_looks_find_is_a_violation() {
+        let before = verdict(&[(Kind::CommittedButMissing, 1), (Kind::InDoubt, 2)]);
+        let seen =
+            verdict(&[(Kind::CommittedButMissing, 1), (Kind::CommittedButMissing, 3), (Kind::InDoubt, 4)]);
+        let kinds: Vec<Kind> =
+            with_doubts(&seen, &before).findings.iter().map(|finding| finding.kind).collect();
+        assert_eq!(kinds, [Kind::CommittedButMissing, Kind::SeenOnce, Kind::InDoubt]);
+    }
+}

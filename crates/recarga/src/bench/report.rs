@@ -104,7 +104,7 @@ impl Report {
     /// A table for people.
     pub fn print(&self) {
         if let Some(FileSystem { kind, device }) = &self.file_system {
-            println!("databases on {kind} ({device}); ");
+            println!("databases on {kind} ({device})");
         }
         println!(
             "{} processors, shared by three nodes and the clients; every trip has a stop at each company",

@@ -1,6 +1,6 @@
 //! `recarga bench trips`: durable three-company trips a second.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -181,6 +181,17 @@ fn folder(arguments: &Arguments) -> Result<TempDir> {
     Ok(folder)
 }
 
+// One line that is written over, and nothing where nobody looks.
+fn show_progress(clients: usize, booked: u64, time: Duration) {
+    let mut out = std::io::stderr();
+    if out.is_terminal() {
+        let rate = booked as f64 / time.as_secs_f64();
+        // Progress that cannot be shown is no reason to stop.
+        let _ = write!(out, "\r{clients:>4} clients {:>4.0} s {rate:>7.0} trips/s \r", time.as_secs_f64());
+        let _ = out.flush();
+    }
+}
+
 struct Bench {
     trips: Arc<Trips>,
     nodes: Vec<Client>,
@@ -248,15 +259,12 @@ impl Bench {
         while begun.elapsed() < self.time {
             let left = self.time.saturating_sub(begun.elapsed());
             sleep(left.min(Duration::from_secs(1))).await;
-            let rate = load.booked() as f64 / begun.elapsed().as_secs_f64();
-            eprint!("\r{clients:>4} clients {:>4.0} s {rate:>7.0} trips/s ", begun.elapsed().as_secs_f64());
-            let _ = std::io::stderr().flush();
+            show_progress(clients, load.booked(), begun.elapsed());
         }
         load.end_measuring();
         let time = begun.elapsed();
         let after = figures::look(self.pids.as_deref(), &self.nodes).await?;
         let seen = load.finish().await?;
-        eprintln!();
         Ok((seen, [before, after], time))
     }
 

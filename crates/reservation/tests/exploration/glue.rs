@@ -52,6 +52,7 @@ impl<'a> Hand<'a> {
             What::Expire => self.expire(),
             What::ForceAbort => self.force_abort(),
             What::GraceOver => {
+                self.ask_in_vain();
                 let step = self.node.company.participant.expire(LONG_AFTER);
                 self.record(step.facts);
             }
@@ -159,7 +160,7 @@ impl<'a> Hand<'a> {
         let is_decided = self.node.company.coordinator.trips().any(|trip| trip.transaction == transaction);
         let is_late = tally == Tally::Late || (is_decided && self.is_planted(Plant::RepeatedYesAborted));
         if is_late && yes {
-            self.say(Say::Abort { to: from }, Told::AtOnce);
+            self.say(Say::Abort { to: from }, Told::OnceDurable);
         }
     }
 
@@ -326,6 +327,12 @@ impl<'a> Hand<'a> {
             };
             self.say(say, told);
         }
+    }
+
+    fn ask_in_vain(&mut self) {
+        let participant = &mut self.node.company.participant;
+        let doubts: Vec<_> = participant.branches().map(|(transaction, _)| transaction.clone()).collect();
+        doubts.iter().for_each(|transaction| participant.asked_in_vain(transaction));
     }
 
     fn expire(&mut self) {

@@ -17,32 +17,31 @@ const A: usize = 0;
 const B: usize = 1;
 const C: usize = 2;
 const CRASHES: Faults =
-    Faults { crashes: [true; 3], cancel: false, forget: false, heuristic: false, wipe: [false; 3] };
+    Faults { crashes: [true; 3], forget: false, heuristic: false, wipe: [false; 3] };
 
 // Each with every message remembered.
 
 #[test]
 fn one_trip() {
-    let trips = || vec![everywhere(A, 0)];
-    verify(Scenario::new("one trip", trips(), CRASHES));
-    verify(Scenario::new("one trip, forgotten", trips(), Faults { forget: true, ..CRASHES }));
-    verify(Scenario::new("one trip, cancelled", trips(), Faults { cancel: true, ..CRASHES }));
-    let both = Faults { cancel: true, forget: true, ..CRASHES };
-    verify(Scenario::new("one trip, cancelled and forgotten", trips(), both));
+    let forget = Faults { forget: true, ..CRASHES };
+    verify(Scenario::new("one trip", vec![everywhere(A, 0)], CRASHES));
+    verify(Scenario::new("one trip, forgotten", vec![everywhere(A, 0)], forget));
+    verify(Scenario::new("one trip, cancelled", vec![cancelled(everywhere(A, 0))], CRASHES));
+    verify(Scenario::new("one trip, cancelled, forgotten", vec![cancelled(everywhere(A, 0))], forget));
 }
 
 #[test]
 fn a_coordinator_without_a_stop() {
-    let faults = Faults { cancel: true, forget: true, ..CRASHES };
-    verify(Scenario::new("no own stop", vec![trip(A, "r1", &[(B, 0), (C, 0)])], faults));
+    let faults = Faults { forget: true, ..CRASHES };
+    let trip = cancelled(trip(A, "r1", &[(B, 0), (C, 0)]));
+    verify(Scenario::new("no own stop", vec![trip], faults));
 }
 
 #[test]
 fn a_soft_hold_first() {
     let soft = TripPlan { soft: true, ..everywhere(A, 0) };
     verify(Scenario::new("soft hold", vec![soft.clone()], CRASHES));
-    let faults = Faults { cancel: true, forget: true, ..CRASHES };
-    verify(Scenario::new("soft hold, forgotten", vec![soft], faults));
+    verify(Scenario::new("soft hold, forgotten", vec![soft], Faults { forget: true, ..CRASHES }));
 }
 
 #[test]
@@ -53,13 +52,12 @@ fn a_repeated_request() {
 
 #[test]
 fn a_changed_trip() {
-    let faults = Faults { cancel: true, ..CRASHES };
-    let change = |stops: &[(usize, i64)]| TripPlan { replaces: Some(0), ..trip(A, "r2", stops) };
+    let change = |stops: &[(usize, i64)]| TripPlan { replaces: Some(0), ..cancelled(trip(A, "r2", stops)) };
     let here = vec![trip(A, "r1", &[(A, 0), (B, 0)]), change(&[(A, 0), (B, 1)])];
-    verify(Scenario { settled: 1, ..Scenario::new("change, two companies", here, faults) });
+    verify(Scenario { settled: 1, ..Scenario::new("change, two companies", here, CRASHES) });
     // Some stops move, one is given up, every stop moves away from the coordinator.
     for stops in [&[(A, 0), (B, 1), (C, 0)][..], &[(A, 1), (B, 0)], &[(B, 1), (C, 1)]] {
-        let scenario = pair("change", everywhere(A, 0), change(stops), faults);
+        let scenario = pair("change", everywhere(A, 0), change(stops), CRASHES);
         verify(Scenario { settled: 1, ..scenario });
     }
 }
@@ -111,14 +109,15 @@ fn two_trips_do_not_compete() {
 
 #[test]
 fn two_trips_and_cancellation() {
-    let faults = Faults { cancel: true, ..CRASHES };
-    verify(pair("compete, cancel", everywhere(A, 0), everywhere(B, 0), faults));
+    verify(pair("compete, one cancelled", cancelled(everywhere(A, 0)), everywhere(B, 0), CRASHES));
 }
 
 #[test]
 fn two_soft_trips() {
-    let soft = |coordinator| TripPlan { soft: true, ..everywhere(coordinator, 0) };
-    verify(pair("compete, soft", soft(A), soft(B), CRASHES));
+    let soft = TripPlan { soft: true, ..trip(A, "r1", &[(A, 0), (B, 0)]) };
+    let other = TripPlan { soft: true, ..trip(B, "r2", &[(A, 0), (B, 0)]) };
+    verify(pair("compete softly", soft.clone(), other, CRASHES));
+    verify(pair("compete softly with a firm one", soft, everywhere(B, 0), CRASHES));
 }
 
 #[test]
@@ -132,7 +131,11 @@ fn everywhere(coordinator: usize, slot: i64) -> TripPlan {
 }
 
 fn trip(coordinator: usize, key: &'static str, stops: &[(usize, i64)]) -> TripPlan {
-    TripPlan { coordinator, key, stops: stops.to_vec(), soft: false, replaces: None }
+    TripPlan { coordinator, key, stops: stops.to_vec(), soft: false, cancel: false, replaces: None }
+}
+
+fn cancelled(trip: TripPlan) -> TripPlan {
+    TripPlan { cancel: true, ..trip }
 }
 
 fn pair(name: &'static str, one: TripPlan, other: TripPlan, faults: Faults) -> Scenario {

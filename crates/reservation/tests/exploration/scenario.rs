@@ -33,6 +33,8 @@ pub struct TripPlan {
     pub stops: Vec<(usize, i64)>,
     /// Held softly first, prepared later.
     pub soft: bool,
+    /// The driver may cancel it once it is committed.
+    pub cancel: bool,
     /// It changes the trip at this index.
     pub replaces: Option<usize>,
 }
@@ -42,8 +44,6 @@ pub struct TripPlan {
 pub struct Faults {
     /// Companies that may crash, at any moment and any number of times.
     pub crashes: [bool; COMPANIES],
-    /// The driver cancels a committed trip.
-    pub cancel: bool,
     /// The coordinator forgets settled trips, participants their tombstones.
     pub forget: bool,
     /// Prepared holds are given up by an operator or at their window's start plus grace.

@@ -252,7 +252,7 @@ impl Universe {
         if info.history.fresh & bit != 0 && self.scenario.participants(trip).contains(&coordinator) {
             self.firmnesses(trip).for_each(|firmness| may(What::Hold(firmness)));
         }
-        if self.scenario.faults.cancel && info.has_trip & bit != 0 {
+        if self.scenario.trips[trip].cancel && info.has_trip & bit != 0 {
             may(What::Cancel);
         }
         if self.scenario.faults.heuristic && info.prepared & bit != 0 {

@@ -166,7 +166,8 @@ impl Car {
         };
         self.tell_shortfall(&route);
         journey.follow(route);
-        let pause = self.settings.patience.pause.mul_f64(0.5 + self.chance.f64());
+        // Where everything is full, thousands of cars that hurry only make it worse.
+        let pause = self.settings.patience.pause.mul_f64(0.5 + self.chance.f64()) * journey.routes;
         self.phase = Phase::Pausing { until: now.elapsed + pause, journey: Box::new(journey) };
     }
 
