@@ -222,9 +222,13 @@ impl Coordinator {
                 None => Step::lazy(None, vec![]),
             }
         });
+        // A change is the same only if it was of the same trip.
+        let same = |trip: &Trip| {
+            trip.request == wish.request && wish.changes.as_ref().is_none_or(|id| *id == trip.id)
+        };
         match known.await {
             Ok(None) => None,
-            Ok(Some(trip)) if trip.request == wish.request => Some(Answer::Booked(Box::new(trip))),
+            Ok(Some(trip)) if same(&trip) => Some(Answer::Booked(Box::new(trip))),
             Ok(Some(_)) => Some(Answer::Different),
             Err(Stopped) => Some(Answer::Stopped),
         }
@@ -242,10 +246,6 @@ impl Coordinator {
         });
         let (transaction, holds) = match beginning {
             Ok(Beginning::New { transaction, holds }) => (transaction, holds),
-            // The request was carried out before, but it was about another trip.
-            Ok(Beginning::Done(trip)) if wish.changes.as_ref().is_some_and(|id| *id != trip.id) => {
-                return Ok(Answer::Different);
-            }
             Ok(Beginning::Different) => return Ok(Answer::Different),
             // Only one flight per request, which looked for an earlier answer before it took off.
             Ok(Beginning::InFlight(_) | Beginning::Done(_)) => {

@@ -95,9 +95,10 @@ fn name(company: usize) -> String {
 }
 
 fn run(arguments: &[&str]) -> Output {
-    let environment = ["RECARGA_TOKEN", "RECARGA_NODE", "RECARGA_OPERATOR_TOKEN"];
     let mut command = Command::new(PROGRAM);
-    environment.iter().for_each(|name| drop(command.env_remove(name)));
+    for name in ["RECARGA_TOKEN", "RECARGA_NODE", "RECARGA_OPERATOR_TOKEN"] {
+        command.env_remove(name);
+    }
     command.args(arguments).output().unwrap()
 }
 

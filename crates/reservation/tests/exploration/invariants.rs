@@ -244,15 +244,19 @@ pub fn unhealed(universe: &Universe, world: &World) -> Option<String> {
 }
 
 fn unhealed_trip(universe: &Universe, world: &World, trip: usize) -> Option<String> {
-    let bit = 1u8 << trip;
+    let is = |mask: u8| mask & (1 << trip) != 0;
     let decider = universe.info(world, universe.scenario.trips[trip].coordinator);
-    let is_current =
-        decider.history.committed & bit != 0 && (decider.cancelled | decider.replaced) & bit == 0;
-    let is_remembered = decider.has_trip & bit != 0;
-    for company in universe.scenario.participants(trip) {
-        let info = universe.info(world, company);
-        let is_lost = info.heuristic & bit != 0;
-        let reserves = info.confirmed & bit != 0;
+    let parts =
+        || universe.scenario.participants(trip).into_iter().map(|one| (one, universe.info(world, one)));
+    let is_remembered = is(decider.has_trip);
+    // Whether a forgotten trip was cancelled nobody can tell; but then the companies agree.
+    let is_current = match is_remembered {
+        true => is(decider.history.committed) && !is(decider.cancelled | decider.replaced),
+        false => is(decider.history.committed) && parts().any(|(_, info)| is(info.confirmed)),
+    };
+    for (company, info) in parts() {
+        let is_lost = is(info.heuristic);
+        let reserves = is(info.confirmed);
         let who: OperatorId = Scenario::operator(company);
         if reserves && !is_current {
             return Some(format!("healing: {who} keeps windows of trip {} for nobody", trip + 1));
@@ -260,8 +264,7 @@ fn unhealed_trip(universe: &Universe, world: &World, trip: usize) -> Option<Stri
         if is_current && !reserves && !is_lost {
             return Some(format!("healing: {who} has no windows for the committed trip {}", trip + 1));
         }
-        let reported = decider.lost[company] & bit != 0;
-        if is_current && is_remembered && reported != is_lost {
+        if is_current && is_remembered && is(decider.lost[company]) != is_lost {
             return Some(format!("healing: the loss of trip {} at {who} is misreported", trip + 1));
         }
     }

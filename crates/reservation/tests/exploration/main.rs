@@ -16,8 +16,7 @@ use scenario::{Faults, Network, Scenario, TripPlan};
 const A: usize = 0;
 const B: usize = 1;
 const C: usize = 2;
-const CRASHES: Faults =
-    Faults { crashes: [true; 3], forget: false, heuristic: false, wipe: [false; 3] };
+const CRASHES: Faults = Faults { crashes: [true; 3], forget: false, heuristic: false, wipe: [false; 3] };
 
 // Each with every message remembered.
 
@@ -41,7 +40,9 @@ fn a_coordinator_without_a_stop() {
 fn a_soft_hold_first() {
     let soft = TripPlan { soft: true, ..everywhere(A, 0) };
     verify(Scenario::new("soft hold", vec![soft.clone()], CRASHES));
-    verify(Scenario::new("soft hold, forgotten", vec![soft], Faults { forget: true, ..CRASHES }));
+    let soft = TripPlan { soft: true, ..cancelled(trip(A, "r1", &[(A, 0), (B, 0)])) };
+    let forget = Faults { forget: true, ..CRASHES };
+    verify(Scenario::new("soft hold, two companies, cancelled, forgotten", vec![soft], forget));
 }
 
 #[test]
@@ -109,7 +110,12 @@ fn two_trips_do_not_compete() {
 
 #[test]
 fn two_trips_and_cancellation() {
-    verify(pair("compete, one cancelled", cancelled(everywhere(A, 0)), everywhere(B, 0), CRASHES));
+    verify(pair(
+        "compete, one cancelled",
+        cancelled(everywhere(A, 0)),
+        trip(B, "r2", &[(B, 0), (C, 0)]),
+        CRASHES,
+    ));
 }
 
 #[test]

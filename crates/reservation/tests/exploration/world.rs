@@ -112,7 +112,7 @@ impl Universe {
     /// The world after one event and, if there is anything to flush, a flush.
     pub fn after_flushed(&mut self, world: &World, company: usize, event: Event) -> World {
         let range = self.nexts_of(world.nodes[company], event);
-        let next = &self.nexts[range.end - 1];
+        let Some(next) = self.nexts[range].last() else { return *world };
         let mut after = *world;
         after.nodes[company] = next.node;
         after.sent |= next.sends;
@@ -154,7 +154,10 @@ impl Universe {
             let node = self.number(node);
             let local = self.infos[node as usize].violation.clone();
             let violation = sent.violation.or(local).map(Arc::from);
-            self.nexts.push(Next { node, sends, flushed, violation });
+            // What changes nothing need not be looked at again.
+            if (node, sends) != (number, 0) || violation.is_some() {
+                self.nexts.push(Next { node, sends, flushed, violation });
+            }
         }
         let range = start..self.nexts.len();
         self.memo.insert((number, event), range.clone());
@@ -398,7 +401,11 @@ pub struct Mixer(u64);
 
 impl Hasher for Mixer {
     fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.write_u64(u64::from_le_bytes(word));
+        }
     }
 
     fn write_u8(&mut self, value: u8) {
