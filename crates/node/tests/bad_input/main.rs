@@ -69,10 +69,10 @@ impl Bench {
     async fn refuses(&self, rows: Vec<Row>) {
         assert!(!rows.is_empty());
         let (count, mut wrong) = (rows.len(), Vec::new());
+        let before = self.snapshot().await;
         for row in rows {
             let path: String = row.call.path.chars().take(120).collect();
             let what = format!("{}: {} {path}", row.what, row.call.method);
-            let before = self.snapshot().await;
             if let Err(reason) = self.check(row).await {
                 wrong.push(format!("{what}: {reason}"));
             }
@@ -121,9 +121,8 @@ impl Bench {
             let (mut branches, trips) = node.audit().await;
             branches.retain(|branch| branch["estado"] != "abortada");
             let offer = node.get(period()).await;
-            let doubt = node.figure("recarga_in_doubt").await;
-            let waiting = node.figure("recarga_trips_waiting").await;
-            all.push(serde_json::json!([branches, trips, offer["pontos"], doubt, waiting]));
+            let figures = node.figures(&["recarga_in_doubt", "recarga_trips_waiting"]).await;
+            all.push(serde_json::json!([branches, trips, offer["pontos"], figures]));
         }
         all
     }

@@ -58,8 +58,9 @@ impl Road {
             }
             let answer = self.refuses(what, &car, body.to_string().into(), tipo, campo).await;
             assert_eq!(answer["requisicao_id"], request, "{what}");
-            assert!(self.cars.silence(&car).await, "{what}: answered twice");
         }
+        assert!(self.cars.silence("carro-100").await, "one answer each");
+        assert_eq!(self.cars.unread(), 0, "one answer each");
     }
 }
 

@@ -128,6 +128,11 @@ impl Cars {
         }
     }
 
+    /// Answers that came and that nobody has asked for yet.
+    pub fn unread(&self) -> usize {
+        self.answers.values().map(Vec::len).sum()
+    }
+
     /// Whether a car has no answer for a while.
     pub async fn silence(&mut self, vehicle: &str) -> bool {
         tokio::time::timeout(super::A_WHILE, self.answer(vehicle)).await.is_err()

@@ -293,9 +293,17 @@ impl TestNode {
 
     /// One figure of `/metrics`, by its line up to the value.
     pub async fn figure(&self, line: &str) -> u64 {
+        self.figures(&[line]).await[0]
+    }
+
+    /// Several figures of one moment; zero for those that are not there yet.
+    pub async fn figures(&self, lines: &[&str]) -> Vec<u64> {
         let text = self.send(Call::get("/metrics")).await.text();
-        let found = text.lines().find_map(|one| one.strip_prefix(line)?.strip_prefix(' '));
-        found.map_or(0, |value| value.parse().expect("a whole number"))
+        let find = |line: &&str| {
+            let found = text.lines().find_map(|one| one.strip_prefix(line)?.strip_prefix(' '));
+            found.map_or(0, |value| value.parse().expect("a whole number"))
+        };
+        lines.iter().map(find).collect()
     }
 
     /// Everything that the node remembers: (branches, trips).

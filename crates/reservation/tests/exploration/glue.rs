@@ -146,7 +146,7 @@ impl<'a> Hand<'a> {
         } else if counts {
             let yes = matches!(vote, Vote::Yes { .. });
             let early = self.is_planted(Plant::YesToldEarly)
-                || (nothing_new && self.is_planted(Plant::RestartTrustsUnflushed));
+                || (nothing_new && self.node.waiting.is_empty() && self.is_planted(Plant::RestartTrustsUnflushed));
             self.say(if yes { Say::Yes } else { Say::No }, if early { Told::AtOnce } else { told });
         }
     }

@@ -58,6 +58,11 @@ impl Info {
         };
         let on_disk =
             |is: &dyn Fn(&Branch) -> bool| transactions(&|one| durable.branches.get(one).is_some_and(is));
+        // Holds for the transaction what the transaction asked for.
+        let asked = |holds: &dyn Fn(&TransactionId) -> bool| {
+            let found = attempts.iter().filter(|attempt| holds(&attempt.transaction) && is_as_asked(node, attempt));
+            found.fold(0, |mask, attempt| mask | 1 << attempt.trip)
+        };
         let stages = |is: &dyn Fn(&Stage) -> bool| {
             let trips = || company.coordinator.trips();
             transactions(&|one| trips().any(|trip| trip.transaction == *one && is(&trip.stage)))
@@ -81,8 +86,8 @@ impl Info {
             tombstone: branches(&is_tombstone),
             heuristic: branches(&is_heuristic),
             remembers: branches(&|branch| !matches!(branch, Branch::Held { .. })),
-            durably_yes: transactions(&|one| durable.holds_yes(one)),
-            durably_reserved: transactions(&|one| durable.holds_reserved(one)),
+            durably_yes: asked(&|one| durable.holds_yes(one)),
+            durably_reserved: asked(&|one| durable.holds_reserved(one)),
             durable_tombstone: on_disk(&is_tombstone),
             durably_released: on_disk(&|branch| matches!(branch, Branch::Released { .. })),
             durably_heuristic: on_disk(&is_heuristic),
@@ -99,6 +104,20 @@ impl Info {
 
 fn is_heuristic(branch: &Branch) -> bool {
     matches!(branch, Branch::Aborted { cause: AbortCause::Heuristic, .. })
+}
+
+fn is_as_asked(node: &Node, attempt: &Attempt) -> bool {
+    let branch = node.durable.branches.get(&attempt.transaction);
+    let held = match branch {
+        Some(
+            Branch::Held { hold, .. }
+            | Branch::Prepared { hold }
+            | Branch::Confirmed { hold }
+            | Branch::Released { hold },
+        ) => Some(&**hold),
+        Some(Branch::Aborted { .. }) | None => None,
+    };
+    held == Some(attempt.hold(usize::from(node.me)))
 }
 
 fn is_waiting(node: &Node, transaction: &TransactionId) -> bool {

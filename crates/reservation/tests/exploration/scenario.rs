@@ -39,6 +39,17 @@ pub struct TripPlan {
     pub replaces: Option<usize>,
 }
 
+impl TripPlan {
+    pub fn new(coordinator: usize, key: &'static str, stops: &[(usize, i64)]) -> Self {
+        Self { coordinator, key, stops: stops.to_vec(), soft: false, cancel: false, replaces: None }
+    }
+
+    /// A stop at every company.
+    pub fn everywhere(coordinator: usize, slot: i64) -> Self {
+        Self::new(coordinator, ["r1", "r2", "r3"][coordinator], &[(0, slot), (1, slot), (2, slot)])
+    }
+}
+
 /// What may happen beyond loss, duplication, reordering, delay and timers at any moment.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Faults {
@@ -51,6 +62,9 @@ pub struct Faults {
     /// Companies whose disk may be lost and replaced by an empty one, once.
     pub wipe: [bool; COMPANIES],
 }
+
+/// Any company may crash; nothing else goes wrong beyond what always may.
+pub const CRASHES: Faults = Faults { crashes: [true; COMPANIES], forget: false, heuristic: false, wipe: [false; COMPANIES] };
 
 /// How the messages on their way are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +84,8 @@ pub struct Scenario {
     pub settled: usize,
     pub faults: Faults,
     pub network: Network,
+    /// Whether every world must be able to settle by itself, even if all messages sent so far are lost.
+    pub heals: bool,
     pub plant: Option<Plant>,
     /// Whether a promise that rests on nothing durable is a violation by itself, or only what may come of it.
     pub only_consequences: bool,
@@ -83,6 +99,7 @@ impl Scenario {
             settled: 0,
             faults,
             network: Network::Sent,
+            heals: true,
             plant: None,
             only_consequences: false,
         }

@@ -117,15 +117,6 @@ impl Search {
                     return Err(self.explain(*world, what, Some((after, happening))));
                 }
             }
-            if std::env::var("PROGRESS").is_ok() {
-                eprintln!(
-                    "{} {} {} nodes {}",
-                    self.levels.len(),
-                    next.len(),
-                    self.seen.len(),
-                    self.universe.node_count()
-                );
-            }
             self.levels.push(next);
         }
         Ok((self.levels.len() - 2, transitions))
@@ -133,8 +124,7 @@ impl Search {
 
     // Even if every message sent so far is lost, what is repeated by itself must settle everything.
     fn unhealed(&mut self, world: &World) -> Option<String> {
-        let faults = self.universe.scenario.faults;
-        if faults.wipe.contains(&true) || !self.healed.insert(world.nodes) {
+        if !self.universe.scenario.heals || !self.healed.insert(world.nodes) {
             return None;
         }
         let healed = heal(&mut self.universe, &World { sent: 0, ..*world });
