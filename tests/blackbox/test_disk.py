@@ -11,6 +11,7 @@ import time
 import pytest
 
 from harness import audit
+from harness.client import PASSING
 from harness.federation import EVSES, instant, now
 from harness.history import key_of
 from harness.http import Answer
@@ -93,7 +94,7 @@ def test_no_vote_leaves_before_it_is_durable(stage):
     repeated = []
     again = threading.Thread(target=lambda: repeated.append(replay(hold, federation.b.url)))
     again.start()
-    again.join(0.7)
+    again.join(0.7)  # longer than a vote would take
     assert not repeated or repeated[0].status >= 400, repeated
     federation.b.disk.behave()
     again.join()
@@ -104,7 +105,7 @@ def test_no_vote_leaves_before_it_is_durable(stage):
 @pytest.mark.parametrize("operation", ["book", "cancel"])
 def test_who_is_answered_before_the_disk_is_not_told_that_nothing_happened(make_stage, operation):
     """The server's patience ends before the flush: the outcome is open, and the answer must say so."""
-    stage = make_stage(limits={"request_seconds_max": 5})
+    stage = make_stage(limits={"decide_seconds_max": 2, "request_seconds_max": 5})
     federation = stage.federation
     request = federation.trip()
     if operation == "book":
@@ -120,7 +121,9 @@ def test_who_is_answered_before_the_disk_is_not_told_that_nothing_happened(make_
     snapshot = stage.settle()
     states = {branch["estado"] for _, branch in snapshot.of_request(*key_of(request))}
     assert states == {"confirmada" if operation == "book" else "liberada"}
-    assert (answer.status, answer.kind) == (504, "em-andamento"), f"it was done ({states}), but the answer was {answer}"
+    assert answer.kind in ("em-andamento", "indisponivel"), answer
+    detail = answer.json["detail"].lower()
+    assert "nada foi" not in detail, f"it was done ({states}), but the answer was {answer}"
 
 
 def test_a_failed_flush_stops_the_process_until_a_person_has_looked(stage):
@@ -147,7 +150,7 @@ def test_a_coordinator_that_cannot_write_promises_nothing(stage):
     assert federation.a.process.wait(5) == EXIT_CANNOT_WRITE
     _check_refuses_to_start(federation.a)
     federation.a.start()
-    assert stage.client.insist(lambda: _unless_held(stage.client.book(request))).outcome == "confirmed"
+    assert stage.client.insist(lambda: stage.client.book(request), passing=PASSING).outcome == "confirmed"
     stage.settle()
 
 
@@ -214,11 +217,6 @@ def _check_refuses_to_start(company):
     assert len(complaint) == 1 and str(marker) in complaint[0], complaint
     marker.unlink()
 
-
-def _unless_held(told):
-    if told.outcome == "refused" and told.answer.kind in ("ponto-retido", "empresa-inacessivel"):
-        told.outcome = "unknown"
-    return told
 
 
 def _after(seconds):

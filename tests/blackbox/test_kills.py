@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from harness.client import PASSING
 from harness.load import Load
 from harness.proxy import Verdict
 from harness.waiting import until
@@ -227,7 +228,7 @@ class Driver:
         self.new = None
         if operation == "book":
             return
-        told = stage.client.book(self.request)
+        told = stage.client.insist(lambda: stage.client.book(self.request), passing=PASSING)
         assert told.outcome == "confirmed", told
         stage.settle()
         self.trip = told.trip
@@ -243,7 +244,8 @@ class Driver:
         """Heals, asks again, and holds the answers against each other and against every company's memory."""
         federation = self.stage.federation
         federation.heal()
-        final = self.stage.client.insist(self._attempt_again_unless_busy)
+        # What the kill left behind may be in the way for a moment.
+        final = self.stage.client.insist(self._attempt, passing=PASSING)
         if told.outcome == "confirmed":
             assert final.outcome == "confirmed" and final.trip == told.trip, (told, final)
         expected = "cancelled" if self.operation == "cancel" else "confirmed"
@@ -257,14 +259,6 @@ class Driver:
         if self.operation == "cancel":
             return client.cancel(self.trip, self.request, through=through)
         return client.change(self.trip, self.new, through=through)
-
-    def _attempt_again_unless_busy(self):
-        told = self._attempt()
-        # What the kill left behind may be in the way for a moment; that is a refusal which says: try again.
-        passing = {"ponto-retido", "viagem-em-alteracao", "reserva-desatualizada", "empresa-inacessivel"}
-        if told.outcome == "refused" and told.answer.kind in passing:
-            told.outcome = "unknown"
-        return told
 
 
 def _arm(disk, moment):

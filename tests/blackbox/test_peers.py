@@ -124,6 +124,20 @@ def test_a_soft_hold_expires_alone_and_a_prepared_one_does_not(stage):
     _end(federation, firm, "prepared")
 
 
+def test_a_repeated_soft_hold_does_not_promise_more_time(stage):
+    """The time limit runs from the first request; a repeat that named a later one would be a broken promise."""
+    federation = stage.federation
+    session = _made_up_session(federation)
+    hold = _hold(federation, session, [A, B], "provisoria")
+    first = federation.b.as_peer(A, "POST", "/reserva-temporaria", hold)
+    second = federation.b.as_peer(A, "POST", "/reserva-temporaria", hold)
+    assert second.status in (200, 201) and "voto" not in second.json, second
+    remembered = _branch(federation.b, session)["instante"]
+    assert first.json["expira_em"][:19] == remembered[:19]
+    assert second.json["expira_em"] == first.json["expira_em"], f"released at {remembered} whatever the repeat says"
+    _end(federation, session, "held")
+
+
 def test_a_company_cannot_take_all_windows_by_holding(make_stage):
     """The quota of undecided holds of one coordinator."""
     federation = make_stage(limits={"undecided_holds_max": 3}).federation

@@ -52,7 +52,7 @@ pub struct Arguments {
     config: Vec<PathBuf>,
 
     /// For how long to ask again while something is unsettled.
-    #[arg(long, default_value = "10s", value_parser = duration)]
+    #[arg(long, default_value = "10s", value_parser = crate::duration::read)]
     settle: Duration,
 
     /// Mixed outcomes that people have seen to do not fail the audit.
@@ -148,9 +148,4 @@ fn find_nodes(arguments: &Arguments) -> Result<Vec<Client>> {
         nodes.push(Client::new(&format!("http://{address}"), Some(token.expose().to_owned()))?);
     }
     Ok(nodes)
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let parsed = text.parse::<jiff::SignedDuration>().ok().and_then(|one| Duration::try_from(one).ok());
-    parsed.ok_or_else(|| "write a duration, as in 10s or 2m".to_owned())
 }

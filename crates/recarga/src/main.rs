@@ -10,6 +10,7 @@ mod client;
 mod company;
 mod config;
 mod demo;
+mod duration;
 mod health;
 mod logging;
 mod picture;

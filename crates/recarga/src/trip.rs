@@ -128,7 +128,7 @@ struct Wish {
     stop: Vec<String>,
 
     /// For how long to ask again while the answer is not known.
-    #[arg(long, default_value = PATIENCE_DEFAULT, value_parser = stop::duration)]
+    #[arg(long, default_value = PATIENCE_DEFAULT, value_parser = crate::duration::read)]
     patience: Duration,
 }
 

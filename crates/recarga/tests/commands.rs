@@ -1,5 +1,7 @@
 //! The commands for drivers and operators against three real nodes: what they print and what they end with.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::fs::File;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::decision::{Fact, Outcome, Reason, Refusal, Step, Unacceptable, Vote};
-use crate::hold::{Firmness, Hold, HoldAnswer, HoldLimits, Participant, Patience};
+use crate::hold::{Branch, Firmness, Hold, HoldAnswer, HoldLimits, Participant, Patience};
 use crate::ids::{OperatorId, StoreId, TransactionId, TripId};
 use crate::station::Evse;
 use crate::time_window::Now;
@@ -72,6 +72,12 @@ impl Company {
 
     /// Decides a transaction that waits for votes; `None` if it was decided before.
     pub fn decide(&mut self, transaction: &TransactionId, now: Now) -> Option<Step<Decision>> {
+        let holds = matches!(self.participant.branch(transaction), Some(Branch::Prepared { .. }));
+        if !holds && self.coordinator.has_yes_of(transaction, &self.operator) {
+            // Whatever took the own hold back, nobody was told of the yes yet: it still can be a no.
+            let no = Vote::No(Refusal::whole(Reason::Closed));
+            let _ = self.coordinator.vote(transaction, &self.operator, no);
+        }
         let step = self.coordinator.decide(transaction, now)?;
         Some(self.follow_decision(transaction, step, now))
     }

@@ -4,6 +4,10 @@ from . import http
 from .history import CANCELLED, CONFIRMED, REFUSED, UNKNOWN
 from .waiting import until
 
+# Refusals that say: try again in a moment.
+PASSING = {
+    "ponto-retido", "viagem-em-alteracao", "reserva-desatualizada", "empresa-inacessivel", "decisao-tardia",
+}
 # Answers that promise nothing in either direction.
 _OPEN = {"em-andamento", "indisponivel", "erro-interno"}
 
@@ -52,13 +56,15 @@ class Client:
             return Told(CANCELLED, answer)
         return Told(UNKNOWN if answer.kind in _OPEN else REFUSED, answer)
 
-    def insist(self, attempt, seconds=15.0):
-        """Repeats `attempt` until it comes to something definite."""
+    def insist(self, attempt, seconds=15.0, passing=()):
+        """Repeats `attempt` until it comes to something definite; a refusal of a `passing` kind is not."""
         last = []
 
         def definite():
-            last.append(attempt())
-            return last[-1] if last[-1].outcome != UNKNOWN else None
+            told = attempt()
+            last.append(told)
+            is_passing = told.outcome == REFUSED and told.answer.kind in passing
+            return None if told.outcome == UNKNOWN or is_passing else told
 
         return until(definite, lambda: f"a definite answer; the last was {last[-1]}", seconds, pause=0.1)
 

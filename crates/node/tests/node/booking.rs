@@ -276,6 +276,6 @@ async fn a_part_that_was_released_heuristically_is_shown_as_lost() {
     })
     .await;
     assert_eq!(shown["paradas"][1]["estado"], "perdida", "{shown}");
-    assert_eq!(node.figure("recarga_mixed_outcomes_total").await, 1);
+    node.until_figure("recarga_mixed_outcomes_total", 1).await;
     assert_eq!(node.figure("recarga_trips_owing").await, 0, "nothing to repeat");
 }

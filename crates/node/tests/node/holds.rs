@@ -182,7 +182,7 @@ async fn what_stays_in_doubt_is_released_at_its_start_plus_grace() {
     let (branches, _) = node.audit().await;
     assert_eq!(branches[0]["causa"], "heuristica", "{branches:?}");
     assert_eq!(branches[0]["veiculo_id"], "carro-1", "a person must be able to see whose it was");
-    assert_eq!(node.figure("recarga_heuristic_releases_total").await, 1);
+    node.until_figure("recarga_heuristic_releases_total", 1).await;
     let late = node.as_stranger(Call::post("/confirmar-reserva", &about(1))).await;
     late.expect_problem(409, "liberada-por-heuristica");
     assert_eq!(inquire(&node, 1).await, "em_duvida", "a guess is told to nobody as an outcome");

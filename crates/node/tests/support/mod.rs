@@ -296,6 +296,12 @@ impl TestNode {
         self.figures(&[line]).await[0]
     }
 
+    /// Waits until a figure is this.
+    pub async fn until_figure(&self, line: &str, value: u64) {
+        let what = format!("{line} {value} at {}", self.name);
+        eventually(&what, || async { (self.figure(line).await == value).then_some(()) }).await;
+    }
+
     /// Several figures of one moment; zero for those that are not there yet.
     pub async fn figures(&self, lines: &[&str]) -> Vec<u64> {
         let text = self.send(Call::get("/metrics")).await.text();

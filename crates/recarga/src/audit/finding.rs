@@ -163,20 +163,11 @@ impl fmt::Display for Finding {
 
 impl Serialize for Finding {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Window<'a> {
-            evse: &'a str,
-            start: String,
-            end: String,
-        }
-        let window = |(evse, window): &'_ (EvseId, TimeWindow)| {
-            (evse.to_string(), instant::format(window.start()), instant::format(window.end()))
+        let window = |(evse, window): &(EvseId, TimeWindow)| WindowText {
+            evse: evse.to_string(),
+            start: instant::format(window.start()),
+            end: instant::format(window.end()),
         };
-        let texts: Vec<_> = self.windows.iter().map(window).collect();
-        let windows: Vec<Window<'_>> = texts
-            .iter()
-            .map(|(evse, start, end)| Window { evse, start: start.clone(), end: end.clone() })
-            .collect();
         let mut object = serializer.serialize_struct("Finding", 5)?;
         object.serialize_field("kind", &self.kind)?;
         object.serialize_field("class", &self.kind.class())?;
@@ -184,9 +175,17 @@ impl Serialize for Finding {
         object.serialize_field("transactions", &transactions)?;
         let companies: Vec<&str> = self.companies.iter().map(OperatorId::as_str).collect();
         object.serialize_field("companies", &companies)?;
+        let windows: Vec<WindowText> = self.windows.iter().map(window).collect();
         object.serialize_field("windows", &windows)?;
         object.end()
     }
+}
+
+#[derive(Serialize)]
+struct WindowText {
+    evse: String,
+    start: String,
+    end: String,
 }
 
 /// A company, or a database of it, of which nothing is at hand.

@@ -1,10 +1,10 @@
 //! A stop as one writes it on the command line: `empresa-a/A-REC-01-1@2026-12-01T11:00Z/40m`.
 
-use std::time::Duration;
-
 use recarga_reservation::Timestamp;
 use recarga_wire::trip::TripStopBody;
 use recarga_wire::{Text, instant};
+
+use crate::duration;
 
 /// Reads a stop. `now` is what `+2h` counts from.
 ///
@@ -24,7 +24,7 @@ pub fn read(text: &str, now: Timestamp) -> Result<TripStopBody, String> {
         }
         (None, Some((start, length))) => {
             let start = read_instant(start, now).map_err(in_stop(text))?;
-            (start, start + duration(length).map_err(in_stop(text))?)
+            (start, start + duration::read(length).map_err(in_stop(text))?)
         }
         (None, None) => return wrong("the window has no end"),
     };
@@ -37,15 +37,6 @@ pub fn read(text: &str, now: Timestamp) -> Result<TripStopBody, String> {
     })
 }
 
-/// Reads a duration, as in `40m`, `1h30m` or `PT40M`; never negative.
-///
-/// # Errors
-/// How to write it.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    let parsed = text.parse::<jiff::SignedDuration>().ok().and_then(|one| Duration::try_from(one).ok());
-    parsed.ok_or_else(|| format!("\"{text}\" is no duration; write one as in 40m or 1h30m"))
-}
-
 fn in_stop(stop: &str) -> impl Fn(String) -> String {
     move |wrong| format!("\"{stop}\": {wrong}")
 }
@@ -54,7 +45,7 @@ fn in_stop(stop: &str) -> impl Fn(String) -> String {
 // nobody has to read or repeat milliseconds.
 fn read_instant(text: &str, now: Timestamp) -> Result<Timestamp, String> {
     if let Some(later) = text.strip_prefix('+') {
-        let at = now + duration(later)?;
+        let at = now + duration::read(later)?;
         return Ok(Timestamp::from_millis(at.as_millis().div_euclid(1000) * 1000));
     }
     let full = with_seconds(text);

@@ -51,11 +51,7 @@ impl<'a> Hand<'a> {
             What::Sweep => self.sweep(),
             What::Expire => self.expire(),
             What::ForceAbort => self.force_abort(),
-            What::GraceOver => {
-                self.ask_in_vain();
-                let step = self.node.company.participant.expire(LONG_AFTER);
-                self.record(step.facts);
-            }
+            What::GraceOver => self.grace_over(),
             What::ForgetTombstone => {
                 let step = self.node.company.participant.forget_tombstone(&self.transaction());
                 self.record(step.facts);
@@ -146,7 +142,9 @@ impl<'a> Hand<'a> {
         } else if counts {
             let yes = matches!(vote, Vote::Yes { .. });
             let early = self.is_planted(Plant::YesToldEarly)
-                || (nothing_new && self.node.waiting.is_empty() && self.is_planted(Plant::RestartTrustsUnflushed));
+                || (nothing_new
+                    && self.node.waiting.is_empty()
+                    && self.is_planted(Plant::RestartTrustsUnflushed));
             self.say(if yes { Say::Yes } else { Say::No }, if early { Told::AtOnce } else { told });
         }
     }
@@ -329,12 +327,6 @@ impl<'a> Hand<'a> {
         }
     }
 
-    fn ask_in_vain(&mut self) {
-        let participant = &mut self.node.company.participant;
-        let doubts: Vec<_> = participant.branches().map(|(transaction, _)| transaction.clone()).collect();
-        doubts.iter().for_each(|transaction| participant.asked_in_vain(transaction));
-    }
-
     fn expire(&mut self) {
         let step = self.node.company.participant.expire(AFTER_LIMITS);
         self.record(step.facts);
@@ -343,6 +335,15 @@ impl<'a> Hand<'a> {
             let step = self.node.company.participant.abort(&transaction.coordinator, &transaction, NOW);
             self.record(step.map(|step| step.facts).unwrap_or_default());
         }
+    }
+
+    fn grace_over(&mut self) {
+        let participant = &mut self.node.company.participant;
+        let all: Vec<TransactionId> =
+            participant.branches().map(|(transaction, _)| transaction.clone()).collect();
+        all.iter().for_each(|transaction| participant.asked_in_vain(transaction));
+        let step = participant.expire(LONG_AFTER);
+        self.record(step.facts);
     }
 
     fn force_abort(&mut self) {

@@ -42,6 +42,9 @@ pub struct Info {
     pub violation: Option<String>,
 }
 
+/// In memory, on the disk, as coordinator.
+pub type Outline = ([u8; 6], [u8; 5], [u8; 7]);
+
 impl Info {
     pub fn new(node: &Node, attempts: &[Attempt]) -> Self {
         let transactions = |holds: &dyn Fn(&TransactionId) -> bool| {
@@ -60,7 +63,8 @@ impl Info {
             |is: &dyn Fn(&Branch) -> bool| transactions(&|one| durable.branches.get(one).is_some_and(is));
         // Holds for the transaction what the transaction asked for.
         let asked = |holds: &dyn Fn(&TransactionId) -> bool| {
-            let found = attempts.iter().filter(|attempt| holds(&attempt.transaction) && is_as_asked(node, attempt));
+            let found =
+                attempts.iter().filter(|attempt| holds(&attempt.transaction) && is_as_asked(node, attempt));
             found.fold(0, |mask, attempt| mask | 1 << attempt.trip)
         };
         let stages = |is: &dyn Fn(&Stage) -> bool| {
@@ -74,7 +78,7 @@ impl Info {
         };
         Self {
             history: node.history.clone(),
-            waiting: transactions(&|one| is_waiting(node, one)),
+            waiting: transactions(&|one| company.coordinator.is_waiting(one)),
             has_trip: stages(&|_| true),
             owing: transactions(&|one| !company.coordinator.owed_of(one).is_empty()),
             cancelled: stages(&|stage| matches!(stage, Stage::Cancelled { .. })),
@@ -100,6 +104,18 @@ impl Info {
             violation: local_violation(node),
         }
     }
+
+    pub fn outline(&self) -> Outline {
+        let History { begun, committed, .. } = self.history;
+        let begun = (0..).zip(begun).fold(0, |mask, (trip, one)| mask | u8::from(one.is_some()) << trip);
+        let memory =
+            [self.held, self.prepared, self.confirmed, self.tombstone, self.heuristic, self.remembers];
+        let (yes, reserved, released) = (self.durably_yes, self.durably_reserved, self.durably_released);
+        let disk = [yes, reserved, released, self.durable_tombstone, self.durably_cancelled];
+        let (has_trip, owing, cancelled) = (self.has_trip, self.owing, self.cancelled);
+        let coordinator = [begun, committed, self.waiting, has_trip, owing, cancelled, self.says_abort];
+        (memory, disk, coordinator)
+    }
 }
 
 fn is_heuristic(branch: &Branch) -> bool {
@@ -118,11 +134,6 @@ fn is_as_asked(node: &Node, attempt: &Attempt) -> bool {
         Some(Branch::Aborted { .. }) | None => None,
     };
     held == Some(attempt.hold(usize::from(node.me)))
-}
-
-fn is_waiting(node: &Node, transaction: &TransactionId) -> bool {
-    let step = node.company.coordinator.status(transaction);
-    step.is_some_and(|step| step.answer == Outcome::Pending)
 }
 
 /// 6: one owner for a window, in memory, in the calendar and on the disk.

@@ -90,7 +90,22 @@ fn two_coordinators_at_two_companies() {
     verify(Scenario::new("two trips, two companies", trips, CRASHES));
 }
 
-// Two coordinators at three companies.
+// Two coordinators at three companies: too large for a memory of every message, so whatever the companies are entitled
+// to say may arrive.
+
+#[test]
+fn whatever_is_reached_by_messages_sent_is_reached_by_messages_entitled() {
+    let two = |key, coordinator| cancelled(trip(coordinator, key, &[(A, 0), (B, 0)]));
+    for trips in [vec![cancelled(everywhere(A, 0))], vec![two("r1", A), two("r2", B)]] {
+        let reach = |network| {
+            search::reachable(Scenario { network, heals: false, ..Scenario::new("", trips.clone(), CRASHES) })
+        };
+        let (sent, entitled) = (reach(Network::Sent), reach(Network::Entitled));
+        let missed = sent.difference(&entitled).count();
+        println!("{} outlines by messages sent, {} by messages entitled", sent.len(), entitled.len());
+        assert_eq!(missed, 0);
+    }
+}
 
 #[test]
 fn two_trips_compete_everywhere() {
@@ -130,6 +145,17 @@ fn two_soft_trips() {
 fn two_trips_without_own_stops() {
     let (one, other) = (trip(A, "r1", &[(B, 0), (C, 0)]), trip(B, "r2", &[(A, 0), (C, 0)]));
     verify(pair("no own stops", one, other, CRASHES));
+}
+
+#[test]
+fn three_trips_in_a_circle() {
+    let trips = vec![
+        trip(A, "r1", &[(A, 0), (B, 0)]),
+        trip(B, "r2", &[(B, 0), (C, 0)]),
+        trip(C, "r3", &[(C, 0), (A, 0)]),
+    ];
+    let network = Network::Entitled;
+    verify(Scenario { network, ..Scenario::new("three trips in a circle", trips, CRASHES) });
 }
 
 fn everywhere(coordinator: usize, slot: i64) -> TripPlan {

@@ -64,7 +64,8 @@ pub struct Faults {
 }
 
 /// Any company may crash; nothing else goes wrong beyond what always may.
-pub const CRASHES: Faults = Faults { crashes: [true; COMPANIES], forget: false, heuristic: false, wipe: [false; COMPANIES] };
+pub const CRASHES: Faults =
+    Faults { crashes: [true; COMPANIES], forget: false, heuristic: false, wipe: [false; COMPANIES] };
 
 /// How the messages on their way are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::fmt;
 use std::hash::BuildHasherDefault;
 use std::time::Duration;
 
-use crate::invariants;
+use crate::invariants::{self, Outline};
 use crate::node::What;
 use crate::scenario::{COMPANIES, Scenario};
 use crate::world::{Happening, Message, Mixer, Universe, World};
@@ -69,6 +69,15 @@ pub fn explore(scenario: Scenario) -> Result<Report, Violation> {
         healed: search.healed.len(),
         took: began.elapsed(),
     })
+}
+
+/// What companies hold and know in all reachable worlds, leaving aside which messages are on their way and which votes
+/// were counted.
+pub fn reachable(scenario: Scenario) -> HashSet<[Outline; COMPANIES]> {
+    let mut search = Search::new(scenario);
+    search.run().unwrap();
+    let outline = |world: &World| [0, 1, 2].map(|company| search.universe.info(world, company).outline());
+    search.seen.iter().map(outline).collect()
 }
 
 struct Search {

@@ -244,8 +244,8 @@ catalogue! {
         "internal error"
     Unavailable "indisponivel" 503
         "Servidor indisponível no momento"
-        "O servidor está começando, terminando ou sem seu armazenamento. Nada foi executado."
-        "Tente de novo em instantes."
+        "O servidor está começando, terminando ou sem seu armazenamento. Não se sabe se o pedido foi executado."
+        "Repita o mesmo pedido, com a mesma identificação, em instantes."
         "unavailable"
     InProgress "em-andamento" 504
         "Ainda sem decisão"

@@ -1,0 +1,183 @@
+//! What a transaction asks of one company, what the company remembers of it, and what it allows.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::decision::Vote;
+use crate::ids::{EvseId, OperatorId, RequestKey, TransactionId};
+use crate::station::Plug;
+use crate::time_window::{TimeWindow, Timestamp};
+
+/// One stop of a trip at one company.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Stop {
+    /// Its place in the whole trip, from 0.
+    pub number: u16,
+    /// Where.
+    pub evse: EvseId,
+    /// When.
+    pub window: TimeWindow,
+}
+
+/// What a transaction asks of one company.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Hold {
+    /// Whose it is.
+    pub transaction: TransactionId,
+    /// Which client's request it serves.
+    pub key: RequestKey,
+    /// What the car can plug into; unknown if the coordinator does not say.
+    pub plug: Option<Plug>,
+    /// Every company of the transaction: whom to ask if the coordinator is silent.
+    pub participants: Vec<OperatorId>,
+    /// When the driver first asked: the older goes first where two compete.
+    pub priority: Timestamp,
+    /// At this company; all or none. Empty only for a change that moves every stop elsewhere.
+    pub stops: Vec<Stop>,
+    /// The confirmed transaction whose windows at this company end when this one is confirmed.
+    pub replaces: Option<TransactionId>,
+}
+
+impl Hold {
+    pub(super) fn first_start(&self) -> Option<Timestamp> {
+        self.stops.iter().map(|stop| stop.window.start()).min()
+    }
+
+    pub(super) fn last_end(&self) -> Option<Timestamp> {
+        self.stops.iter().map(|stop| stop.window.end()).max()
+    }
+
+    pub(super) fn reserved(&self) -> Duration {
+        self.stops.iter().map(|stop| stop.window.duration()).sum()
+    }
+}
+
+/// How firmly to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Firmness {
+    /// For a person's think-time: the company may release it alone when the time is up. Not a vote.
+    Soft,
+    /// A vote: never released without an outcome.
+    Prepared,
+}
+
+/// Whether the one who asks can wait a little for a window that a younger trip has prepared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// Answer [`HoldAnswer::Wait`] rather than no.
+    CanWait,
+    /// Vote now.
+    MustVote,
+}
+
+/// The answer to [`super::Participant::hold`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HoldAnswer {
+    /// The vote.
+    Vote(Vote),
+    /// Nothing changed: ask again when something is given back, or at the end of one's patience.
+    Wait,
+}
+
+/// What one company remembers of one transaction.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Branch {
+    /// Held softly.
+    Held {
+        /// What.
+        hold: Arc<Hold>,
+        /// When it may be released.
+        expires: Timestamp,
+    },
+    /// Voted yes; waits for the outcome.
+    Prepared {
+        /// What.
+        hold: Arc<Hold>,
+    },
+    /// Reserved.
+    Confirmed {
+        /// What.
+        hold: Arc<Hold>,
+    },
+    /// Was committed, and later cancelled or replaced by its coordinator.
+    Released {
+        /// What it was.
+        hold: Arc<Hold>,
+    },
+    /// A tombstone: never yes again.
+    Aborted {
+        /// Why.
+        cause: AbortCause,
+        /// Since when.
+        at: Timestamp,
+        /// What was held, where that must be shown: after a heuristic release.
+        hold: Option<Arc<Hold>>,
+    },
+}
+
+/// Why a transaction is over for a company.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AbortCause {
+    /// The coordinator said so.
+    Coordinator,
+    /// This company voted no.
+    VotedNo,
+    /// The soft hold's time was up.
+    Expired,
+    /// Another company asked before this one had voted.
+    Inquired,
+    /// Released alone at the window's start plus grace, against the rules' wish, for the car in front of the charger.
+    Heuristic,
+}
+
+/// What a company allows. Every duration is relative and measured on its own clocks.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HoldLimits {
+    /// Longest window.
+    pub window_max: Duration,
+    /// How far ahead a window may start.
+    pub ahead_max: Duration,
+    /// How long ago a window may have started: messages take time and clocks differ.
+    pub late_max: Duration,
+    /// Most stops in one hold.
+    pub stops_max: usize,
+    /// Longest soft hold.
+    pub soft_max: Duration,
+    /// Undecided holds that one other coordinator may have here.
+    pub undecided_holds_max: u32,
+    /// Undecided EVSE time that one other coordinator may have here.
+    pub undecided_time_max: Duration,
+    /// From the vote to the first question about the outcome; doubles up to `inquire_every_max`.
+    pub inquire_after: Duration,
+    /// Longest pause between two questions.
+    pub inquire_every_max: Duration,
+    /// From the window's start to its heuristic release.
+    pub grace: Duration,
+    /// How long a tombstone stays.
+    pub tombstone_keep: Duration,
+    /// How long a past reservation stays after its end.
+    pub reservation_keep: Duration,
+    /// How far in the past a coordinator may date a trip's priority.
+    pub priority_age_max: Duration,
+}
+
+impl Default for HoldLimits {
+    fn default() -> Self {
+        const HOUR: Duration = Duration::from_secs(3600);
+        Self {
+            window_max: 12 * HOUR,
+            ahead_max: 90 * 24 * HOUR,
+            late_max: Duration::from_secs(60),
+            stops_max: 16,
+            soft_max: Duration::from_secs(15 * 60),
+            undecided_holds_max: 2_000,
+            undecided_time_max: 10_000 * HOUR,
+            inquire_after: Duration::from_secs(2),
+            inquire_every_max: Duration::from_secs(30),
+            grace: Duration::from_secs(15 * 60),
+            tombstone_keep: 24 * HOUR,
+            reservation_keep: 30 * 24 * HOUR,
+            priority_age_max: Duration::from_secs(60),
+        }
+    }
+}
