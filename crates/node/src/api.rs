@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, HttpBody, to_bytes};
 use axum::extract::path::ErrorKind;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, Path, Request, State};
@@ -152,18 +152,21 @@ async fn read_body(headers: &HeaderMap, body: Body, most: usize) -> Result<Vec<u
     if headers.get(CONTENT_TYPE).is_some_and(|value| !is_json(value)) {
         return Err(Problem::of(ProblemKind::MediaType).at("Content-Type").into());
     }
+    let too_large = || {
+        let detail = format!("o corpo passa de {most} bytes; envie menos de cada vez");
+        Fault::from(Problem::new(ProblemKind::BodyTooLarge, detail))
+    };
+    if HttpBody::size_hint(&body).lower() > most as u64 {
+        return Err(too_large()); // as announced, so there is no need to wait for it
+    }
     match timeout(BODY_WAIT, to_bytes(body, most)).await {
         Ok(Ok(bytes)) => Ok(bytes.into()),
         Ok(Err(error)) => {
-            let too_large = std::error::Error::source(&error)
-                .is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>());
-            let kind = if too_large { ProblemKind::BodyTooLarge } else { ProblemKind::MalformedBody };
-            let mut problem = Problem::of(kind);
-            if too_large {
-                problem =
-                    Problem::new(kind, format!("o corpo passa de {most} bytes; envie menos de cada vez"));
+            let cause = std::error::Error::source(&error);
+            match cause.is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>()) {
+                true => Err(too_large()),
+                false => Err(Problem::of(ProblemKind::MalformedBody).into()),
             }
-            Err(problem.into())
         }
         Err(_) => Err(Problem::of(ProblemKind::RequestTimeout).into()),
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use hyper_util::client::legacy::connect::Connect;
 use recarga_reservation::{Company, OperatorId, StoreId};
 use recarga_wire::vehicle::VehicleStatus;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -83,6 +83,8 @@ pub struct Node {
     config: Config,
     stopping: CancellationToken,
     broker_connected: watch::Sender<bool>,
+    /// Places for those who watch events, which have no end: most connections are kept for others.
+    pub(crate) watchers: Arc<Semaphore>,
 }
 
 impl Node {
@@ -101,7 +103,7 @@ impl Node {
         let (events, metrics) = (Events::default(), Arc::new(Metrics::default()));
         let (operator, decide) = (config.operator.clone(), config.limits.decide());
         let shared = || (ledger.clone(), clock.clone(), events.clone(), metrics.clone());
-        let peers = connect(&config, &connector, &clock);
+        let peers = connect(&config, &connector);
         let participant = {
             let (ledger, clock, events, metrics) = shared();
             Arc::new(Participant::new(operator.clone(), boot.store, ledger, clock, events, metrics))
@@ -131,6 +133,7 @@ impl Node {
             answer_max: 2 * decide,
             stopping: CancellationToken::new(),
             broker_connected: watch::Sender::new(false),
+            watchers: Arc::new(Semaphore::new(config.limits.connections_max / 4)),
             coordinator: Arc::new(coordinator),
             operator,
             ledger,
@@ -150,6 +153,7 @@ impl Node {
         let limits = ServerLimits {
             connections_max: self.config.limits.connections_max,
             head_max: Duration::from_secs(self.config.limits.head_seconds_max),
+            write_max: Duration::from_secs(self.config.limits.head_seconds_max),
             shutdown_max: FINISH_MAX,
         };
         let ticking = tokio::spawn(self.clone().tick());
@@ -291,7 +295,7 @@ fn read_back(
     Ok((boot, state))
 }
 
-fn connect<C>(config: &Config, connector: &C, clock: &Arc<dyn Clock>) -> BTreeMap<OperatorId, Arc<dyn Peer>>
+fn connect<C>(config: &Config, connector: &C) -> BTreeMap<OperatorId, Arc<dyn Peer>>
 where
     C: Connect + Clone + Send + Sync + 'static,
 {
@@ -302,7 +306,7 @@ where
             token: peer.token.clone(),
             answer_max: Duration::from_secs(config.limits.peer_answer_seconds_max),
         };
-        let peer_node: Arc<dyn Peer> = Arc::new(HttpPeer::new(options, connector.clone(), clock.clone()));
+        let peer_node: Arc<dyn Peer> = Arc::new(HttpPeer::new(options, connector.clone()));
         (peer.id.clone(), peer_node)
     };
     config.peers.iter().map(peer).collect()

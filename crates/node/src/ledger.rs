@@ -15,8 +15,8 @@ use tokio::sync::{Notify, watch};
 use crate::mailbox::Mailbox;
 use crate::store::{Record, Store, StoreError};
 
-/// Most records in one flush.
-const BATCH_MAX: usize = 8192;
+/// Records in the queue from which on a flush does not wait for anybody to need it.
+const QUEUE_LONG: usize = 8192;
 /// How long records that nobody waits for may stay in memory.
 const LAZY_DELAY: Duration = Duration::from_millis(50);
 
@@ -284,10 +284,10 @@ impl Shared {
 
     fn next_work(&self, inner: &mut Inner, lazy_due: bool) -> Work {
         let durable = self.progress.borrow().durable;
-        let urgent = inner.awaited > durable || inner.stopping || lazy_due || inner.queue.len() >= BATCH_MAX;
+        let urgent = inner.awaited > durable || inner.stopping || lazy_due || inner.queue.len() >= QUEUE_LONG;
         match (inner.queue.is_empty(), urgent) {
-            (false, true) if inner.queue.len() <= BATCH_MAX => Work::Write(std::mem::take(&mut inner.queue)),
-            (false, true) => Work::Write(inner.queue.drain(..BATCH_MAX).collect()),
+            // All of it: a cut could part the facts of one step, which stand or fall together.
+            (false, true) => Work::Write(std::mem::take(&mut inner.queue)),
             (false, false) => Work::Rest { lazy: true },
             (true, _) if inner.stopping => Work::Stop,
             (true, _) => Work::Rest { lazy: false },

@@ -50,7 +50,7 @@ impl Mailbox {
                 self.letters.insert(letter.key.clone(), letter.clone());
                 (Receipt::New, vec![Record::Letter(letter)])
             }
-            Some(known) if known.request != letter.request => (Receipt::Different, vec![]),
+            Some(known) if !asks_the_same(&known.request, &letter.request) => (Receipt::Different, vec![]),
             Some(known) if known.answer.is_some() => {
                 known.owed = true;
                 known.response_topic = letter.response_topic;
@@ -123,4 +123,10 @@ impl Mailbox {
         }
         old.into_iter().map(Record::LetterForgotten).collect()
     }
+}
+
+// Another order of the fields, or other white space, asks for nothing else.
+fn asks_the_same(one: &str, other: &str) -> bool {
+    let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
+    one == other || json(one).is_some_and(|known| json(other) == Some(known))
 }

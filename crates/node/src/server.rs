@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
+use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt as _;
 use tracing::{debug, info, warn};
 
@@ -51,6 +52,8 @@ pub struct ServerLimits {
     pub connections_max: usize,
     /// From the first byte awaited to the end of the head; also how long an idle connection is kept.
     pub head_max: Duration,
+    /// How long a client may take nothing of an answer.
+    pub write_max: Duration,
     /// How long a shutdown waits for requests under way.
     pub shutdown_max: Duration,
 }
@@ -85,11 +88,13 @@ pub async fn serve<L: Listener>(
             request.extensions_mut().insert(ConnectInfo(address));
             router.clone().oneshot(request.map(axum::body::Body::new))
         });
+        let mut patient = TimeoutStream::new(connection);
+        patient.set_write_timeout(Some(limits.write_max));
         let serving = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(limits.head_max)
             .max_buf_size(64 * 1024)
-            .serve_connection(TokioIo::new(connection), TowerToHyperService::new(service));
+            .serve_connection(TokioIo::new(Box::pin(patient)), TowerToHyperService::new(service));
         let serving = graceful.watch(serving);
         tokio::spawn(async move {
             if let Err(error) = serving.await {

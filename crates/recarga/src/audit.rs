@@ -78,7 +78,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let examined = sources::examine_until_settled(&stopped, &nodes, arguments.settle);
     let verdict = crate::runtime()?.block_on(examined)?;
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&verdict)?);
+        say!("{}", serde_json::to_string_pretty(&verdict)?);
     } else {
         print(&verdict);
     }

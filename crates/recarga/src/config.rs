@@ -41,7 +41,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
             Ok(config) => {
                 let evses: usize = config.stations.iter().map(|station| station.evses.len()).sum();
                 let (stations, peers) = (config.stations.len(), config.peers.len());
-                println!(
+                say!(
                     "{}: {} ({}), {stations} locations, {evses} EVSEs, {peers} other companies, listens on {}",
                     file.display(),
                     config.operator,
@@ -49,7 +49,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
                     config.listen
                 );
                 for warning in config.warnings() {
-                    println!("  warning: {warning}");
+                    say!("  warning: {warning}");
                 }
             }
             Err(error) => {

@@ -87,18 +87,18 @@ async fn demo(arguments: Arguments) -> Result<ExitCode> {
         }
     }
     let picture = cars.stop().await;
-    println!("{}", picture.summary());
+    say!("{}", picture.summary());
     // What the companies still owe each other is a matter of milliseconds, but let nobody be caught in the middle.
     if let Err(error) = audit::nodes(&federation.clients()?, SETTLE_MAX).await {
-        println!("a company could not be asked whether all is settled: {error:#}");
+        say!("a company could not be asked whether all is settled: {error:#}");
     }
     federation.stop().await?;
     broker.shutdown().await;
-    println!("\nAudit of all three databases:");
+    say!("\nAudit of all three databases:");
     let verdict = audit::folders(&federation.folders())?;
     audit::print(&verdict);
     if picture.confirmed == 0 && arguments.drive.trips.is_some() {
-        println!("No trip was booked: there is nothing that this audit could prove.");
+        say!("No trip was booked: there is nothing that this audit could prove.");
         return Ok(ExitCode::FAILURE);
     }
     Ok(verdict.exit_code())
@@ -116,7 +116,7 @@ async fn start(folder: &Path, mqtt_port: u16) -> Result<(EmbeddedBroker, Federat
     });
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, mqtt_port));
     let broker = EmbeddedBroker::start(BrokerOptions::new(address, accounts.collect())).await?;
-    println!("broker     {}", broker.url());
+    say!("broker     {}", broker.url());
     let mut federation =
         Federation { companies: Vec::new(), configs, broker_url: broker.url(), folder: folder.into() };
     for place in 0..COMPANIES.len() {
@@ -126,7 +126,7 @@ async fn start(folder: &Path, mqtt_port: u16) -> Result<(EmbeddedBroker, Federat
     for (company, config) in federation.companies.iter_mut().zip(&federation.configs) {
         company.wait_ready(READY_MAX).await?;
         let evses: usize = config.stations.iter().map(|station| station.evses.len()).sum();
-        println!(
+        say!(
             "{}  {}/docs  {} ({} locations, {evses} EVSEs, process {})",
             config.operator,
             company.url(),
@@ -135,7 +135,7 @@ async fn start(folder: &Path, mqtt_port: u16) -> Result<(EmbeddedBroker, Federat
             company.pid(),
         );
     }
-    println!("data and logs in {}\n", folder.display());
+    say!("data and logs in {}\n", folder.display());
     Ok((broker, federation))
 }
 
@@ -166,9 +166,8 @@ impl Federation {
 
     // A company that died, or was killed by whoever watches, is started again.
     async fn revive(&mut self, cars: &mut Cars) -> Result<()> {
-        for place in 0..self.companies.len() {
+        for (place, (name, _)) in COMPANIES.iter().enumerate() {
             if let Some(status) = self.companies[place].try_wait()? {
-                let name = COMPANIES[place].0;
                 cars.picture.note(&format!("{name} has died ({status}); starting it again"));
                 let mut company = self.start_company(place)?;
                 company.wait_ready(READY_MAX).await?;

@@ -32,9 +32,9 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let answer = crate::runtime()?.block_on(client.send(Method::GET, "/saude", Vec::new()))?;
     let health: HealthAnswer =
         decode(&answer.body).map_err(|problem| anyhow::anyhow!("cannot read the answer: {problem}"))?;
-    println!("{} {:?}", health.empresa, health.estado);
+    say!("{} {:?}", health.empresa, health.estado);
     for (name, check) in &health.verificacoes {
-        println!(
+        say!(
             "  {name}: {:?}{}",
             check.estado,
             check.detalhe.as_deref().map_or(String::new(), |one| format!(" ({one})"))

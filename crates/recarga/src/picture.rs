@@ -48,7 +48,7 @@ impl Picture {
     /// Shows a line that is about no trip.
     pub fn note(&mut self, text: &str) {
         self.clear_summary();
-        println!("{text}");
+        say!("{text}");
     }
 
     /// Shows the summary below the last line, in its place.
@@ -57,7 +57,7 @@ impl Picture {
             return;
         }
         self.clear_summary();
-        print!("\x1b[1m{}\x1b[0m", self.summary());
+        say_on!("\x1b[1m{}\x1b[0m", self.summary());
         // A terminal that cannot be written to has nobody to complain to.
         let _ = stdout().flush();
         self.summary_shown = true;
@@ -66,7 +66,7 @@ impl Picture {
     /// All that was seen, in one line.
     pub fn summary(&self) -> String {
         let asked = self.confirmed + self.refused;
-        let percent = if asked == 0 { 0 } else { self.confirmed * 100 / asked };
+        let percent = (self.confirmed * 100).checked_div(asked).unwrap_or(0);
         format!(
             "{} cars · {} trips booked ({percent} % of {asked} requests) · {} refused · {} cancelled · {} arrived · \
              answer p50 {} p99 {}",
@@ -113,15 +113,15 @@ impl Picture {
         let stops = stops.join(" → ");
         self.clear_summary();
         if self.plain {
-            println!("{car}  {mark} {outcome}  {took}  {stops}");
+            say!("{car}  {mark} {outcome}  {took}  {stops}");
         } else {
-            println!("\x1b[{colour}m{car}  {mark} {outcome}\x1b[0m  {took}  \x1b[2m{stops}\x1b[0m");
+            say!("\x1b[{colour}m{car}  {mark} {outcome}\x1b[0m  {took}  \x1b[2m{stops}\x1b[0m");
         }
     }
 
     fn clear_summary(&mut self) {
         if std::mem::take(&mut self.summary_shown) {
-            print!("\r\x1b[2K");
+            say_on!("\r\x1b[2K");
         }
     }
 

@@ -114,7 +114,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
             }
         }
         let picture = cars.stop().await;
-        println!("{}", picture.summary());
+        say!("{}", picture.summary());
         Ok(ExitCode::SUCCESS)
     })
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::hold::Branch;
 use crate::ids::{OperatorId, TransactionId};
-use crate::time_window::TimeWindow;
+use crate::time_window::{TimeWindow, Timestamp};
 use crate::trip::Trip;
 
 /// What a transition of the rules answers, and what must be written.
@@ -61,11 +61,11 @@ pub enum Fact {
 /// A participant's answer to a request to hold.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Vote {
-    /// All stops are held. `expires_in`: for a soft hold, when it may be released; for a prepared one, when the
-    /// company begins to ask for the outcome.
+    /// All stops are held.
     Yes {
-        /// Measured from the receipt of the request.
-        expires_in: Duration,
+        /// When a soft hold may be released; for a prepared one, when the coordinator meant to have decided. By the
+        /// clock of the company that votes: for people, not for decisions.
+        expires: Timestamp,
     },
     /// Nothing is held, and nothing ever will be for this transaction.
     No(Refusal),

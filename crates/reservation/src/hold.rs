@@ -49,6 +49,8 @@ pub struct Expired {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Timer {
+    // What was told when the hold was made: a repeat is told the same.
+    expires: Timestamp,
     since: Duration,
     due: Duration,
     pause: Duration,
@@ -107,9 +109,9 @@ impl Participant {
             self.occupy(&hold);
             match &branch {
                 Branch::Held { expires, .. } => {
-                    self.start_timer(&transaction, expires.since(now.utc), now);
+                    self.start_timer(&transaction, *expires, expires.since(now.utc), now);
                 }
-                Branch::Prepared { .. } => self.start_timer(&transaction, Duration::ZERO, now),
+                Branch::Prepared { .. } => self.start_timer(&transaction, now.utc, Duration::ZERO, now),
                 _ => self.decided(&hold),
             }
         }
@@ -127,14 +129,15 @@ impl Participant {
         now: Now,
     ) -> Result<Step<HoldAnswer>, Unacceptable> {
         authorise(by, &hold.transaction)?;
-        let expires_in = match firmness {
+        let valid_for = match firmness {
             Firmness::Soft => valid_for.min(self.limits.soft_max),
             Firmness::Prepared => valid_for,
         };
-        let yes = |facts| Step::durable(HoldAnswer::Vote(Vote::Yes { expires_in }), facts);
+        let expires = now.utc + valid_for;
+        let yes = |expires, facts| Step::durable(HoldAnswer::Vote(Vote::Yes { expires }), facts);
         let no = |reason| Ok(Step::lazy(HoldAnswer::Vote(Vote::No(Refusal::whole(reason))), vec![]));
         match self.branches.get(&hold.transaction) {
-            None => Ok(self.hold_anew(hold, firmness, expires_in, patience, now)),
+            None => Ok(self.hold_anew(hold, firmness, expires, patience, now)),
             Some(Branch::Released { .. } | Branch::Aborted { .. }) => no(Reason::Closed),
             Some(
                 Branch::Held { hold: known, .. }
@@ -143,9 +146,12 @@ impl Participant {
             ) if **known != *hold => no(Reason::Different),
             Some(Branch::Held { hold, .. }) if firmness == Firmness::Prepared => {
                 let hold = hold.clone();
-                Ok(yes(self.prepare(hold, now)))
+                Ok(yes(expires, self.prepare(hold, expires, now)))
             }
-            Some(_) => Ok(yes(vec![])),
+            Some(_) => {
+                let told = self.timers.get(&hold.transaction).map_or(expires, |timer| timer.expires);
+                Ok(yes(told, vec![]))
+            }
         }
     }
 
@@ -153,7 +159,7 @@ impl Participant {
         &mut self,
         hold: &Hold,
         firmness: Firmness,
-        expires_in: Duration,
+        expires: Timestamp,
         patience: Patience,
         now: Now,
     ) -> Step<HoldAnswer> {
@@ -164,10 +170,10 @@ impl Participant {
                     let hold = Arc::new(hold.clone());
                     self.occupy(&hold);
                     let facts = match firmness {
-                        Firmness::Prepared => self.prepare(hold, now),
-                        Firmness::Soft => self.hold_softly(hold, expires_in, now),
+                        Firmness::Prepared => self.prepare(hold, expires, now),
+                        Firmness::Soft => self.hold_softly(hold, expires, now),
                     };
-                    let answer = HoldAnswer::Vote(Vote::Yes { expires_in });
+                    let answer = HoldAnswer::Vote(Vote::Yes { expires });
                     // A soft hold is no vote; a company's vote for its own trip is told to nobody else, and counts
                     // only once the commit record, which follows everything that it rests on, is durable.
                     return match firmness {

@@ -1,7 +1,6 @@
 //! Answers of other companies, read with suspicion: only an explicit, matching word counts. A status alone, a
 //! stranger's answer or a broken one says nothing, and nothing may be concluded from it.
 
-use recarga_reservation::Timestamp;
 use recarga_reservation::{OperatorId, Outcome, Refusal, StoreId, TransactionId, Unacceptable, Vote};
 use thiserror::Error;
 
@@ -52,11 +51,11 @@ pub struct Asked<'a> {
     pub transaction: &'a TransactionId,
 }
 
-/// How a company voted on a prepared hold. `received` is when its answer came, on the asker's clock.
+/// How a company voted on a prepared hold.
 ///
 /// # Errors
 /// [`Unclear`]: it has not voted as far as is known.
-pub fn read_vote(asked: Asked<'_>, status: u16, body: &[u8], received: Timestamp) -> Result<Vote, Unclear> {
+pub fn read_vote(asked: Asked<'_>, status: u16, body: &[u8]) -> Result<Vote, Unclear> {
     if !is_success(status) {
         let problem = read_problem(status, body)?;
         let refusal: Result<Refusal, NotAVote> = problem.to_refusal();
@@ -65,7 +64,7 @@ pub fn read_vote(asked: Asked<'_>, status: u16, body: &[u8], received: Timestamp
     let answer: HoldAnswer = read_success(status, body)?;
     asked.check(&answer.sessao, &answer.empresa)?;
     match answer.voto {
-        Some(YesVote::Sim) => Ok(Vote::Yes { expires_in: answer.expira_em.since(received) }),
+        Some(YesVote::Sim) => Ok(Vote::Yes { expires: answer.expira_em }),
         None => Err(Unclear::NotAVote),
     }
 }

@@ -89,14 +89,13 @@ fn a_hold_is_asked_for_and_voted_on() {
                 "janela_inicio":"2026-12-01T14:00:00Z","janela_fim":"2026-12-01T14:40:00Z"}]})
     );
     let asked = Asked { operator: &operator, transaction: &hold.transaction };
-    let now = at("2026-12-01T11:00:00Z");
-    let yes = Vote::Yes { expires_in: Duration::from_secs(30) };
-    assert_eq!(read_vote(asked, 201, &answer, now), Ok(yes));
+    let yes = Vote::Yes { expires };
+    assert_eq!(read_vote(asked, 201, &answer), Ok(yes));
     let stranger = "empresa-c".parse().unwrap();
     let wrong_host = Asked { operator: &stranger, ..asked };
-    assert_eq!(read_vote(wrong_host, 201, &answer, now), Err(Unclear::Mismatched));
+    assert_eq!(read_vote(wrong_host, 201, &answer), Err(Unclear::Mismatched));
     let soft = encode(&HoldAnswer::new(&hold, Firmness::Soft, &operator, StoreId(7), expires));
-    assert_eq!(read_vote(asked, 201, &soft, now), Err(Unclear::NotAVote));
+    assert_eq!(read_vote(asked, 201, &soft), Err(Unclear::NotAVote));
 }
 
 #[test]
@@ -104,12 +103,11 @@ fn nothing_but_an_explicit_no_is_a_no() {
     let (hold, ..) = serde_json::from_value::<HoldRequest>(hold_example()).unwrap().into_hold().unwrap();
     let operator = "empresa-b".parse().unwrap();
     let asked = Asked { operator: &operator, transaction: &hold.transaction };
-    let now = at("2026-12-01T11:00:00Z");
     let refusal = Refusal::at(2, Reason::Held);
     let problem = Problem::from_refusal(&refusal, Stops::OfHold(&hold.stops));
     assert_eq!(problem.field.as_deref(), Some("reservas[0].janela_inicio"));
     let no = encode(&problem.clone().as_vote());
-    assert_eq!(read_vote(asked, 409, &no, now), Ok(Vote::No(refusal)));
+    assert_eq!(read_vote(asked, 409, &no), Ok(Vote::No(refusal)));
     for (status, body) in [
         (409, encode(&problem)),
         (500, no.clone()),
@@ -119,7 +117,7 @@ fn nothing_but_an_explicit_no_is_a_no() {
         (409, br#"{"tipo":"um-tipo-do-futuro","voto":"nao"}"#.to_vec()),
         (403, encode(&Problem::of(ProblemKind::Forbidden).as_vote())),
     ] {
-        let read = read_vote(asked, status, &body, now);
+        let read = read_vote(asked, status, &body);
         assert!(read.is_err(), "{status} {}: {read:?}", String::from_utf8_lossy(&body));
         let outcome = read_outcome(asked, status, &body);
         assert!(!matches!(outcome, Ok(Ok(_))), "{status}: {outcome:?}");

@@ -31,9 +31,14 @@ pub async fn watch(
     caller: Caller,
 ) -> Result<Sse<impl Stream<Item = Result<SseEvent, Infallible>>>, Fault> {
     caller.check_driver(&node.access)?;
+    let Ok(place) = node.watchers.clone().try_acquire_owned() else {
+        let detail = "há observadores demais; tente mais tarde, ou consulte /viagens";
+        return Err(Problem::new(ProblemKind::TooManyRequests, detail).into());
+    };
     let stopping = node.stopping();
     let events = BroadcastStream::new(node.events.watch()).take_until(stopping);
     let told = events.filter_map(move |event| {
+        let _keeps_its_place = &place;
         let told = match event {
             Ok((number, event)) => tell(&node, number, &event),
             Err(BroadcastStreamRecvError::Lagged(count)) => {

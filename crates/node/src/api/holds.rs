@@ -163,13 +163,10 @@ async fn perform_message(
     let confirms = matches!(message, Message::Confirm(_));
     match node.participant.receive(company, message).await {
         Ok(Reply::Vote(vote)) => match (vote, hold) {
-            (Vote::Yes { expires_in }, Some((hold, firmness))) => {
-                let expires = node.clock.now().utc + expires_in;
-                OperationAnswer::new(
-                    201,
-                    HoldAnswer::new(&hold, firmness, &node.operator, node.store, expires),
-                )
-            }
+            (Vote::Yes { expires }, Some((hold, firmness))) => OperationAnswer::new(
+                201,
+                HoldAnswer::new(&hold, firmness, &node.operator, node.store, expires),
+            ),
             (Vote::No(refusal), hold) => {
                 let stops = hold.as_ref().map_or(Stops::OfTrip, |(hold, _)| Stops::OfHold(&hold.stops));
                 Problem::from_refusal(&refusal, stops).as_vote().into()

@@ -25,7 +25,6 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::{Message, Peer, PeerError, Reply};
-use crate::clock::Clock;
 use crate::config::Secret;
 
 /// Requests under way to one company.
@@ -67,12 +66,11 @@ struct Line<C> {
     client: Client<C, Full<Bytes>>,
     options: HttpPeerOptions,
     authorization: HeaderValue,
-    clock: Arc<dyn Clock>,
 }
 
 impl HttpPeer {
     /// A company reached through `connector`, which a simulation replaces. Must be called within a runtime.
-    pub fn new<C>(options: HttpPeerOptions, connector: C, clock: Arc<dyn Clock>) -> Self
+    pub fn new<C>(options: HttpPeerOptions, connector: C) -> Self
     where
         C: Connect + Clone + Send + Sync + 'static,
     {
@@ -87,7 +85,7 @@ impl HttpPeer {
         let authorization = HeaderValue::from_str(&format!("Bearer {}", options.token.expose()));
         let mut authorization = authorization.unwrap_or(HeaderValue::from_static(""));
         authorization.set_sensitive(true);
-        tokio::spawn(Arc::new(Line { client, options, authorization, clock }).run(queue));
+        tokio::spawn(Arc::new(Line { client, options, authorization }).run(queue));
         Self { operator, queue: sender, answer_max }
     }
 }
@@ -201,10 +199,7 @@ impl<C: Connect + Clone + Send + Sync + 'static> Line<C> {
         let unclear = |unclear: Unclear| PeerError::Unreachable(unclear.to_string());
         let refused = |refused: Unacceptable| PeerError::Refused(refused);
         match message {
-            Message::Hold { .. } => {
-                let received = self.clock.now().utc;
-                answers::read_vote(asked, status, body, received).map(Reply::Vote).map_err(unclear)
-            }
+            Message::Hold { .. } => answers::read_vote(asked, status, body).map(Reply::Vote).map_err(unclear),
             Message::Confirm(_) => {
                 let done = answers::read_confirmed(asked, status, body).map_err(unclear)?;
                 done.map(|()| Reply::Done).map_err(refused)

@@ -3,7 +3,9 @@
 use std::fmt::Display;
 use std::fs::{self, File};
 use std::io;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use recarga_reservation::{Fact, OperatorId, RequestKey, StoreId};
 use redb::{
@@ -43,12 +45,13 @@ impl RedbStore {
         fs::create_dir_all(folder).map_err(io_error)?;
         check_poison(folder, &name)?;
         let is_new = !path.exists();
-        let database = Database::create(&path).map_err(|error| cannot_open(&name, error))?;
+        let created = guarded(&name, || Database::create(&path).map_err(|error| cannot_open(&name, error)));
+        let database = created?;
         if is_new {
             // A file can be durable while its name is not.
             File::open(folder).and_then(|folder| folder.sync_all()).map_err(io_error)?;
         }
-        Self { database, name }.for_operator(operator)
+        guarded(&name.clone(), || Self { database, name }.for_operator(operator))
     }
 
     /// Opens a database on a backend of the caller's, such as a simulated disk.
@@ -72,7 +75,11 @@ impl RedbStore {
     pub fn read(folder: &Path) -> Result<(OperatorId, Boot, Vec<Record>), StoreError> {
         let path = folder.join(FILE);
         let name = path.display().to_string();
-        let database = Database::open(&path).map_err(|error| cannot_open(&name, error))?;
+        guarded(&name, || Self::read_all(&path, name.clone()))
+    }
+
+    fn read_all(path: &Path, name: String) -> Result<(OperatorId, Boot, Vec<Record>), StoreError> {
+        let database = Database::open(path).map_err(|error| cannot_open(&name, error))?;
         let mut store = Self { database, name };
         let (operator, boot) = store.read_meta()?;
         let unreadable = |reason: &str| store.unreadable(reason);
@@ -144,6 +151,18 @@ impl RedbStore {
         transaction.commit().map_err(|error| self.io(error))
     }
 
+    fn read_tables(&self) -> Result<Vec<Record>, StoreError> {
+        let mut records = Vec::new();
+        let branch =
+            |key: &str, value: &[u8]| Ok(Record::Fact(Fact::Branch(key.parse()?, rows::read_branch(value)?)));
+        self.read_table(BRANCHES, branch, &mut records)?;
+        let trip = |_: &str, value: &[u8]| Ok(Record::Fact(Fact::Trip(rows::read_trip(value)?)));
+        self.read_table(TRIPS, trip, &mut records)?;
+        let letter = |_: &str, value: &[u8]| Ok(Record::Letter(rows::read_letter(value)?));
+        self.read_table(LETTERS, letter, &mut records)?;
+        Ok(records)
+    }
+
     fn read_table(
         &self,
         table: Table,
@@ -171,7 +190,7 @@ impl RedbStore {
 
 impl Store for RedbStore {
     fn boot(&mut self, fresh_id: StoreId) -> Result<Boot, StoreError> {
-        let (_, before) = self.read_meta()?;
+        let (_, before) = guarded(&self.name, || self.read_meta())?;
         let before = before.unwrap_or(Boot { store: fresh_id, epoch: 0 });
         let boot = Boot { epoch: before.epoch + 1, ..before };
         self.write(|transaction| {
@@ -184,15 +203,7 @@ impl Store for RedbStore {
     }
 
     fn load(&mut self) -> Result<Vec<Record>, StoreError> {
-        let mut records = Vec::new();
-        let branch =
-            |key: &str, value: &[u8]| Ok(Record::Fact(Fact::Branch(key.parse()?, rows::read_branch(value)?)));
-        self.read_table(BRANCHES, branch, &mut records)?;
-        let trip = |_: &str, value: &[u8]| Ok(Record::Fact(Fact::Trip(rows::read_trip(value)?)));
-        self.read_table(TRIPS, trip, &mut records)?;
-        let letter = |_: &str, value: &[u8]| Ok(Record::Letter(rows::read_letter(value)?));
-        self.read_table(LETTERS, letter, &mut records)?;
-        Ok(records)
+        guarded(&self.name, || self.read_tables())
     }
 
     fn append(&mut self, records: &[Record]) -> Result<(), StoreError> {
@@ -247,6 +258,25 @@ fn check_poison(folder: &Path, name: &str) -> Result<(), StoreError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(StoreError::Io { path: marker.display().to_string(), reason: error.to_string() }),
     }
+}
+
+// Some kinds of damage make the database panic instead of saying so. Only for reading at the start, when nothing is
+// promised yet; the panic's own message would be of no use to an operator.
+fn guarded<T>(name: &str, work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    static HOOK: Mutex<()> = Mutex::new(());
+    let caught = {
+        let _only_one = HOOK.lock().unwrap_or_else(PoisonError::into_inner);
+        let hook = panic::take_hook();
+        panic::set_hook(Box::new(|_| {}));
+        let caught = panic::catch_unwind(AssertUnwindSafe(work));
+        panic::set_hook(hook);
+        caught
+    };
+    caught.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it makes no sense");
+        Err(StoreError::Unreadable { path: name.to_owned(), reason: text.to_owned() })
+    })
 }
 
 fn cannot_open(name: &str, error: DatabaseError) -> StoreError {

@@ -5,7 +5,7 @@ use super::verdict::Verdict;
 
 /// Prints it to the standard output.
 pub fn print(verdict: &Verdict) {
-    print!("{}", text(verdict));
+    say_on!("{}", text(verdict));
 }
 
 /// The whole report.

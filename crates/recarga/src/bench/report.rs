@@ -104,14 +104,14 @@ impl Report {
     /// A table for people.
     pub fn print(&self) {
         if let Some(FileSystem { kind, device }) = &self.file_system {
-            println!("databases on {kind} ({device})");
+            say!("databases on {kind} ({device})");
         }
-        println!(
+        say!(
             "{} processors, shared by three nodes and the clients; every trip has a stop at each company",
             self.processors
         );
-        println!();
-        println!(
+        say!();
+        say!(
             "{:>7} {:>8} {:>8} {:>8} {:>8} {:>7} {:>6} {:>12} {:>13} {:>10} {:>10} {:>11} {:>9}",
             "clients",
             "trips/s",
@@ -128,7 +128,7 @@ impl Report {
             "p50/sync"
         );
         for level in &self.levels {
-            println!(
+            say!(
                 "{:>7} {:>8.0} {:>8.2} {:>8.2} {:>8.1} {:>7} {:>6} {:>12} {:>13} {:>10} {:>10.0} {:>11} {:>9}",
                 level.clients,
                 level.trips_per_second,
@@ -145,14 +145,15 @@ impl Report {
                 optional(level.p50_in_syncs, 1),
             );
             if let Some(error) = &level.first_error {
-                println!("        first error: {error}");
+                say!("        first error: {error}");
             }
         }
-        println!();
+        say!();
         if let Some(disk) = self.disk {
-            println!(
+            say!(
                 "fdatasync alone (4 KiB, preallocated), before, between and after: {:.0}/s, p50 {:.0} µs",
-                disk.per_second, disk.p50_us
+                disk.per_second,
+                disk.p50_us
             );
         }
     }

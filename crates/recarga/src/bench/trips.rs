@@ -146,11 +146,11 @@ fn finish(
 ) -> Result<ExitCode> {
     report.audit_holds = verdict.map(crate::audit::Verdict::holds);
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        say!("{}", serde_json::to_string_pretty(&report)?);
     } else {
         report.print();
         if let Some(verdict) = verdict {
-            println!();
+            say!();
             crate::audit::print(verdict);
         }
     }

@@ -14,16 +14,16 @@ use crate::client::Client;
 pub fn print(client: &Client, question: &Question, asked: &Asked, json: bool) -> ExitCode {
     let zone = TimeZone::system();
     match asked {
-        Asked::Trip(said) if json => println!("{}", said.raw),
-        Asked::Trips(said) if json => println!("{}", said.raw),
-        Asked::Refused(said) if json => println!("{}", said.raw),
-        Asked::Trip(said) => print!("{}", trip(&said.message, &zone)),
+        Asked::Trip(said) if json => say!("{}", said.raw),
+        Asked::Trips(said) if json => say!("{}", said.raw),
+        Asked::Refused(said) if json => say!("{}", said.raw),
+        Asked::Trip(said) => say_on!("{}", trip(&said.message, &zone)),
         Asked::Trips(said) if said.message.viagens.is_empty() => {
-            println!("no trips; another company may have coordinated them (--node)");
+            say!("no trips; another company may have coordinated them (--node)");
         }
         Asked::Trips(said) => {
             let trips: Vec<String> = said.message.viagens.iter().map(|one| trip(one, &zone)).collect();
-            print!("{}", trips.join("\n"));
+            say_on!("{}", trips.join("\n"));
         }
         Asked::Refused(said) => eprint!("{}", problem(&said.message, &zone)),
         Asked::Unknown(why) => eprint!("{}", unknown(client, question, why)),

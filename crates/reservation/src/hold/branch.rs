@@ -173,7 +173,7 @@ impl Default for HoldLimits {
             undecided_holds_max: 2_000,
             undecided_time_max: 10_000 * HOUR,
             inquire_after: Duration::from_secs(2),
-            inquire_every_max: Duration::from_secs(30),
+            inquire_every_max: Duration::from_secs(5),
             grace: Duration::from_secs(15 * 60),
             tombstone_keep: 24 * HOUR,
             reservation_keep: 30 * 24 * HOUR,

@@ -7,7 +7,7 @@ use super::branch::{AbortCause, Branch, Hold};
 use super::{Participant, Timer};
 use crate::decision::{Fact, Reason, Refusal};
 use crate::ids::TransactionId;
-use crate::time_window::Now;
+use crate::time_window::{Now, Timestamp};
 
 /// Why a hold cannot be granted now.
 pub(super) enum Obstacle {
@@ -107,18 +107,18 @@ impl Participant {
         age(hold) < age(other)
     }
 
-    pub(super) fn prepare(&mut self, hold: Arc<Hold>, now: Now) -> Vec<Fact> {
+    pub(super) fn prepare(&mut self, hold: Arc<Hold>, expires: Timestamp, now: Now) -> Vec<Fact> {
         let transaction = hold.transaction.clone();
-        self.start_timer(&transaction, self.limits.inquire_after, now);
+        self.start_timer(&transaction, expires, self.limits.inquire_after, now);
         let fact = self.set(&transaction, Branch::Prepared { hold });
         // The coordinator's own branch becomes durable inside its commit record; without one there is no commit.
         if transaction.coordinator == self.operator { vec![] } else { vec![fact] }
     }
 
-    pub(super) fn hold_softly(&mut self, hold: Arc<Hold>, expires_in: Duration, now: Now) -> Vec<Fact> {
+    pub(super) fn hold_softly(&mut self, hold: Arc<Hold>, expires: Timestamp, now: Now) -> Vec<Fact> {
         let transaction = hold.transaction.clone();
-        self.start_timer(&transaction, expires_in, now);
-        vec![self.set(&transaction, Branch::Held { hold, expires: now.utc + expires_in })]
+        self.start_timer(&transaction, expires, expires.since(now.utc), now);
+        vec![self.set(&transaction, Branch::Held { hold, expires })]
     }
 
     // Gives back whatever is held and leaves a tombstone.
@@ -212,9 +212,16 @@ impl Participant {
         }
     }
 
-    pub(super) fn start_timer(&mut self, transaction: &TransactionId, after: Duration, now: Now) {
+    pub(super) fn start_timer(
+        &mut self,
+        transaction: &TransactionId,
+        expires: Timestamp,
+        after: Duration,
+        now: Now,
+    ) {
         let pause = self.limits.inquire_after;
-        let timer = Timer { since: now.elapsed, due: now.elapsed + after, pause, asked_in_vain: false };
+        let due = now.elapsed + after;
+        let timer = Timer { expires, since: now.elapsed, due, pause, asked_in_vain: false };
         self.timers.insert(transaction.clone(), timer);
     }
 

@@ -152,8 +152,7 @@ impl<'a> Hand<'a> {
     fn count(&mut self, from: u8, yes: bool) {
         let transaction = self.transaction();
         let operator = Scenario::operator(usize::from(from));
-        let vote =
-            if yes { Vote::Yes { expires_in: DECIDE_LIMIT } } else { Vote::No(Refusal::whole(Reason::Held)) };
+        let vote = if yes { Vote::Yes { expires: NOW.utc } } else { Vote::No(Refusal::whole(Reason::Held)) };
         let tally = self.node.company.coordinator.vote(&transaction, &operator, vote);
         let is_decided = self.node.company.coordinator.trips().any(|trip| trip.transaction == transaction);
         let is_late = tally == Tally::Late || (is_decided && self.is_planted(Plant::RepeatedYesAborted));
@@ -171,7 +170,7 @@ impl<'a> Hand<'a> {
         (0..8).filter(|from| yes & (1 << from) != 0).for_each(|from| self.count(from, true));
         if self.is_planted(Plant::SilenceCounted) && now == AFTER_LIMITS {
             for (operator, _) in &self.attempts[usize::from(self.event.attempt)].holds {
-                let yes = Vote::Yes { expires_in: DECIDE_LIMIT };
+                let yes = Vote::Yes { expires: NOW.utc };
                 let _ = self.node.company.coordinator.vote(&transaction, operator, yes);
             }
         }

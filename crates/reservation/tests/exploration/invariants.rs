@@ -1,6 +1,6 @@
 //! What must hold in every world, numbered as in the protocol.
 
-use recarga_reservation::{AbortCause, Branch, OperatorId, Outcome, Stage, TransactionId};
+use recarga_reservation::{AbortCause, Branch, OperatorId, Stage, TransactionId};
 
 use crate::history::{History, is_tombstone};
 use crate::node::Node;

@@ -9,7 +9,7 @@ use crate::federation::{
     DECIDE_LIMIT, Federation, HOUR, NOW, aborted, committed, hours, later, operator, prepare, request, vote,
 };
 
-const YES: Vote = Vote::Yes { expires_in: DECIDE_LIMIT };
+const YES: Vote = Vote::Yes { expires: recarga_reservation::Timestamp::from_millis(0) };
 
 #[test]
 fn a_repeat_is_recognised_in_flight_when_done_and_after_a_restart() {
