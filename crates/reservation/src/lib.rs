@@ -4,7 +4,7 @@
 //! state in memory and returns a [`Step`]: the answer, the facts to record, and whether the answer may leave before
 //! the facts are durable. The caller records, then speaks; if recording fails, it stops.
 //!
-//! `docs/protocol.md` says why each rule is needed; `tests/exploration.rs` walks through every interleaving of
+//! `docs/protocol.md` says why each rule is needed; `tests/exploration` walks through every interleaving of
 //! these very types.
 
 pub mod calendar;

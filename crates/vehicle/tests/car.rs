@@ -1,127 +1,17 @@
-//! One car against companies that follow a script.
+//! One car and its requests, against companies that follow a script.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod common;
 
-use std::sync::Arc;
 use std::time::Duration;
 
+use common::script::{SECOND, Script, calm, stops};
 use common::{cancelled, confirmed, now, read, refused};
 use recarga_reservation::{TimeWindow, VehicleId};
-use recarga_vehicle::car::{Car, Oddity, Output};
-use recarga_vehicle::geo::Position;
-use recarga_vehicle::model::DrivingStyle;
-use recarga_vehicle::radio::Delivery;
-use recarga_vehicle::{Event, Network, Outcome, Settings};
-use recarga_wire::topic::Topic;
-use recarga_wire::vehicle::{VehicleAnswer, VehicleRequest, VehicleState, VehicleStatus, Wish};
+use recarga_vehicle::{Event, Outcome, Settings};
+use recarga_wire::vehicle::{VehicleState, Wish};
 use recarga_wire::{Problem, ProblemKind};
-
-const SECOND: Duration = Duration::from_secs(1);
-
-// A driver without whims, on empty roads, in still air.
-fn calm() -> Settings {
-    Settings {
-        cancel_probability: 0.0,
-        jam_probability: 0.0,
-        consumption_spread: 0.0,
-        status_pause_min: Duration::ZERO,
-        ..Settings::default()
-    }
-}
-
-struct Script {
-    car: Car,
-    elapsed: Duration,
-    requests: Vec<Vec<u8>>,
-    statuses: Vec<VehicleStatus>,
-    events: Vec<Event>,
-    ignored: usize,
-}
-
-impl Script {
-    fn new(settings: Settings, seed: u64) -> Self {
-        Self::on(common::demo(), settings, seed)
-    }
-
-    fn on(network: Arc<Network>, settings: Settings, seed: u64) -> Self {
-        let id = VehicleId::new("carro-0001").unwrap();
-        let car = Car::new(id, network, Arc::new(settings), seed, now(Duration::ZERO));
-        Self { car, elapsed: Duration::ZERO, requests: vec![], statuses: vec![], events: vec![], ignored: 0 }
-    }
-
-    fn take(&mut self, outputs: Vec<Output>) {
-        for output in outputs {
-            match output {
-                Output::Publish(publication) if matches!(publication.topic, Topic::VehicleRequest(_)) => {
-                    assert_eq!(publication.delivery, Delivery::Sure);
-                    self.requests.push(publication.payload);
-                }
-                Output::Publish(publication) => {
-                    assert_eq!(publication.topic, Topic::VehicleStatus(self.car.id().clone()));
-                    self.statuses.push(recarga_wire::decode(&publication.payload).unwrap());
-                }
-                Output::Tell(event) => self.events.push(event),
-                Output::Count(Oddity::Ignored) => self.ignored += 1,
-                Output::Count(Oddity::Wrong) => panic!("a wrong answer"),
-            }
-        }
-    }
-
-    // Lets the car live until then, waking it when it wants and a little late, as a task is.
-    fn live_until(&mut self, elapsed: Duration) {
-        while let Some(wake) = self.car.wake().filter(|wake| *wake <= elapsed) {
-            self.elapsed = self.elapsed.max(wake);
-            let outputs = self.car.tick(now(self.elapsed));
-            self.take(outputs);
-        }
-        self.elapsed = elapsed;
-    }
-
-    // Lets the car live until it publishes a request.
-    fn next_payload(&mut self) -> Vec<u8> {
-        for _ in 0..1_000_000 {
-            if !self.requests.is_empty() {
-                return self.requests.remove(0);
-            }
-            let wake = self.car.wake().expect("a car that wants something");
-            self.live_until(wake.max(self.elapsed));
-        }
-        panic!("the car asks for nothing");
-    }
-
-    fn next_request(&mut self) -> VehicleRequest {
-        let payload = self.next_payload();
-        read(self.car.id(), &payload)
-    }
-
-    fn answer(&mut self, answer: VehicleAnswer) {
-        self.elapsed += Duration::from_millis(5);
-        let outputs = self.car.answered(answer, now(self.elapsed));
-        self.take(outputs);
-    }
-
-    fn outcomes(&self) -> Vec<&Outcome> {
-        self.events
-            .iter()
-            .filter_map(|event| match event {
-                Event::TripAnswered(answered) => Some(&answered.outcome),
-                _ => None,
-            })
-            .collect()
-    }
-
-    fn has(&self, wanted: impl Fn(&Event) -> bool) -> bool {
-        self.events.iter().any(wanted)
-    }
-}
-
-fn stops(request: &VehicleRequest) -> Vec<(String, String, TimeWindow)> {
-    let Wish::Book(wanted) = &request.wish else { panic!("not a trip: {request:?}") };
-    let told = wanted.stops().iter();
-    told.map(|one| (one.operator.to_string(), one.stop.evse.to_string(), one.stop.window)).collect()
-}
 
 #[test]
 fn a_confirmed_trip_is_driven_to_its_end() {
@@ -144,40 +34,6 @@ fn a_confirmed_trip_is_driven_to_its_end() {
         for state in [VehicleState::Dirigindo, VehicleState::Carregando, VehicleState::Pedindo] {
             assert!(states.contains(&state), "seed {seed}: {state:?}");
         }
-    }
-}
-
-#[test]
-fn the_battery_drains_with_the_distance_and_with_nothing_else() {
-    for seed in 0..40 {
-        let mut script = Script::new(calm(), seed);
-        let request = script.next_request();
-        script.answer(confirmed(&request, "viagem-1"));
-        let model = script.car.model();
-        let (mut kwh, mut km, mut driven, mut legs_km) = (0.0, 0.0, false, 0.0);
-        while !script.has(|event| matches!(event, Event::Arrived { .. })) {
-            let is_driving = script.statuses.last().unwrap().estado == Some(VehicleState::Dirigindo);
-            if driven && is_driving && script.car.odometer_km() > km {
-                let per_km = (kwh - script.car.charge_kwh()) / (script.car.odometer_km() - km);
-                let style = [DrivingStyle::Slow, DrivingStyle::Normal, DrivingStyle::Fast].into_iter();
-                let known = style.map(|style| model.consumption_kwh_per_km(style));
-                assert!(
-                    known.into_iter().any(|known| (known - per_km).abs() < 1e-6),
-                    "seed {seed}: {per_km}"
-                );
-            }
-            (kwh, km, driven) = (script.car.charge_kwh(), script.car.odometer_km(), is_driving);
-            let wake = script.car.wake().unwrap();
-            script.live_until(wake);
-        }
-        // And the distance is that between the places, whatever the odometer says.
-        let place =
-            |status: &VehicleStatus| Position { latitude: status.latitude, longitude: status.longitude };
-        for pair in script.statuses.windows(2) {
-            legs_km += place(&pair[0]).road_km(place(&pair[1]));
-        }
-        assert!((legs_km - script.car.odometer_km()).abs() < 1.0, "seed {seed}: {legs_km}");
-        assert!(legs_km > 100.0, "seed {seed}");
     }
 }
 
@@ -374,73 +230,6 @@ fn a_driver_who_changes_his_mind_gives_everything_back() {
     assert_eq!(script.outcomes(), [&Outcome::Confirmed, &Outcome::Cancelled]);
     assert!(script.car.is_finished());
     assert!(!script.has(|event| matches!(event, Event::Departed { .. })));
-}
-
-#[test]
-fn who_is_too_late_cancels_and_books_the_rest_from_the_road() {
-    let jammed = Settings { jam_probability: 0.4, jam_max: Duration::from_secs(6 * 3600), ..calm() };
-    let (mut late, mut same, mut arrived) = (0, 0, 0);
-    for seed in 0..40 {
-        let mut script = Script::new(Settings { trips: Some(1), ..jammed.clone() }, seed);
-        let mut trip = 0;
-        let mut before: Vec<(String, String, TimeWindow)> = vec![];
-        loop {
-            if script.requests.is_empty() {
-                let Some(wake) = script.car.wake() else { break };
-                script.live_until(wake.max(script.elapsed));
-                assert!(script.elapsed < 4000 * SECOND, "seed {seed}: it ends");
-                continue;
-            }
-            let request = script.next_request();
-            if let Wish::Cancel(given_back) = &request.wish {
-                assert_eq!(given_back.as_str(), format!("viagem-{trip}"), "seed {seed}");
-                script.answer(cancelled(&request));
-                continue;
-            }
-            let asked = stops(&request);
-            let stop = script.events.iter().rev().find_map(|event| match event {
-                Event::Late { stop, .. } => Some(*stop),
-                _ => None,
-            });
-            if let Some(stop) = stop.filter(|stop| asked.len() == before.len() - stop) {
-                let evses = |stops: &[(String, String, TimeWindow)]| -> Vec<String> {
-                    stops.iter().map(|one| one.1.clone()).collect()
-                };
-                // Unless there were too many jams for one route.
-                same += usize::from(evses(&asked) == evses(&before[stop..]));
-                late += 1;
-            }
-            before = asked;
-            trip += 1;
-            script.answer(confirmed(&request, &format!("viagem-{trip}")));
-        }
-        assert!(!script.has(|event| matches!(event, Event::OutOfBattery { .. })), "seed {seed}");
-        arrived += usize::from(script.has(|event| matches!(event, Event::Arrived { .. })));
-    }
-    assert!(late >= 20 && same >= late * 3 / 4, "{same} of {late}");
-    assert!(arrived >= 35, "{arrived} of 40");
-}
-
-#[test]
-fn who_runs_out_of_energy_gives_everything_back_and_is_towed() {
-    let gale = Settings { consumption_spread: 0.9, ..calm() };
-    let towed = (0..20).filter(|seed| {
-        let mut script = Script::new(gale.clone(), *seed);
-        let request = script.next_request();
-        script.answer(confirmed(&request, "viagem-1"));
-        let next = script.next_request();
-        let Wish::Cancel(trip) = &next.wish else { return false };
-        assert_eq!(trip.as_str(), "viagem-1");
-        if script.car.charge_kwh() > 0.0 {
-            return false;
-        }
-        script.answer(cancelled(&next));
-        assert!(script.has(|event| matches!(event, Event::OutOfBattery { .. })), "seed {seed}");
-        assert_eq!(script.statuses.last().unwrap().estado, Some(VehicleState::SemBateria));
-        assert_eq!(stops(&script.next_request()).len(), 3, "seed {seed}: and drives again");
-        true
-    });
-    assert!(towed.count() >= 3);
 }
 
 #[test]

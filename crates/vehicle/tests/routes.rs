@@ -7,12 +7,12 @@ mod common;
 use std::sync::Arc;
 use std::time::Duration;
 
-use recarga_reservation::{OperatorId, Timestamp};
+use recarga_reservation::{OperatorId, Plug, Timestamp};
 use recarga_vehicle::Network;
 use recarga_vehicle::geo::Position;
-use recarga_vehicle::model::{CarModel, DrivingStyle};
-use recarga_vehicle::network::StationIndex;
-use recarga_vehicle::plan::{self, BUFFER, Plan, SETUP, WINDOW_MAX};
+use recarga_vehicle::model::{CATALOGUE, CarModel, DrivingStyle};
+use recarga_vehicle::network::{EvseIndex, StationIndex};
+use recarga_vehicle::plan::{self, BUFFER, Infeasible, Plan, SETUP, WINDOW_MAX};
 use recarga_vehicle::route::{self, Avoid, CHARGE_MAX, RESERVE, Route, Start};
 
 const STYLES: [DrivingStyle; 3] = [DrivingStyle::Slow, DrivingStyle::Normal, DrivingStyle::Fast];
@@ -116,6 +116,39 @@ fn every_route_of_the_demo_can_be_driven() {
     assert!(all >= 5_700, "{all} of 6000 find a route at all");
     assert!(f64::from(full) >= 0.9 * f64::from(all), "{full} of {all} have three stops at three companies");
     assert!(states.len() >= 15, "{states:?}");
+}
+
+#[test]
+fn what_cannot_be_driven_is_no_plan() {
+    // Two stations 139 km apart by road, the third 972 km farther.
+    let at =
+        |id: &str, latitude| (OperatorId::new("a").unwrap(), common::small_station(id, id, latitude, -40.0));
+    let mut stations = vec![at("S0", -12.0), at("S1", -13.0), at("S2", -20.0)];
+    stations[1].1.evses[1].connectors[0].power_kw = 3.0;
+    let network = Network::new(stations).unwrap();
+    let [near, next, far] = [0, 1, 2].map(|place| network.stations().nth(place).unwrap());
+    let sedan = CATALOGUE.iter().find(|model| model.plug == Plug::CCS2).unwrap();
+    let compact = CATALOGUE.iter().find(|model| model.plug == Plug::TYPE2).unwrap();
+    let make = |model: &CarModel, charge: f64, number: u16, destination| {
+        let trip = plan::Trip {
+            model,
+            style: DrivingStyle::Slow,
+            origin: network.site(near).position,
+            charge_kwh: charge * model.usable_kwh,
+            reserve: RESERVE,
+            departs: Timestamp::from_millis(0),
+            top_up: 0.9,
+            stops: &[EvseIndex { station: next, number }],
+            not_before: &[],
+            destination,
+        };
+        plan::make(&network, trip).map(|plan| plan.stops.len())
+    };
+    assert_eq!(make(sedan, 1.0, 0, near), Ok(1));
+    assert_eq!(make(sedan, RESERVE + 0.01, 0, near), Err(Infeasible::TooFar(0)));
+    assert_eq!(make(sedan, 1.0, 0, far), Err(Infeasible::TooFar(1)));
+    assert_eq!(make(sedan, 1.0, 1, near), Err(Infeasible::WrongPlug(0)));
+    assert_eq!(make(compact, 0.42, 1, near), Err(Infeasible::TooLong(0)), "12 hours at 3 kW are not enough");
 }
 
 #[test]

@@ -80,13 +80,13 @@ impl RedbStore {
 
     fn read_all(path: &Path, name: String) -> Result<(OperatorId, Boot, Vec<Record>), StoreError> {
         let database = Database::open(path).map_err(|error| cannot_open(&name, error))?;
-        let mut store = Self { database, name };
+        let store = Self { database, name };
         let (operator, boot) = store.read_meta()?;
         let unreadable = |reason: &str| store.unreadable(reason);
         let operator = operator.ok_or_else(|| unreadable("it names no company"))?;
         let operator = OperatorId::new(&operator).map_err(|error| store.unreadable(error))?;
         let boot = boot.ok_or_else(|| store.unreadable("it has never been started"))?;
-        Ok((operator, boot, store.load()?))
+        Ok((operator, boot, store.read_tables()?))
     }
 
     fn for_operator(self, operator: &OperatorId) -> Result<Self, StoreError> {

@@ -9,8 +9,7 @@ pub const FUNCTION_LINES_MAX: usize = 70;
 const EXCUSE_LINES: usize = 12;
 
 /// Files that may be longer for now, and how long at most: only ever to be lowered.
-pub const LONGER_FOR_NOW: [(&str, usize); 2] =
-    [("crates/reservation/src/hold.rs", 850), ("crates/reservation/src/trip.rs", 690)];
+pub const LONGER_FOR_NOW: [(&str, usize); 0] = [];
 
 pub type Complaints = Vec<String>;
 

@@ -121,11 +121,13 @@ impl<'a> Hand<'a> {
         if self.is_planted(Plant::TombstoneIgnored) {
             let _ = self.node.company.participant.forget_tombstone(&transaction);
         }
+        // How long a vote is meant to wait is for people to see; a restart forgets it, and that is no difference.
+        let valid_for = if firmness == Firmness::Soft { DECIDE_LIMIT } else { Duration::ZERO };
         let step = self.node.company.hold(
             &transaction.coordinator,
             &hold,
             firmness,
-            DECIDE_LIMIT,
+            valid_for,
             Patience::MustVote,
             NOW,
         );

@@ -11,7 +11,12 @@
 //!   with what other companies do in between: it changes no memory, and the answers that it releases are only
 //!   deliverable earlier, which the set of messages allows to be any time later.
 //! - A flush writes all that was recorded. Writing a part of it is the same as an earlier flush.
-//! - A company that is down does nothing, like one that is slow: crash and restart are one event.
+//! - A company that is down does nothing, like one that is slow: crash and restart are one event. Nothing counts
+//!   crashes: an epoch in which nothing was begun may come again.
+//! - With two trips at three companies the messages themselves are too many. There, whatever the durable states
+//!   entitle a company to say may arrive ([`Network::Entitled`]): all that is ever said is durable first (which
+//!   [`Node::send`] checks) and stays true, so nothing that was sent is missing. What it adds, an abort that nobody
+//!   sent yet, could be sent at that moment. A test compares both ways where both can be walked.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};

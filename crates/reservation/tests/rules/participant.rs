@@ -250,7 +250,8 @@ fn what_a_company_coordinates_itself_is_left_to_its_coordinator() {
 
 #[test]
 fn questions_grow_rarer_and_stop_with_the_outcome() {
-    let mut participant = company();
+    let limits = HoldLimits { inquire_every_max: Duration::from_secs(30), ..HoldLimits::default() };
+    let mut participant = Participant::new(operator("b"), &[evse("b-1")], limits);
     reach(&mut participant, "prepared");
     let mut asked = Vec::new();
     for second in 0..100 {

@@ -1,6 +1,8 @@
 //! The demo network, and companies that answer cars.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub mod script;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
