@@ -10,7 +10,7 @@ use axum::body::{Body, HttpBody, to_bytes};
 use axum::extract::path::ErrorKind;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, Path, Request, State};
-use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
@@ -102,6 +102,10 @@ impl IntoResponse for Fault {
             | ProblemKind::Held
             | ProblemKind::Unavailable => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            // What is left of the body is not read, so nothing else can follow on this connection.
+            ProblemKind::BodyTooLarge | ProblemKind::RequestTimeout | ProblemKind::MediaType => {
+                headers.insert(CONNECTION, HeaderValue::from_static("close"));
             }
             _ => {}
         }

@@ -214,6 +214,7 @@ fn reason_name(reason: &Reason) -> &'static str {
         Reason::Held => "held",
         Reason::Booked { .. } => "booked",
         Reason::Closed => "closed",
+        Reason::AnotherStore => "another_store",
         Reason::Different => "different",
         Reason::RequestedElsewhere { .. } => "requested_elsewhere",
         Reason::QuotaReached => "quota_reached",

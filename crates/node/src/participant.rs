@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use recarga_reservation::{
-    Firmness, Hold, HoldAnswer, OperatorId, Patience, StoreId, TransactionId, Unacceptable, Vote,
+    Firmness, Hold, HoldAnswer, Learnt, OperatorId, Outcome, Patience, StoreId, TransactionId, Unacceptable,
+    Vote,
 };
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -14,7 +15,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::clock::Clock;
 use crate::events::{Event, Events};
-use crate::ledger::{Ledger, Stopped};
+use crate::ledger::{Ledger, State, Stopped};
 use crate::metrics::Metrics;
 use crate::peer::{Message, Peer, PeerError, Reply};
 
@@ -111,30 +112,36 @@ impl Participant {
         Ok(())
     }
 
-    /// What another company said of a transaction in doubt here.
+    /// What another company said of a transaction in doubt here, from its database `store`.
     ///
     /// # Errors
     /// [`Stopped`].
     pub async fn learn(
         &self,
         transaction: &TransactionId,
-        outcome: recarga_reservation::Outcome,
         from: &OperatorId,
-    ) -> Result<(), Stopped> {
+        store: StoreId,
+        outcome: Outcome,
+    ) -> Result<Learnt, Stopped> {
         let now = self.clock.now();
-        let learnt =
-            self.ledger.try_apply(|state| state.company.participant.learn(transaction, outcome, now)).await?;
-        self.windows_given_back();
+        let learn = |state: &mut State| {
+            state.company.coordinator.heard_from(from, store);
+            state.company.participant.learn(transaction, from, store, outcome, now)
+        };
+        let learnt = self.ledger.apply(learn).await?;
         match learnt {
-            Ok(()) => {
+            Learnt::Ended => {
+                self.windows_given_back();
                 info!(%transaction, %from, ?outcome, "learnt what became of it");
                 self.events.send(|| Event::hold(transaction, "learnt"));
             }
-            Err(error) => {
-                warn!(%transaction, %from, ?outcome, %error, "an outcome that changes nothing here")
+            Learnt::Nothing if matches!(outcome, Outcome::Commit | Outcome::Abort | Outcome::Pending) => {
+                warn!(%transaction, %from, %store, ?outcome,
+                    "answers from another database than the one that would know; it is not believed");
             }
+            Learnt::Waiting | Learnt::Nothing => {}
         }
-        Ok(())
+        Ok(learnt)
     }
 
     /// Wakes those who wait for a window: one may have been given back.

@@ -1,10 +1,10 @@
 //! Finds out what became of the transactions that are in doubt here: asks the coordinator first, then the other
-//! companies of the transaction. Nothing but a clear answer, from the right database, ends a doubt.
+//! companies of the transaction. Whether an answer may be believed is the rules' to say.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use recarga_reservation::{Doubt, OperatorId, Outcome, TransactionId};
+use recarga_reservation::{Doubt, Learnt, OperatorId, Outcome, StoreId, TransactionId};
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
@@ -61,7 +61,9 @@ impl Termination {
         let old = self.ledger.look(|state| state.company.participant.old_tombstones(now));
         for transaction in old.iter().take(TOMBSTONES_MAX) {
             let Some(peer) = self.peers.get(&transaction.coordinator) else { continue };
-            if self.ask(&**peer, &transaction.coordinator, transaction).await == Some(Outcome::Abort) {
+            let answer = self.ask(&**peer, &transaction.coordinator, transaction).await;
+            // Only the database that made the transaction knows that it will never count a yes from here.
+            if answer == Some((Outcome::Abort, transaction.store)) {
                 self.ledger.apply(|state| state.company.participant.forget_tombstone(transaction)).await?;
             }
         }
@@ -76,13 +78,10 @@ impl Termination {
         let others = participants.iter().filter(|&one| one != coordinator);
         for operator in std::iter::once(coordinator).chain(others) {
             let Some(peer) = self.peers.get(operator) else { continue };
-            match self.ask(&**peer, operator, transaction).await {
-                Some(outcome @ (Outcome::Commit | Outcome::Abort)) => {
-                    return self.participant.learn(transaction, outcome, operator).await;
-                }
-                // The coordinator lives and will decide: no need to ask the others.
-                Some(Outcome::Pending) => return Ok(()),
-                Some(Outcome::InDoubt) | None => {}
+            let Some((outcome, store)) = self.ask(&**peer, operator, transaction).await else { continue };
+            match self.participant.learn(transaction, operator, store, outcome).await? {
+                Learnt::Ended | Learnt::Waiting => return Ok(()),
+                Learnt::Nothing => {}
             }
         }
         self.ledger.adjust(|state| state.company.participant.asked_in_vain(transaction));
@@ -92,15 +91,14 @@ impl Termination {
         Ok(())
     }
 
-    async fn ask(&self, peer: &dyn Peer, operator: &OperatorId, about: &TransactionId) -> Option<Outcome> {
+    async fn ask(
+        &self,
+        peer: &dyn Peer,
+        operator: &OperatorId,
+        about: &TransactionId,
+    ) -> Option<(Outcome, StoreId)> {
         match peer.send(Message::Inquire(about.clone())).await {
-            // A coordinator with another database has lost what it knew: its "abort" would be a guess.
-            Ok(Reply::Outcome(_, store)) if *operator == about.coordinator && store != about.store => {
-                warn!(transaction = %about, %operator, %store,
-                    "the coordinator answers from another database; its answer is not believed");
-                None
-            }
-            Ok(Reply::Outcome(outcome, _)) => Some(outcome),
+            Ok(Reply::Outcome(outcome, store)) => Some((outcome, store)),
             Ok(other) => {
                 warn!(transaction = %about, %operator, reply = ?other, "a reply that is no outcome");
                 None

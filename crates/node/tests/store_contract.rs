@@ -44,6 +44,7 @@ fn hold(counter: u64) -> Arc<Hold> {
         key: key(),
         plug: counter.is_multiple_of(2).then_some(Plug::CCS2),
         participants: vec![operator("empresa-a"), operator("empresa-b")],
+        stores: (counter > 1).then(|| (operator("empresa-b"), StoreId(u128::MAX - 1))).into_iter().collect(),
         priority: at(-5),
         stops: vec![stop(0), stop(7)],
         replaces: (counter == 3).then(|| transaction(2)),

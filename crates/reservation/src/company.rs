@@ -31,7 +31,7 @@ impl Company {
         decide_limit: Duration,
     ) -> Self {
         Self {
-            participant: Participant::new(operator.clone(), evses, limits),
+            participant: Participant::new(operator.clone(), store, evses, limits),
             coordinator: Coordinator::new(operator.clone(), store, epoch, decide_limit),
             operator,
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::hold::Branch;
-use crate::ids::{OperatorId, TransactionId};
+use crate::ids::{OperatorId, StoreId, TransactionId};
 use crate::time_window::{TimeWindow, Timestamp};
 use crate::trip::Trip;
 
@@ -66,6 +66,8 @@ pub enum Vote {
         /// When a soft hold may be released; for a prepared one, when the coordinator meant to have decided. By the
         /// clock of the company that votes: for people, not for decisions.
         expires: Timestamp,
+        /// In which database the promise stands.
+        store: StoreId,
     },
     /// Nothing is held, and nothing ever will be for this transaction.
     No(Refusal),
@@ -140,6 +142,8 @@ pub enum Reason {
     },
     /// The transaction is over for this company.
     Closed,
+    /// The hold was meant for the database that the company had before: its disk was lost, or an old copy put back.
+    AnotherStore,
     /// The same transaction asked for something else before.
     Different,
     /// Another company already coordinates the same request of the same car.
@@ -165,7 +169,7 @@ pub enum Reason {
 impl Reason {
     /// Whether the same request may well succeed a moment later.
     pub fn is_passing(&self) -> bool {
-        matches!(self, Reason::Held)
+        matches!(self, Reason::Held | Reason::AnotherStore)
     }
 }
 

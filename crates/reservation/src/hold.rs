@@ -23,7 +23,7 @@ pub use branch::{AbortCause, Branch, Firmness, Hold, HoldAnswer, HoldLimits, Pat
 use self::windows::Obstacle;
 use crate::calendar::Calendar;
 use crate::decision::{Fact, Outcome, Reason, Refusal, Step, Unacceptable, Vote};
-use crate::ids::{EvseId, OperatorId, RequestKey, TransactionId};
+use crate::ids::{EvseId, OperatorId, RequestKey, StoreId, TransactionId};
 use crate::station::{Evse, Plug};
 use crate::time_window::{Now, TimeWindow, Timestamp};
 
@@ -36,6 +36,17 @@ pub struct Doubt {
     pub participants: Vec<OperatorId>,
     /// How long it has been in doubt in this run of the process.
     pub age: Duration,
+}
+
+/// What another company's answer to this company's question was worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Learnt {
+    /// It says what became of the transaction: the doubt is over.
+    Ended,
+    /// The coordinator lives and will decide: nobody else need be asked now.
+    Waiting,
+    /// Nothing: the next one is to be asked.
+    Nothing,
 }
 
 /// What [`Participant::expire`] did.
@@ -68,6 +79,7 @@ struct Usage {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Participant {
     operator: OperatorId,
+    store: StoreId,
     limits: Arc<HoldLimits>,
     plugs: Arc<BTreeMap<EvseId, Vec<Plug>>>,
     branches: BTreeMap<TransactionId, Branch>,
@@ -80,9 +92,10 @@ pub struct Participant {
 }
 
 impl Participant {
-    /// A company that offers `evses` and remembers nothing yet.
+    /// A company that offers `evses` and remembers nothing yet; `store` is the database in which its promises stand.
     pub fn new<'a>(
         operator: OperatorId,
+        store: StoreId,
         evses: impl IntoIterator<Item = &'a Evse>,
         limits: HoldLimits,
     ) -> Self {
@@ -91,6 +104,7 @@ impl Participant {
             .map(|evse| (evse.id.clone(), evse.connectors.iter().map(|connector| connector.plug).collect()));
         Self {
             operator,
+            store,
             limits: Arc::new(limits),
             plugs: Arc::new(plugs.collect()),
             branches: BTreeMap::new(),
@@ -134,9 +148,14 @@ impl Participant {
             Firmness::Prepared => valid_for,
         };
         let expires = now.utc + valid_for;
-        let yes = |expires, facts| Step::durable(HoldAnswer::Vote(Vote::Yes { expires }), facts);
+        let store = self.store;
+        let yes = |expires, facts| Step::durable(HoldAnswer::Vote(Vote::Yes { expires, store }), facts);
         let no = |reason| Ok(Step::lazy(HoldAnswer::Vote(Vote::No(Refusal::whole(reason))), vec![]));
         match self.branches.get(&hold.transaction) {
+            // This will not change, so no tombstone is needed to remember it.
+            None | Some(Branch::Held { .. }) if hold.is_for_another_store(&self.operator, self.store) => {
+                no(Reason::AnotherStore)
+            }
             None => Ok(self.hold_anew(hold, firmness, expires, patience, now)),
             Some(Branch::Released { .. } | Branch::Aborted { .. }) => no(Reason::Closed),
             Some(
@@ -173,7 +192,7 @@ impl Participant {
                         Firmness::Prepared => self.prepare(hold, expires, now),
                         Firmness::Soft => self.hold_softly(hold, expires, now),
                     };
-                    let answer = HoldAnswer::Vote(Vote::Yes { expires });
+                    let answer = HoldAnswer::Vote(Vote::Yes { expires, store: self.store });
                     // A soft hold is no vote; a company's vote for its own trip is told to nobody else, and counts
                     // only once the commit record, which follows everything that it rests on, is durable.
                     return match firmness {
@@ -295,22 +314,35 @@ impl Participant {
         })
     }
 
-    /// What the coordinator, or a participant that knows, answered to this company's own question.
-    ///
-    /// # Errors
-    /// What [`Participant::confirm`] and [`Participant::abort`] refuse. An abort presumed by a coordinator that has
-    /// forgotten a settled trip may reach a branch that is confirmed by then: nothing changes.
+    /// What `from` answered to this company's own question, from its database `store`. Only what
+    /// [`Hold::believes`] changes anything, and only while the doubt lasts: an abort presumed by a coordinator that has
+    /// forgotten a settled trip may arrive when the branch is confirmed.
     pub fn learn(
         &mut self,
         transaction: &TransactionId,
+        from: &OperatorId,
+        store: StoreId,
         outcome: Outcome,
         now: Now,
-    ) -> Result<Step<()>, Unacceptable> {
+    ) -> Step<Learnt> {
         let coordinator = transaction.coordinator.clone();
-        match outcome {
+        let Some(Branch::Prepared { hold }) = self.branches.get(transaction) else {
+            // Somebody else's word has ended the doubt meanwhile.
+            return Step::lazy(Learnt::Ended, vec![]);
+        };
+        if !hold.believes(from, store, outcome) {
+            return Step::lazy(Learnt::Nothing, vec![]);
+        }
+        let ended = match outcome {
             Outcome::Commit => self.confirm(&coordinator, transaction),
             Outcome::Abort => self.abort(&coordinator, transaction, now),
-            Outcome::Pending | Outcome::InDoubt => Ok(Step::lazy((), vec![])),
+            Outcome::Pending => return Step::lazy(Learnt::Waiting, vec![]),
+            Outcome::InDoubt => return Step::lazy(Learnt::Nothing, vec![]),
+        };
+        match ended {
+            Ok(step) => step.map(|()| Learnt::Ended),
+            // Neither refuses what is prepared.
+            Err(_) => Step::lazy(Learnt::Nothing, vec![]),
         }
     }
 

@@ -44,7 +44,9 @@ pub struct Coordinator {
     decide_limit: Duration,
     waiting: BTreeMap<TransactionId, Waiting>,
     trips: BTreeMap<TransactionId, Trip>,
-    // Derived from the two above.
+    // From which database each other company spoke last. Only in memory: a restart hears of them again.
+    stores: BTreeMap<OperatorId, StoreId>,
+    // Derived from the waiting and the trips.
     by_key: BTreeMap<RequestKey, TransactionId>,
     by_id: BTreeMap<TripId, TransactionId>,
     owing: BTreeSet<TransactionId>,
@@ -61,6 +63,7 @@ impl Coordinator {
             decide_limit,
             waiting: BTreeMap::new(),
             trips: BTreeMap::new(),
+            stores: BTreeMap::new(),
             by_key: BTreeMap::new(),
             by_id: BTreeMap::new(),
             owing: BTreeSet::new(),
@@ -115,8 +118,24 @@ impl Coordinator {
         Ok(self.register(request, priority, fresh, Some(replaces), now))
     }
 
+    /// Another company has just spoken from its database `store`. Transactions that begin from now on say so, in
+    /// [`Hold::stores`].
+    pub fn heard_from(&mut self, operator: &OperatorId, store: StoreId) {
+        if *operator != self.operator {
+            self.stores.insert(operator.clone(), store);
+        }
+    }
+
     /// Counts a vote. Only yes to a prepared hold is a vote; yes to a soft one is not.
     pub fn vote(&mut self, transaction: &TransactionId, operator: &OperatorId, vote: Vote) -> Tally {
+        match &vote {
+            Vote::Yes { store, .. } => self.heard_from(operator, *store),
+            // Whichever it has now is not known until it has said yes to something.
+            Vote::No(Refusal { reason: Reason::AnotherStore, .. }) => {
+                self.stores.remove(operator);
+            }
+            Vote::No(_) => {}
+        }
         let Some(waiting) = self.waiting.get_mut(transaction) else {
             // A repeated yes may arrive after the commit: whoever answered it with abort would split the trip.
             return match self.status(transaction).map(|step| step.answer) {
@@ -372,11 +391,15 @@ impl Coordinator {
         let givers: BTreeSet<OperatorId> =
             replaced.map(|trip| &trip.participants - &trip.lost).unwrap_or_default();
         participants.extend(givers.iter().cloned());
+        let known = self.stores.iter().filter(|(operator, _)| participants.contains(operator));
+        let stores: BTreeMap<OperatorId, StoreId> =
+            known.map(|(operator, store)| (operator.clone(), *store)).collect();
         let hold = |operator: &OperatorId| Hold {
             transaction: transaction.clone(),
             key: request.key().clone(),
             plug: request.plug(),
             participants: participants.iter().cloned().collect(),
+            stores: stores.clone(),
             priority,
             stops: request
                 .stops()

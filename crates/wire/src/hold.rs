@@ -1,5 +1,6 @@
 //! `POST /reserva-temporaria`: hold all stops at one company, or none.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use recarga_reservation::{
@@ -35,6 +36,11 @@ pub struct HoldRequest {
     #[serde(with = "fields::texts")]
     #[schema(value_type = Vec<schema::Id>, min_items = 1, max_items = 32)]
     pub participantes: Vec<OperatorId>,
+    /// From which database each of them was last heard, as far as the coordinator has heard of it. That a participant
+    /// never voted is believed of this database only, and only its yes counts.
+    #[serde(default, with = "fields::objects", skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 32)]
+    pub depositos: Vec<KnownStore>,
     /// `preparada` (a vote; the default) or `provisoria` (may expire alone).
     #[serde(default, with = "fields::word")]
     pub tipo: HoldKind,
@@ -57,6 +63,20 @@ pub struct HoldRequest {
     #[serde(default, with = "fields::optional_text", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Sessao>)]
     pub substitui: Option<TransactionId>,
+}
+
+/// From which database a company speaks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KnownStore {
+    /// One of `participantes`.
+    #[serde(with = "fields::text")]
+    #[schema(value_type = schema::Id)]
+    pub empresa: OperatorId,
+    /// Its database.
+    #[serde(with = "fields::text")]
+    #[schema(value_type = schema::Deposito)]
+    pub deposito: StoreId,
 }
 
 /// How firmly to hold.
@@ -169,6 +189,7 @@ impl HoldRequest {
             coordenador: hold.transaction.coordinator.clone(),
             requisicao_id: hold.key.request.clone(),
             participantes: hold.participants.clone(),
+            depositos: hold.stores.iter().map(KnownStore::new).collect(),
             tipo: match firmness {
                 Firmness::Prepared => HoldKind::Preparada,
                 Firmness::Soft => HoldKind::Provisoria,
@@ -186,8 +207,8 @@ impl HoldRequest {
     /// What is asked, how firmly, and for how long.
     ///
     /// # Errors
-    /// A coordinator that is not the transaction's, no or too many companies or stops, a stop twice, a reversed
-    /// window, two stops at the same time.
+    /// A coordinator that is not the transaction's, no or too many companies or stops, a database of a company that
+    /// takes no part, a stop twice, a reversed window, two stops at the same time.
     pub fn into_hold(self) -> Result<(Hold, Firmness, Duration), Problem> {
         session::check_coordinator(&self.sessao, Some(&self.coordenador))?;
         if self.participantes.is_empty() || self.participantes.len() > PARTICIPANTS_MAX {
@@ -197,6 +218,7 @@ impl HoldRequest {
         if self.reservas.len() > TRIP_STOPS_MAX || (self.reservas.is_empty() && self.substitui.is_none()) {
             return Err(Problem::stop_count("reservas", TRIP_STOPS_MAX));
         }
+        let stores = known_stores(self.depositos, &self.participantes)?;
         let mut stops: Vec<Stop> = Vec::with_capacity(self.reservas.len());
         for (index, stop) in self.reservas.into_iter().enumerate() {
             let stop = stop.into_stop(index)?;
@@ -221,11 +243,18 @@ impl HoldRequest {
             key: RequestKey { vehicle: self.veiculo.veiculo_id, request: self.requisicao_id },
             plug: self.veiculo.plugue,
             participants: self.participantes,
+            stores,
             priority: self.prioridade,
             stops,
             replaces: self.substitui,
         };
         Ok((hold, firmness, Duration::from_secs(self.validade_s.into())))
+    }
+}
+
+impl KnownStore {
+    fn new((operator, store): (&OperatorId, &StoreId)) -> Self {
+        Self { empresa: operator.clone(), deposito: *store }
     }
 }
 
@@ -279,6 +308,26 @@ impl HoldAnswer {
             reservas: hold.stops.iter().map(held).collect(),
         }
     }
+}
+
+fn known_stores(
+    known: Vec<KnownStore>,
+    participants: &[OperatorId],
+) -> Result<BTreeMap<OperatorId, StoreId>, Problem> {
+    let mut stores = BTreeMap::new();
+    for (index, KnownStore { empresa, deposito }) in known.into_iter().enumerate() {
+        let wrong = match participants.contains(&empresa) {
+            false => "não está em `participantes`",
+            true if stores.contains_key(&empresa) => "aparece mais de uma vez",
+            true => {
+                stores.insert(empresa, deposito);
+                continue;
+            }
+        };
+        let detail = format!("{empresa} {wrong}; indique cada participante uma vez ou nenhuma");
+        return Err(Problem::new(ProblemKind::InvalidField, detail).at(format!("depositos[{index}].empresa")));
+    }
+    Ok(stores)
 }
 
 const VALID_SECONDS_MAX: u32 = 3600;

@@ -64,7 +64,7 @@ pub fn read_vote(asked: Asked<'_>, status: u16, body: &[u8]) -> Result<Vote, Unc
     let answer: HoldAnswer = read_success(status, body)?;
     asked.check(&answer.sessao, &answer.empresa)?;
     match answer.voto {
-        Some(YesVote::Sim) => Ok(Vote::Yes { expires: answer.expira_em }),
+        Some(YesVote::Sim) => Ok(Vote::Yes { expires: answer.expira_em, store: answer.deposito }),
         None => Err(Unclear::NotAVote),
     }
 }

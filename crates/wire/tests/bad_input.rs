@@ -62,6 +62,14 @@ fn check(
 fn holds() {
     let long = format!("\"{}\"", "x".repeat(65));
     let many = format!("[{}]", vec!["\"a\""; 33].join(","));
+    let stores = |known: &[&str]| {
+        let known = known
+            .iter()
+            .map(|one| format!(r#"{{"empresa":"{one}","deposito":"000000000000000000000000000000ab"}}"#));
+        format!(",\"depositos\":[{}],\"tipo\"", known.collect::<Vec<_>>().join(","))
+    };
+    let (stranger, twice) = (stores(&["c"]), stores(&["b", "b"]));
+    let malformed = stores(&["b"]).replace("ab\"", "AB\"");
     check(
         hold,
         HOLD,
@@ -93,6 +101,10 @@ fn holds() {
             ("[\"a\",\"b\"]", "[]", "campo-invalido", "participantes", "1 a 32"),
             ("[\"a\",\"b\"]", &many, "campo-invalido", "participantes", "1 a 32"),
             ("[\"a\",\"b\"]", "\"a\"", "campo-invalido", "participantes", "uma lista"),
+            (",\"tipo\"", ",\"depositos\":{},\"tipo\"", "campo-invalido", "depositos", "uma lista"),
+            (",\"tipo\"", &stranger, "campo-invalido", "depositos[0].empresa", "não está em `participantes`"),
+            (",\"tipo\"", &twice, "campo-invalido", "depositos[1].empresa", "mais de uma vez"),
+            (",\"tipo\"", &malformed, "campo-invalido", "depositos[0].deposito", "depósito"),
             ("\"preparada\"", "\"firme\"", "campo-invalido", "tipo", "preparada, provisoria"),
             ("\"preparada\"", "1", "campo-invalido", "tipo", "um texto"),
             (":30,", ":0,", "campo-invalido", "validade_s", "1 a 3600"),

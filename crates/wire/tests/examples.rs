@@ -26,7 +26,8 @@ const SESSION: &str = "empresa-a.0123456789abcdef0123456789abcdef.3.17.fedcba987
 
 fn hold_example() -> Value {
     json!({"sessao":SESSION,"coordenador":"empresa-a","requisicao_id":"r-1",
-        "participantes":["empresa-a","empresa-b","empresa-c"],"tipo":"preparada","validade_s":30,
+        "participantes":["empresa-a","empresa-b","empresa-c"],
+        "depositos":[{"empresa":"empresa-c","deposito":"0000000000000000000000000000000c"}],"tipo":"preparada","validade_s":30,
         "prioridade":"2026-12-01T10:59:58.120Z",
         "veiculo":{"veiculo_id":"carro-42","plugue":"IEC_62196_T2_COMBO"},
         "reservas":[{"parada":2,"ponto_id":"B-MCZ-03-1","janela_inicio":"2026-12-01T14:00:00Z",
@@ -75,6 +76,7 @@ fn a_hold_is_asked_for_and_voted_on() {
     let request: HoldRequest = decode(&bytes(&hold_example())).unwrap();
     let (hold, firmness, valid_for) = request.into_hold().unwrap();
     assert_eq!((firmness, valid_for), (Firmness::Prepared, Duration::from_secs(30)));
+    assert_eq!(hold.stores, [("empresa-c".parse().unwrap(), StoreId(12))].into());
     assert_eq!(hold.stops[0].window, window("2026-12-01T14:00:00Z", "2026-12-01T14:40:00Z"));
     assert_eq!(value(&encode(&HoldRequest::new(&hold, firmness, valid_for))), hold_example());
 
@@ -89,7 +91,7 @@ fn a_hold_is_asked_for_and_voted_on() {
                 "janela_inicio":"2026-12-01T14:00:00Z","janela_fim":"2026-12-01T14:40:00Z"}]})
     );
     let asked = Asked { operator: &operator, transaction: &hold.transaction };
-    let yes = Vote::Yes { expires };
+    let yes = Vote::Yes { expires, store: StoreId(7) };
     assert_eq!(read_vote(asked, 201, &answer), Ok(yes));
     let stranger = "empresa-c".parse().unwrap();
     let wrong_host = Asked { operator: &stranger, ..asked };

@@ -70,12 +70,17 @@ fn hold() -> impl Strategy<Value = Hold> {
         (0u16..).zip(windows).map(stop).collect::<Vec<_>>()
     };
     let stops = windows(1..=TRIP_STOPS_MAX).prop_flat_map(numbered);
-    (transaction(), key(), option::of(plug()), vec(id(), 1..=32), instant(), stops, option::of(transaction()))
+    let participants = vec((id::<OperatorId>(), option::of(any::<u128>())), 1..=32);
+    (transaction(), key(), option::of(plug()), participants, instant(), stops, option::of(transaction()))
         .prop_map(|(transaction, key, plug, participants, priority, stops, replaces)| Hold {
             transaction,
             key,
             plug,
-            participants,
+            stores: participants
+                .iter()
+                .filter_map(|(operator, store)| Some((operator.clone(), StoreId((*store)?))))
+                .collect(),
+            participants: participants.into_iter().map(|(operator, _)| operator).collect(),
             priority,
             stops,
             replaces,

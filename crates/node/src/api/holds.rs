@@ -163,10 +163,9 @@ async fn perform_message(
     let confirms = matches!(message, Message::Confirm(_));
     match node.participant.receive(company, message).await {
         Ok(Reply::Vote(vote)) => match (vote, hold) {
-            (Vote::Yes { expires }, Some((hold, firmness))) => OperationAnswer::new(
-                201,
-                HoldAnswer::new(&hold, firmness, &node.operator, node.store, expires),
-            ),
+            (Vote::Yes { expires, store }, Some((hold, firmness))) => {
+                OperationAnswer::new(201, HoldAnswer::new(&hold, firmness, &node.operator, store, expires))
+            }
             (Vote::No(refusal), hold) => {
                 let stops = hold.as_ref().map_or(Stops::OfTrip, |(hold, _)| Stops::OfHold(&hold.stops));
                 Problem::from_refusal(&refusal, stops).as_vote().into()

@@ -1,11 +1,12 @@
 //! How facts look on disk: JSON, so that a row can be read by a person and a field can be added without a migration.
 //! These are the disk's names, not the wire's; they change only together with the format number of the store.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use recarga_reservation::{
-    AbortCause, Branch, Hold, OperatorId, Plug, RequestKey, Stage, Stop, TimeWindow, Timestamp, Trip,
-    TripRequest, TripStop,
+    AbortCause, Branch, Hold, OperatorId, Plug, RequestKey, Stage, Stop, StoreId, TimeWindow, Timestamp,
+    Trip, TripRequest, TripStop,
 };
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +55,8 @@ struct HoldRow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     plug: Option<String>,
     participants: Vec<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    stores: BTreeMap<String, String>,
     priority: i64,
     stops: Vec<StopRow>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -251,6 +254,7 @@ fn hold_row(hold: &Hold) -> HoldRow {
         request: hold.key.request.to_string(),
         plug: hold.plug.map(|plug| plug.name().to_owned()),
         participants: texts(&hold.participants),
+        stores: hold.stores.iter().map(|(who, store)| (who.to_string(), store.to_string())).collect(),
         priority: hold.priority.as_millis(),
         stops: hold.stops.iter().map(|stop| stop_row(stop, None)).collect(),
         replaces: hold.replaces.as_ref().map(ToString::to_string),
@@ -263,6 +267,7 @@ fn read_hold(row: HoldRow) -> Result<Hold, Malformed> {
         key: RequestKey { vehicle: row.vehicle.parse()?, request: row.request.parse()? },
         plug: row.plug.as_deref().map(Plug::from_name).transpose()?,
         participants: operators(&row.participants)?,
+        stores: row.stores.iter().map(read_store).collect::<Result<_, _>>()?,
         priority: Timestamp::from_millis(row.priority),
         stops: row.stops.into_iter().map(read_stop).collect::<Result<_, _>>()?,
         replaces: row.replaces.map(|text| text.parse()).transpose()?,
@@ -282,6 +287,10 @@ fn stop_row(stop: &Stop, operator: Option<&OperatorId>) -> StopRow {
 fn read_stop(row: StopRow) -> Result<Stop, Malformed> {
     let (start, end) = (Timestamp::from_millis(row.start), Timestamp::from_millis(row.end));
     Ok(Stop { number: row.number, evse: row.evse.parse()?, window: TimeWindow::new(start, end)? })
+}
+
+fn read_store((operator, store): (&String, &String)) -> Result<(OperatorId, StoreId), Malformed> {
+    Ok((operator.parse()?, store.parse()?))
 }
 
 fn texts<'a>(operators: impl IntoIterator<Item = &'a OperatorId>) -> Vec<String> {

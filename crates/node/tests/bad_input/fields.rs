@@ -9,6 +9,7 @@ use crate::support::bodies::with;
 pub enum Kind {
     Id,
     Session,
+    Store,
     Instant,
     Plug,
     /// One of a few words.
@@ -18,7 +19,7 @@ pub enum Kind {
     Object,
     List,
 }
-use Kind::{Id, Instant, List, Object, Plug, Session, Whole, Word};
+use Kind::{Id, Instant, List, Object, Plug, Session, Store, Whole, Word};
 
 /// Whether a body is good without it.
 #[derive(Clone, Copy, PartialEq)]
@@ -54,6 +55,10 @@ pub const HOLD: &[Field] = &[
     ("requisicao_id", Id, Required),
     ("participantes", List, Required),
     ("participantes[0]", Id, Default),
+    ("depositos", List, Default),
+    ("depositos[0]", Object, Default),
+    ("depositos[0].empresa", Id, Required),
+    ("depositos[0].deposito", Store, Required),
     ("tipo", Word, Default),
     ("validade_s", Whole(1, 3600), Default),
     ("prioridade", Instant, Required),
@@ -175,6 +180,11 @@ impl Kind {
                     "a leading zero",
                     "e.00000000000000000000000000000001.01.1.00000000000000000000000000000001",
                 ),
+            ],
+            Store => vec![
+                ("capital digits", "0000000000000000000000000000000A"),
+                ("too short", "00a"),
+                ("other letters", "zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz"),
             ],
             Instant => vec![
                 ("a word", "amanhã"),

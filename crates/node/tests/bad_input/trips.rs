@@ -158,6 +158,20 @@ async fn a_chunked_body_has_the_same_limits() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_body_that_is_not_read_the_connection_ends_and_says_so() {
+    // Otherwise a client would send its next request into a connection that is about to be closed.
+    let bench = Bench::start().await;
+    let large = Call::new("POST", "/viagens").bytes(vec![b' '; 1024 * 1024]);
+    let typed = post(&good()).header("content-type", b"text/plain");
+    for (call, status) in [(large, 413), (typed, 415)] {
+        let answer = bench.node().send(call).await;
+        assert_eq!(answer.status, status);
+        assert_eq!(answer.headers["connection"], "close", "{status}");
+        bench.node().get("/saude").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_same_request_id_with_another_body() {
     let bench = Bench::start().await;
     let booked = bench.node().send(post(&good())).await.expect(201);

@@ -51,6 +51,7 @@ pub fn hold(number: u32, evse: &str, from: i64, to: i64) -> Value {
         "coordenador": STRANGER,
         "requisicao_id": format!("pedido-{number}"),
         "participantes": [STRANGER, "empresa-a", "empresa-b"],
+        "depositos": [{"empresa": STRANGER, "deposito": "0000000000000000000000000000000b"}],
         "tipo": "preparada",
         "validade_s": 30,
         "prioridade": from_now(0),

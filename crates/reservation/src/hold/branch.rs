@@ -1,10 +1,11 @@
 //! What a transaction asks of one company, what the company remembers of it, and what it allows.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::decision::Vote;
-use crate::ids::{EvseId, OperatorId, RequestKey, TransactionId};
+use crate::decision::{Outcome, Vote};
+use crate::ids::{EvseId, OperatorId, RequestKey, StoreId, TransactionId};
 use crate::station::Plug;
 use crate::time_window::{TimeWindow, Timestamp};
 
@@ -30,6 +31,9 @@ pub struct Hold {
     pub plug: Option<Plug>,
     /// Every company of the transaction: whom to ask if the coordinator is silent.
     pub participants: Vec<OperatorId>,
+    /// From which database each of the other participants spoke when the coordinator last heard of it, before it
+    /// asked; absent where it had not heard. A company that has lost its disk speaks from another one.
+    pub stores: BTreeMap<OperatorId, StoreId>,
     /// When the driver first asked: the older goes first where two compete.
     pub priority: Timestamp,
     /// At this company; all or none. Empty only for a change that moves every stop elsewhere.
@@ -39,6 +43,29 @@ pub struct Hold {
 }
 
 impl Hold {
+    /// Whether what `from` says of this transaction, from its database `store`, may be believed.
+    ///
+    /// "Commit" is knowledge, whoever has it. "Abort" may be a presumption: the coordinator presumes it of what its
+    /// database does not know, another participant promises it of what it has not voted on. Both are worth something
+    /// only from a database in which the opposite would stand: the one that made the transaction, or the one that
+    /// would have voted.
+    pub fn believes(&self, from: &OperatorId, store: StoreId, outcome: Outcome) -> bool {
+        if *from == self.transaction.coordinator {
+            return store == self.transaction.store;
+        }
+        match outcome {
+            Outcome::Commit => true,
+            Outcome::Abort => self.stores.get(from) == Some(&store),
+            Outcome::Pending | Outcome::InDoubt => false,
+        }
+    }
+
+    /// Whether it was meant for another database of `operator` than `store`. Others are told to believe that one that
+    /// it never votes yes, so no other one may.
+    pub fn is_for_another_store(&self, operator: &OperatorId, store: StoreId) -> bool {
+        self.stores.get(operator).is_some_and(|meant| *meant != store)
+    }
+
     pub(super) fn first_start(&self) -> Option<Timestamp> {
         self.stops.iter().map(|stop| stop.window.start()).min()
     }

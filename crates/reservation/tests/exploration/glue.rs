@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use recarga_reservation::{
     AbortCause, Beginning, Branch, Decision, Fact, Firmness, Fresh, HoldAnswer, OperatorId, Outcome,
-    OwedMessage, Patience, Reason, Refusal, Step, Tally, Told, TransactionId, TripId, Unacceptable, Vote,
+    OwedMessage, Patience, Reason, Refusal, Step, StoreId, Tally, Told, TransactionId, TripId, Unacceptable,
+    Vote,
 };
 
 use crate::history::Sent;
 use crate::node::{Disk, Event, Node, Say, What};
 use crate::plants::Plant;
-use crate::scenario::{AFTER_LIMITS, Attempt, DECIDE_LIMIT, LONG_AFTER, NOW, Scenario};
+use crate::scenario::{AFTER_LIMITS, Attempt, DECIDE_LIMIT, FIRST_STORE, LONG_AFTER, NOW, Scenario};
+
+const YES: Vote = Vote::Yes { expires: NOW.utc, store: FIRST_STORE };
 
 /// One event in the hand of a company's glue.
 pub struct Hand<'a> {
@@ -117,7 +120,10 @@ impl<'a> Hand<'a> {
     fn hold(&mut self, firmness: Firmness) {
         let me = self.node.company.operator().clone();
         let transaction = self.transaction();
-        let hold = self.attempts[usize::from(self.event.attempt)].hold(usize::from(self.node.me)).clone();
+        let mut hold = self.attempts[usize::from(self.event.attempt)].hold(usize::from(self.node.me)).clone();
+        if self.is_planted(Plant::AnotherStoresHoldGranted) {
+            hold.stores.remove(&me);
+        }
         if self.is_planted(Plant::TombstoneIgnored) {
             let _ = self.node.company.participant.forget_tombstone(&transaction);
         }
@@ -154,7 +160,7 @@ impl<'a> Hand<'a> {
     fn count(&mut self, from: u8, yes: bool) {
         let transaction = self.transaction();
         let operator = Scenario::operator(usize::from(from));
-        let vote = if yes { Vote::Yes { expires: NOW.utc } } else { Vote::No(Refusal::whole(Reason::Held)) };
+        let vote = if yes { YES } else { Vote::No(Refusal::whole(Reason::Held)) };
         let tally = self.node.company.coordinator.vote(&transaction, &operator, vote);
         let is_decided = self.node.company.coordinator.trips().any(|trip| trip.transaction == transaction);
         let is_late = tally == Tally::Late || (is_decided && self.is_planted(Plant::RepeatedYesAborted));
@@ -172,8 +178,7 @@ impl<'a> Hand<'a> {
         (0..8).filter(|from| yes & (1 << from) != 0).for_each(|from| self.count(from, true));
         if self.is_planted(Plant::SilenceCounted) && now == AFTER_LIMITS {
             for (operator, _) in &self.attempts[usize::from(self.event.attempt)].holds {
-                let yes = Vote::Yes { expires: NOW.utc };
-                let _ = self.node.company.coordinator.vote(&transaction, operator, yes);
+                let _ = self.node.company.coordinator.vote(&transaction, operator, YES);
             }
         }
         let now = if self.is_planted(Plant::SilenceCounted) { NOW } else { now };
@@ -217,7 +222,7 @@ impl<'a> Hand<'a> {
 
     fn confirm(&mut self) {
         let transaction = self.transaction();
-        match self.node.company.participant.learn(&transaction, Outcome::Commit, NOW) {
+        match self.node.company.participant.confirm(&transaction.coordinator, &transaction) {
             Ok(step) => {
                 self.record(step.facts);
                 let early = self.is_planted(Plant::AcknowledgedEarly);
@@ -231,7 +236,7 @@ impl<'a> Hand<'a> {
 
     fn abort(&mut self) {
         let transaction = self.transaction();
-        match self.node.company.participant.learn(&transaction, Outcome::Abort, NOW) {
+        match self.node.company.participant.abort(&transaction.coordinator, &transaction, NOW) {
             Ok(step) => self.record(step.facts),
             Err(_) if self.is_planted(Plant::AbortAfterConfirm) => {
                 self.overwrite_with_tombstone(&transaction)
@@ -304,11 +309,27 @@ impl<'a> Hand<'a> {
         if self.is_planted(Plant::TombstoneToldEarly) {
             told = Told::AtOnce;
         }
+        if !self.is_believed(by, outcome) {
+            return;
+        }
         match outcome {
             Outcome::Commit => self.say(Say::Commit { to: by }, told),
             Outcome::Abort => self.say(Say::Abort { to: by }, told),
             Outcome::Pending | Outcome::InDoubt => {}
         }
+    }
+
+    // The answer says from which database it comes; one that would not be believed need not be sent.
+    fn is_believed(&self, by: u8, outcome: Outcome) -> bool {
+        let me = self.node.company.operator();
+        let hold = self.attempts[usize::from(self.event.attempt)].hold(usize::from(by));
+        hold.believes(me, self.store(), outcome)
+            || (hold.transaction.coordinator == *me && self.is_planted(Plant::MissingStoreMeansAbort))
+            || (hold.transaction.coordinator != *me && self.is_planted(Plant::AnotherStoresAbortBelieved))
+    }
+
+    fn store(&self) -> StoreId {
+        self.node.company.coordinator.store()
     }
 
     fn sweep(&mut self) {

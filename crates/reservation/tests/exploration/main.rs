@@ -82,6 +82,8 @@ fn a_lost_disk() {
     lost("lost disk of the coordinator", everywhere(A, 0), [true, false, false]);
     let trip = trip(A, "r1", &[(A, 0), (B, 0)]);
     lost("lost disk of the only other company", trip, [false, true, false]);
+    lost("lost disk of one of two other companies", everywhere(A, 0), [false, true, false]);
+    lost("lost disk of one of two, cancelled", cancelled(everywhere(A, 0)), [false, true, false]);
 }
 
 #[test]

@@ -39,6 +39,10 @@ pub enum Plant {
     EpochReused,
     /// "No such store here" is read as abort.
     MissingStoreMeansAbort,
+    /// A participant that lost its disk is believed that it never voted.
+    AnotherStoresAbortBelieved,
+    /// A participant that lost its disk grants a hold that was meant for the lost one.
+    AnotherStoresHoldGranted,
     /// The coordinator's own branch is not in its commit record.
     OwnBranchNotRecorded,
     /// Told to confirm what it does not know, a company answers with success.
@@ -56,7 +60,7 @@ pub enum Plant {
 }
 
 /// Every broken rule and the invariant that it breaks in the end.
-const PLANTS: [(Plant, &str); 23] = [
+const PLANTS: [(Plant, &str); 25] = [
     (Plant::PreparedExpires, "1:"),
     (Plant::CommitToldEarly, "1:"),
     (Plant::SweepSpeaksEarly, "1:"),
@@ -73,6 +77,8 @@ const PLANTS: [(Plant, &str); 23] = [
     (Plant::SoftHoldCounted, "3:"),
     (Plant::EpochReused, "1:"),
     (Plant::MissingStoreMeansAbort, "1:"),
+    (Plant::AnotherStoresAbortBelieved, "1:"),
+    (Plant::AnotherStoresHoldGranted, "5:"),
     (Plant::OwnBranchNotRecorded, "3:"),
     (Plant::UnknownConfirmed, "4:"),
     (Plant::CancelledByAbort, "1:"),
@@ -112,6 +118,9 @@ fn scenario(plant: Plant) -> Scenario {
         Plant::CancelledByAbort => (vec![TripPlan { cancel: true, ..one }], CRASHES),
         Plant::EpochReused => (vec![one, TripPlan::new(0, "r2", &[(0, 1), (1, 1), (2, 1)])], CRASHES),
         Plant::MissingStoreMeansAbort => (vec![one], Faults { wipe: [true, false, false], ..CRASHES }),
+        Plant::AnotherStoresAbortBelieved | Plant::AnotherStoresHoldGranted => {
+            (vec![one], Faults { wipe: [false, true, false], ..CRASHES })
+        }
         Plant::UnknownConfirmed => {
             let two = TripPlan::new(0, "r1", &[(0, 0), (1, 0)]);
             (vec![two], Faults { wipe: [false, true, false], ..CRASHES })

@@ -12,6 +12,8 @@ use recarga_reservation::{
 use crate::plants::Plant;
 
 pub const COMPANIES: usize = 3;
+/// From which every company speaks until it loses its disk.
+pub const FIRST_STORE: StoreId = StoreId(1);
 pub const TRIPS_MAX: usize = 4;
 pub const DECIDE_LIMIT: Duration = Duration::from_secs(10);
 const HOUR: i64 = 3_600_000;
@@ -158,7 +160,10 @@ impl Scenario {
         // An inquiry may happen at any moment, so its timer need not be told apart.
         let limits = HoldLimits { inquire_after: Duration::ZERO, ..HoldLimits::default() };
         let store = StoreId(u128::from(store));
-        Company::new(Self::operator(company), store, epoch, [&evse], limits, DECIDE_LIMIT)
+        let mut company = Company::new(Self::operator(company), store, epoch, [&evse], limits, DECIDE_LIMIT);
+        // It has heard of all the others long ago, and of nobody's lost disk.
+        (0..COMPANIES).for_each(|one| company.coordinator.heard_from(&Self::operator(one), FIRST_STORE));
+        company
     }
 }
 

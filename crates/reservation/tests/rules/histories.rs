@@ -318,7 +318,7 @@ fn limits() -> HoldLimits {
 
 fn empty() -> Participant {
     let evses: Vec<Evse> = EVSES.into_iter().map(evse).collect();
-    Participant::new(operator("b"), &evses, limits())
+    Participant::new(operator("b"), StoreId(1), &evses, limits())
 }
 
 fn transaction(coordinator: &OperatorId, counter: u64) -> TransactionId {
@@ -353,6 +353,7 @@ fn some_hold(dice: &mut Dice) -> Hold {
         )),
         plug: None,
         participants: vec![operator("a"), operator("b"), operator("c")],
+        stores: BTreeMap::new(),
         priority: NOW.utc + Duration::from_secs(7) * u32::try_from(counter * 31 % 11).unwrap(),
         stops,
         replaces,

@@ -1,10 +1,11 @@
 //! Every cell of the participant's table, and the contention for windows.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use recarga_reservation::{
-    AbortCause, Branch, Firmness, Hold, HoldAnswer, HoldLimits, Now, Outcome, Participant, Patience, Reason,
-    Step, StoreId, Told, TransactionId, Unacceptable, Vote,
+    AbortCause, Branch, Firmness, Hold, HoldAnswer, HoldLimits, Learnt, Now, Outcome, Participant, Patience,
+    Reason, Step, StoreId, Told, TransactionId, Unacceptable, Vote,
 };
 
 use crate::federation::{HOUR, NOW, evse, hours, key, later, operator, stop};
@@ -251,7 +252,7 @@ fn what_a_company_coordinates_itself_is_left_to_its_coordinator() {
 #[test]
 fn questions_grow_rarer_and_stop_with_the_outcome() {
     let limits = HoldLimits { inquire_every_max: Duration::from_secs(30), ..HoldLimits::default() };
-    let mut participant = Participant::new(operator("b"), &[evse("b-1")], limits);
+    let mut participant = Participant::new(operator("b"), StoreId(1), &[evse("b-1")], limits);
     reach(&mut participant, "prepared");
     let mut asked = Vec::new();
     for second in 0..100 {
@@ -260,14 +261,43 @@ fn questions_grow_rarer_and_stop_with_the_outcome() {
         assert!(doubts.iter().all(|doubt| doubt.participants == [operator("a"), operator("c")]));
     }
     assert_eq!(asked, [2, 6, 14, 30, 60, 90]);
-    let _ = participant.learn(&mine().transaction, Outcome::Commit, NOW).unwrap();
+    let _ = participant.learn(&mine().transaction, &operator("a"), StoreId(1), Outcome::Commit, NOW);
     assert_eq!(participant.doubts(later(HOUR)), []);
+}
+
+#[test]
+fn only_the_database_that_would_know_is_believed() {
+    use Outcome::{Abort, Commit, InDoubt, Pending};
+    let (a, c, stranger) = (operator("a"), operator("c"), operator("d"));
+    let cases = [
+        ("its coordinator's word", &a, 1, Pending, Learnt::Waiting),
+        ("its coordinator's word", &a, 1, Abort, Learnt::Ended),
+        ("its coordinator's word", &a, 1, Commit, Learnt::Ended),
+        ("the coordinator has lost its disk", &a, 2, Pending, Learnt::Nothing),
+        ("the coordinator has lost its disk", &a, 2, Abort, Learnt::Nothing),
+        ("the coordinator has lost its disk", &a, 2, Commit, Learnt::Nothing),
+        ("another participant's word", &c, 7, Abort, Learnt::Ended),
+        ("another participant's word", &c, 7, Commit, Learnt::Ended),
+        ("only a coordinator can be waiting", &c, 7, Pending, Learnt::Nothing),
+        ("in doubt itself", &c, 7, InDoubt, Learnt::Nothing),
+        ("the participant has lost its disk, and with it perhaps a yes", &c, 8, Abort, Learnt::Nothing),
+        ("what it knows it knows", &c, 8, Commit, Learnt::Ended),
+        ("nobody said from where it speaks", &stranger, 7, Abort, Learnt::Nothing),
+    ];
+    for (why, from, store, outcome, learnt) in cases {
+        let mut participant = company();
+        reach(&mut participant, "prepared");
+        let step = participant.learn(&mine().transaction, from, StoreId(store), outcome, NOW);
+        assert_eq!(step.answer, learnt, "{why}: {from} says {outcome:?} from {store}");
+        let is_in_doubt = matches!(participant.branch(&mine().transaction), Some(Branch::Prepared { .. }));
+        assert_eq!(is_in_doubt, learnt != Learnt::Ended, "{why}: {from} says {outcome:?} from {store}");
+    }
 }
 
 #[test]
 fn undecided_holds_have_a_quota_and_decided_ones_none() {
     let limits = HoldLimits { undecided_holds_max: 2, undecided_time_max: HOUR * 2, ..HoldLimits::default() };
-    let mut participant = Participant::new(operator("b"), &[evse("b-1")], limits);
+    let mut participant = Participant::new(operator("b"), StoreId(1), &[evse("b-1")], limits);
     let numbered = |number: u32| Hold {
         key: key(&format!("r{number}")),
         stops: vec![stop("b-1", hours(number, number + 1))],
@@ -288,7 +318,7 @@ fn undecided_holds_have_a_quota_and_decided_ones_none() {
 }
 
 fn company() -> Participant {
-    Participant::new(operator("b"), &[evse("b-1")], HoldLimits::default())
+    Participant::new(operator("b"), StoreId(1), &[evse("b-1")], HoldLimits::default())
 }
 
 fn mine() -> Hold {
@@ -303,6 +333,7 @@ fn rival(counter: u64) -> Hold {
         key: key(&format!("rival-{counter}")),
         plug: None,
         participants: vec![operator("a"), operator("b"), operator("c")],
+        stores: BTreeMap::from([(operator("c"), StoreId(7))]),
         priority: NOW.utc,
         stops: vec![stop("b-1", hours(1, 2))],
         replaces: None,

@@ -9,7 +9,11 @@ use crate::federation::{
     DECIDE_LIMIT, Federation, HOUR, NOW, aborted, committed, hours, later, operator, prepare, request, vote,
 };
 
-const YES: Vote = Vote::Yes { expires: recarga_reservation::Timestamp::from_millis(0) };
+const YES: Vote = yes_from(1);
+
+const fn yes_from(store: u128) -> Vote {
+    Vote::Yes { expires: recarga_reservation::Timestamp::from_millis(0), store: StoreId(store) }
+}
 
 #[test]
 fn a_repeat_is_recognised_in_flight_when_done_and_after_a_restart() {
@@ -89,6 +93,35 @@ fn a_no_is_final_and_a_stranger_has_no_vote() {
     assert_eq!(coordinator.vote(&transaction, &operator("b"), YES), Tally::No);
     let step = all.at("a").decide(&transaction, NOW).unwrap();
     assert_eq!(aborted(step.answer).reason, Reason::Held);
+}
+
+#[test]
+fn a_hold_names_the_database_that_may_vote() {
+    // Others believe it that it never voted; whichever the company has after a lost disk must not vote in its place.
+    let mut all = Federation::new();
+    let begin = |all: &mut Federation, name| match all.begin("a", &request(name, &[("b-1", hours(1, 2))])) {
+        Beginning::New { transaction, holds } => (transaction, holds[0].1.clone()),
+        other => panic!("{other:?}"),
+    };
+    let (first, hold) = begin(&mut all, "r1");
+    assert_eq!(hold.stores, [].into(), "never heard of: whichever it has may vote, and none is believed");
+    assert_eq!(all.at("a").coordinator.vote(&first, &operator("b"), yes_from(7)), Tally::AllYes);
+
+    let (second, hold) = begin(&mut all, "r2");
+    assert_eq!(hold.stores, [(operator("b"), StoreId(7))].into());
+    let step = prepare(all.at("b"), &hold, NOW);
+    assert_eq!(step.as_ref().unwrap().facts, [], "it will always refuse, so it need not remember");
+    let no = vote(step);
+    assert_eq!(no, Vote::No(Refusal::whole(Reason::AnotherStore)));
+    assert_eq!(all.at("a").coordinator.vote(&second, &operator("b"), no), Tally::No);
+    let refusal = aborted(all.at("a").decide(&second, NOW).unwrap().answer);
+    assert!(refusal.reason.is_passing(), "the next attempt names none");
+
+    let (third, hold) = begin(&mut all, "r2");
+    assert_eq!(hold.stores, [].into());
+    let yes = vote(prepare(all.at("b"), &hold, NOW));
+    assert_eq!(all.at("a").coordinator.vote(&third, &operator("b"), yes), Tally::AllYes);
+    assert_eq!(begin(&mut all, "r4").1.stores, [(operator("b"), StoreId(1))].into());
 }
 
 #[test]

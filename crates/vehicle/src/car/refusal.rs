@@ -197,6 +197,7 @@ pub(super) fn may_pass(kind: ProblemKind) -> bool {
             | ProblemKind::QuotaReached
             | ProblemKind::Expired
             | ProblemKind::SessionClosed
+            | ProblemKind::AnotherStore
             | ProblemKind::SessionDiffers
             | ProblemKind::RequestDiffers
             | ProblemKind::TripBusy

@@ -129,6 +129,7 @@ fn kind(reason: &Reason) -> ProblemKind {
         Reason::Held => ProblemKind::Held,
         Reason::Booked { .. } => ProblemKind::Booked,
         Reason::Closed => ProblemKind::SessionClosed,
+        Reason::AnotherStore => ProblemKind::AnotherStore,
         Reason::Different => ProblemKind::SessionDiffers,
         Reason::RequestedElsewhere { .. } => ProblemKind::RequestedElsewhere,
         Reason::QuotaReached => ProblemKind::QuotaReached,
@@ -181,6 +182,7 @@ fn field(refusal: &Refusal, stops: Stops<'_>) -> Option<String> {
         Reason::Unreachable { .. } => "empresa",
         Reason::StopCount { .. } => return Some(stops.list().to_owned()),
         Reason::Stale if matches!(stops, Stops::OfHold(_)) => return Some("substitui".to_owned()),
+        Reason::AnotherStore if matches!(stops, Stops::OfHold(_)) => return Some("depositos".to_owned()),
         Reason::Closed | Reason::Different if matches!(stops, Stops::OfHold(_)) => {
             return Some("sessao".to_owned());
         }

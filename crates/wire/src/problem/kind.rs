@@ -152,6 +152,11 @@ catalogue! {
         "Esta sessão foi cancelada ou liberada nesta empresa e não pode reter mais nada."
         "Comece uma nova sessão."
         "session is over here"
+    AnotherStore "deposito-trocado" 409
+        "A empresa tem outro banco de dados"
+        "A sessão foi feita para o banco de dados que a empresa tinha antes, e só ele poderia votar nela."
+        "Comece uma nova sessão, sem indicar o depósito desta empresa."
+        "hold was meant for another database of the operator"
     SessionDiffers "sessao-divergente" 409
         "A sessão já pediu outra coisa"
         "A mesma sessão pediu antes paradas ou dados diferentes."

@@ -37,6 +37,7 @@ impl Problem {
             ProblemKind::Held => Reason::Held,
             ProblemKind::Booked => Reason::Booked { free: self.free.to_vec() },
             ProblemKind::SessionClosed => Reason::Closed,
+            ProblemKind::AnotherStore => Reason::AnotherStore,
             ProblemKind::SessionDiffers => Reason::Different,
             ProblemKind::RequestedElsewhere => {
                 Reason::RequestedElsewhere { transaction: self.session.as_deref().cloned().ok_or(NotAVote)? }
