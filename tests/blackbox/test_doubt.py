@@ -107,6 +107,33 @@ def test_an_answer_from_another_database_is_not_believed(stage):
     assert set(snapshot.states(session).values()) == {"confirmada"}
 
 
+def test_a_participant_that_lost_its_disk_is_not_believed(stage):
+    """B voted yes and lost its disk, the coordinator committed and died: C must not be told that B never voted."""
+    federation = stage.federation
+    # The coordinator has heard from which database B speaks.
+    assert stage.client.book(federation.trip()).outcome == "confirmed"
+    federation.network.on("confirm", A, action=Verdict.CUT, repeated=True)
+    told = stage.client.book(federation.trip())
+    assert told.outcome == "confirmed"
+    session = told.answer.json["sessao"]
+    federation.a.kill()
+    federation.b.kill()
+    kept = federation.b.folder / "kept"
+    federation.b.data.rename(kept)
+    federation.b.start()
+    asked = federation.c.metric("inquiries")
+    until(lambda: federation.c.metric("inquiries") > asked + 1, "questions", 12)
+    until(lambda: "it is not believed" in federation.c.process.output(), "the doubt about b's answer", 5)
+    assert _branch(federation.c, session)["estado"] == "preparada"
+    federation.b.kill()
+    federation.b.data.rename(federation.b.folder / "emptied")
+    kept.rename(federation.b.data)
+    federation.b.start()
+    federation.a.start()
+    snapshot = stage.settle()
+    assert set(snapshot.states(session).values()) == {"confirmada"}
+
+
 def test_heuristic_release_at_the_windows_start_plus_grace(make_stage):
     """Nobody knows and the car stands at the charger: released, logged, counted, shown, and reported as mixed."""
     stage = make_stage(limits={"grace_seconds": 1})

@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::coordinator::Coordinator;
 use crate::delivery::Delivery;
 use crate::events::Events;
+use crate::greeting::greet;
 use crate::ledger::{Ledger, OnFailure, State, Stopped, Writer};
 use crate::mailbox::Mailbox;
 use crate::metrics::Metrics;
@@ -80,6 +81,7 @@ pub struct Node {
     pub(crate) answer_max: Duration,
     pub(crate) delivery: Arc<Delivery>,
     termination: Arc<Termination>,
+    peers: BTreeMap<OperatorId, Arc<dyn Peer>>,
     config: Config,
     stopping: CancellationToken,
     broker_connected: watch::Sender<bool>,
@@ -120,7 +122,7 @@ impl Node {
         };
         let termination = {
             let (ledger, clock, _, metrics) = shared();
-            Arc::new(Termination::new(participant.clone(), peers, ledger, clock, metrics))
+            Arc::new(Termination::new(participant.clone(), peers.clone(), ledger, clock, metrics))
         };
         Ok(Arc::new(Node {
             name: config.name.clone(),
@@ -144,6 +146,7 @@ impl Node {
             metrics,
             clock,
             termination,
+            peers,
             config,
         }))
     }
@@ -157,6 +160,10 @@ impl Node {
             shutdown_max: FINISH_MAX,
         };
         let ticking = tokio::spawn(self.clone().tick());
+        let node = self.clone();
+        let greeting = tokio::spawn(async move {
+            greet(&node.peers, &node.ledger, &*node.clock).await;
+        });
         let cars = self.config.mqtt.clone().map(|broker| {
             let (node, connected) = (self.clone(), self.broker_connected.clone());
             tokio::spawn(mqtt::serve(node, broker, connected, self.stopping.clone()))
@@ -180,6 +187,7 @@ impl Node {
             warn!("something did not end in time; what is owed will be repeated at the next start");
         }
         ticking.abort();
+        greeting.abort();
         self.ledger.close().await;
         info!(operator = %self.operator, "stopped");
     }

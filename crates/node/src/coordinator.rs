@@ -290,7 +290,7 @@ impl Coordinator {
             || Vote::No(Refusal { stop: number, reason: Reason::Unreachable { operator: operator.clone() } });
         let Some(peer) = self.peer(operator) else { return unreachable() };
         let valid_for = self.decide_limit;
-        match peer.send(Message::Hold { hold, firmness: Firmness::Prepared, valid_for }).await {
+        match peer.send(Message::Hold { hold: hold.into(), firmness: Firmness::Prepared, valid_for }).await {
             Ok(Reply::Vote(vote)) => {
                 self.delivery.reached(operator);
                 vote

@@ -11,6 +11,7 @@ pub mod config;
 pub mod coordinator;
 pub mod delivery;
 pub mod events;
+pub mod greeting;
 pub mod ledger;
 pub mod mailbox;
 pub mod metrics;

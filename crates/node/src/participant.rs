@@ -231,4 +231,8 @@ impl Peer for Participant {
             Failure::Stopped(stopped) => PeerError::Unreachable(stopped.to_string()),
         })
     }
+
+    async fn store(&self) -> Result<StoreId, PeerError> {
+        Ok(self.store)
+    }
 }

@@ -15,7 +15,7 @@ pub enum Message {
     /// Hold all of these stops.
     Hold {
         /// What.
-        hold: Hold,
+        hold: Box<Hold>,
         /// How firmly.
         firmness: Firmness,
         /// A soft hold's time limit; for a prepared one, when the coordinator expects to have decided.
@@ -82,4 +82,7 @@ pub enum PeerError {
 pub trait Peer: Send + Sync + fmt::Debug {
     /// Sends one message and waits for the reply, for a bounded time.
     async fn send(&self, message: Message) -> Result<Reply, PeerError>;
+
+    /// From which database it speaks now.
+    async fn store(&self) -> Result<StoreId, PeerError>;
 }

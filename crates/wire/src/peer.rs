@@ -5,6 +5,7 @@ use recarga_reservation::{OperatorId, Outcome, Refusal, StoreId, TransactionId, 
 use thiserror::Error;
 
 use crate::decode::decode;
+use crate::health::HealthAnswer;
 use crate::hold::{HoldAnswer, YesVote};
 use crate::problem::{NotAVote, Problem, ProblemKind};
 use crate::session::{InquiryAnswer, SessionAnswer, SessionState};
@@ -108,6 +109,18 @@ pub fn read_outcome(
     let answer: InquiryAnswer = read_success(status, body)?;
     asked.check(&answer.sessao, &answer.empresa)?;
     Ok(Ok((answer.outcome(), answer.deposito)))
+}
+
+/// From which database a company speaks, by its answer to `GET /saude`.
+///
+/// # Errors
+/// [`Unclear`]: it does not say, or another company answers.
+pub fn read_store(operator: &OperatorId, status: u16, body: &[u8]) -> Result<StoreId, Unclear> {
+    if !is_success(status) {
+        return Err(Unclear::Foreign { status });
+    }
+    let answer: HealthAnswer = read_success(status, body)?;
+    if answer.empresa == *operator { Ok(answer.deposito) } else { Err(Unclear::Mismatched) }
 }
 
 impl Asked<'_> {

@@ -133,7 +133,7 @@ async fn perform(node: &Node, company: &OperatorId, operation: Operation) -> Ope
     let decoded = match operation {
         Operation::ReservaTemporaria(request) => request.into_hold().map(|(hold, firmness, valid_for)| {
             let kept = Some((hold.clone(), firmness));
-            (Message::Hold { hold, firmness, valid_for }, kept)
+            (Message::Hold { hold: hold.into(), firmness, valid_for }, kept)
         }),
         Operation::ConfirmarReserva(request) => {
             request.into_transaction().map(|transaction| (Message::Confirm(transaction), None))

@@ -51,10 +51,11 @@ pub struct HttpPeerOptions {
 }
 
 /// A company behind HTTP. Dropping it ends its task once what is under way has ended.
-pub struct HttpPeer {
+pub struct HttpPeer<C> {
     operator: OperatorId,
     queue: mpsc::Sender<Job>,
     answer_max: Duration,
+    line: Arc<Line<C>>,
 }
 
 struct Job {
@@ -68,12 +69,9 @@ struct Line<C> {
     authorization: HeaderValue,
 }
 
-impl HttpPeer {
+impl<C: Connect + Clone + Send + Sync + 'static> HttpPeer<C> {
     /// A company reached through `connector`, which a simulation replaces. Must be called within a runtime.
-    pub fn new<C>(options: HttpPeerOptions, connector: C) -> Self
-    where
-        C: Connect + Clone + Send + Sync + 'static,
-    {
+    pub fn new(options: HttpPeerOptions, connector: C) -> Self {
         let (sender, queue) = mpsc::channel(QUEUE_MAX);
         let (operator, answer_max) = (options.operator.clone(), options.answer_max);
         let client = Client::builder(TokioExecutor::new())
@@ -85,19 +83,20 @@ impl HttpPeer {
         let authorization = HeaderValue::from_str(&format!("Bearer {}", options.token.expose()));
         let mut authorization = authorization.unwrap_or(HeaderValue::from_static(""));
         authorization.set_sensitive(true);
-        tokio::spawn(Arc::new(Line { client, options, authorization }).run(queue));
-        Self { operator, queue: sender, answer_max }
+        let line = Arc::new(Line { client, options, authorization });
+        tokio::spawn(line.clone().run(queue));
+        Self { operator, queue: sender, answer_max, line }
     }
 }
 
-impl fmt::Debug for HttpPeer {
+impl<C> fmt::Debug for HttpPeer<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpPeer").field("operator", &self.operator).finish_non_exhaustive()
     }
 }
 
 #[async_trait]
-impl Peer for HttpPeer {
+impl<C: Connect + Clone + Send + Sync + 'static> Peer for HttpPeer<C> {
     async fn send(&self, message: Message) -> Result<Reply, PeerError> {
         let unreachable = |reason: &str| Err(PeerError::Unreachable(reason.to_owned()));
         let (reply, replied) = oneshot::channel();
@@ -109,6 +108,14 @@ impl Peer for HttpPeer {
             Ok(Err(_)) => unreachable("the request was given up"),
             Err(_) => unreachable("no answer in time"),
         }
+    }
+
+    async fn store(&self) -> Result<StoreId, PeerError> {
+        // Apart from the queue, in which messages about transactions wait.
+        let call = Call { method: Method::GET, path: "/saude".into(), body: Vec::new() };
+        let (status, body) = self.line.exchange(call).await.map_err(PeerError::Unreachable)?;
+        let store = answers::read_store(&self.operator, status, &body);
+        store.map_err(|unclear| PeerError::Unreachable(unclear.to_string()))
     }
 }
 
