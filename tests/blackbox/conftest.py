@@ -11,9 +11,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from harness.audit import settle  # noqa: E402
-from harness.broker import Broker  # noqa: E402
+from harness.broker import Broker, EmbeddedBroker  # noqa: E402
 from harness.client import Client  # noqa: E402
-from harness.federation import Federation  # noqa: E402
+from harness.federation import NAMES, Federation  # noqa: E402
 from harness.history import History  # noqa: E402
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -97,6 +97,20 @@ class Stage:
             _kills += self.broker.process.kills
 
 
+def _build(program, folder, seed, kind, limits):
+    """A federation that is not started yet, with a broker of this kind ("mosquitto", "embedded" or none) that is."""
+    broker = None
+    if kind == "mosquitto":
+        broker = Broker(folder / "broker")
+    elif kind == "embedded":
+        configs = [folder / name / "config.toml" for name in NAMES]
+        broker = EmbeddedBroker(folder / "broker", program, configs)
+    stage = Stage(Federation(program, folder, seed, broker, limits), broker)
+    if broker:
+        broker.start()
+    return stage
+
+
 @pytest.fixture
 def make_stage(request, program, logs, seed):
     """Makes stages for one test: `make_stage(broker=True, limits={...}, start=True)`."""
@@ -109,8 +123,7 @@ def make_stage(request, program, logs, seed):
         if home.exists():
             shutil.rmtree(home)
         home.mkdir(parents=True)
-        mosquitto = Broker(home / "mosquitto").start() if broker else None
-        stage = Stage(Federation(program, home, seed, mosquitto, limits), mosquitto)
+        stage = _build(program, home, seed, "mosquitto" if broker else None, limits)
         stages.append(stage)
         if start:
             stage.federation.start()
@@ -151,8 +164,7 @@ def _shared(request, program, logs, seed):
         if folder.exists():
             shutil.rmtree(folder)
         folder.mkdir(parents=True)
-        mosquitto = Broker(folder / "mosquitto").start() if getattr(module, "BROKER", False) else None
-        stage = Stage(Federation(program, folder, seed, mosquitto, getattr(module, "LIMITS", None)), mosquitto)
+        stage = _build(program, folder, seed, getattr(module, "BROKER", None), getattr(module, "LIMITS", None))
         stage.federation.start()
         return stage, folder
 

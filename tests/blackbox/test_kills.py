@@ -14,7 +14,7 @@ from harness.waiting import until
 
 A, B, C = "empresa-a", "empresa-b", "empresa-c"
 
-BROKER = True
+BROKER = "mosquitto"
 
 
 @dataclasses.dataclass(frozen=True)

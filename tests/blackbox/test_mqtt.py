@@ -1,9 +1,5 @@
 """Cars over MQTT 3.1.1 and 5, through Mosquitto: asked, answered, repeated, cancelled, and all of it while processes
-die.
-
-The embedded broker is not covered here: `recarga demo` is the only way to start it, with three companies that have the
-names, and so the sessions at the broker, of the ones under test. Once it can be started alone, `harness.broker.Broker`
-needs a sibling that does so, and the `stage` of this module a second parameter.
+die. `test_mqtt_embedded.py` has those again that the program's own broker must pass.
 """
 
 import datetime
@@ -23,7 +19,7 @@ from harness.proxy import Verdict
 from harness.waiting import until
 
 A, B, C = "empresa-a", "empresa-b", "empresa-c"
-BROKER = True
+BROKER = "mosquitto"
 VERSIONS = pytest.mark.parametrize("version", [4, 5], ids=["3.1.1", "5"])
 
 

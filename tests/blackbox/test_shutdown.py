@@ -15,7 +15,7 @@ from harness.proxy import Verdict
 from harness.waiting import TooLate, until
 
 A, B, C = "empresa-a", "empresa-b", "empresa-c"
-BROKER = True
+BROKER = "mosquitto"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])

@@ -7,12 +7,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use recarga_mqtt::broker::{Account, BrokerOptions, EmbeddedBroker};
+use recarga_mqtt::broker::{BrokerOptions, EmbeddedBroker};
 use recarga_node::config::Config;
 use recarga_vehicle::fleet::Credentials;
 use tokio::time::interval;
 
 use crate::audit;
+use crate::broker::accounts;
 use crate::client::Client;
 use crate::company::Company;
 use crate::serve::{raise_file_limit, stop_signal};
@@ -110,12 +111,8 @@ async fn start(folder: &Path, mqtt_port: u16) -> Result<(EmbeddedBroker, Federat
         // Without the environment: variables meant for one company must not change three.
         configs.push(Config::parse(text, &format!("{name}.toml"), Path::new("."), &|_| None)?);
     }
-    let accounts = configs.iter().filter_map(|config| config.mqtt.as_ref()).map(|mqtt| Account {
-        name: mqtt.username.clone().unwrap_or_default(),
-        password: mqtt.password.as_ref().map_or(String::new(), |password| password.expose().to_owned()),
-    });
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, mqtt_port));
-    let broker = EmbeddedBroker::start(BrokerOptions::new(address, accounts.collect())).await?;
+    let broker = EmbeddedBroker::start(BrokerOptions::new(address, accounts(&configs)?)).await?;
     say!("broker     {}", broker.url());
     let mut federation =
         Federation { companies: Vec::new(), configs, broker_url: broker.url(), folder: folder.into() };

@@ -22,6 +22,7 @@ macro_rules! say_on {
 
 mod audit;
 mod bench;
+mod broker;
 mod client;
 mod company;
 mod config;
@@ -54,6 +55,7 @@ const EXAMPLES: &str = "\
 Examples:
   recarga demo                                     three companies, a broker and cars on this machine
   recarga serve --config empresa-a.toml            one company's node
+  recarga broker networks/demo/*.toml              the demo's MQTT broker alone
   recarga vehicles --company http://127.0.0.1:8001  simulated cars against any broker
   recarga trip book --vehicle carro-1 --stop empresa-a/A-REC-01-1@+2h/40m
                                                    books a trip from a terminal
@@ -67,6 +69,7 @@ Examples:
 enum Command {
     Demo(demo::Arguments),
     Serve(serve::Arguments),
+    Broker(broker::Arguments),
     Config(config::Arguments),
     Health(health::Arguments),
     Vehicles(vehicles::Arguments),
@@ -95,6 +98,7 @@ fn main() -> ExitCode {
     let done = match arguments.command {
         Command::Demo(arguments) => demo::run(arguments),
         Command::Serve(arguments) => serve::run(arguments),
+        Command::Broker(arguments) => broker::run(arguments),
         Command::Config(arguments) => config::run(arguments),
         Command::Health(arguments) => health::run(&arguments),
         Command::Vehicles(arguments) => vehicles::run(arguments),

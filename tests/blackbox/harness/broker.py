@@ -1,4 +1,5 @@
-"""Mosquitto 2 as a process of our own, on a port of our own, with the settings under which it keeps its word."""
+"""MQTT brokers as processes of our own, on ports of our own: Mosquitto 2 with the settings under which it keeps its word,
+and the one that the program brings along."""
 
 import os
 import shutil
@@ -56,22 +57,10 @@ def program():
     return found
 
 
-class Broker:
+class _Process:
     """A broker that can be killed and started again."""
 
-    def __init__(self, folder, cars=200):
-        self.folder = Path(folder)
-        if self.folder.exists():
-            shutil.rmtree(self.folder)
-        self.folder.mkdir(parents=True)
-        self.port = free_port()
-        self.url = f"mqtt://127.0.0.1:{self.port}"
-        self.password = PASSWORD
-        self.cars = [f"carro-{number:04}" for number in range(cars)]
-        self._free = list(self.cars)
-        self._write_files()
-        config = self.folder / "mosquitto.conf"
-        self.process = Program([program(), "-c", config], self.folder / "log.txt")
+    name = None
 
     def car(self):
         """The name of a car that nobody has used yet."""
@@ -80,7 +69,7 @@ class Broker:
     def start(self):
         """Starts it and waits until it takes connections."""
         self.process.start()
-        until(self._listens, "mosquitto to listen", 10)
+        until(self._listens, f"{self.name} to listen", 10)
         return self
 
     def kill(self):
@@ -99,6 +88,42 @@ class Broker:
         except OSError:
             return False
         return True
+
+
+class EmbeddedBroker(_Process):
+    """`recarga broker` for the companies whose configurations will be there when it starts."""
+
+    name = "the embedded broker"
+
+    def __init__(self, folder, program, configs, cars=200):
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.port = free_port()
+        self.url = f"mqtt://127.0.0.1:{self.port}"
+        self.password = PASSWORD
+        self._free = [f"carro-{number:04}" for number in range(cars)]
+        command = [program, "broker", "--listen", f"127.0.0.1:{self.port}", *configs]
+        self.process = Program(command, self.folder / "log.txt")
+
+
+class Broker(_Process):
+    """Mosquitto."""
+
+    name = "mosquitto"
+
+    def __init__(self, folder, cars=200):
+        self.folder = Path(folder)
+        if self.folder.exists():
+            shutil.rmtree(self.folder)
+        self.folder.mkdir(parents=True)
+        self.port = free_port()
+        self.url = f"mqtt://127.0.0.1:{self.port}"
+        self.password = PASSWORD
+        self.cars = [f"carro-{number:04}" for number in range(cars)]
+        self._free = list(self.cars)
+        self._write_files()
+        config = self.folder / "mosquitto.conf"
+        self.process = Program([program(), "-c", config], self.folder / "log.txt")
 
     def _write_files(self):
         passwords = self.folder / "passwords"
