@@ -7,11 +7,11 @@ use std::time::Duration;
 use fastrand::Rng;
 use turmoil::Sim;
 
-use crate::clock::between;
-use crate::company::Company;
-use crate::history::History;
-use crate::settings::Settings;
-use crate::tally::Tally;
+use crate::federation::clock::between;
+use crate::federation::company::Company;
+use crate::federation::history::History;
+use crate::federation::settings::Settings;
+use crate::federation::tally::Tally;
 
 const TWO_HOURS_MILLIS: i64 = 2 * 3600 * 1000;
 const SLOW: Duration = Duration::from_millis(250);
@@ -135,6 +135,8 @@ impl Faults {
         match kind {
             Kind::Kill => self.end(sim, company, Death::Killed),
             Kind::PowerCut => self.end(sim, company, Death::PowerCut),
+            // A start that fails is tried again by whoever supervises it, and has promised nothing.
+            Kind::RefuseSync if self.down.contains_key(&company) => {}
             Kind::RefuseSync => {
                 let more = self.rng.u32(0..3);
                 self.history.note(format_args!("{}: a sync will be refused", self.companies[company].name));
@@ -172,6 +174,7 @@ impl Faults {
             Death::PowerCut => self.companies[company].disk.cut_power(&mut self.rng),
             Death::Killed | Death::CannotSync => self.companies[company].disk.unmount(),
         }
+        self.companies[company].disk.never_mind();
         // The operating system says goodbye for a process that was killed, but not when the power fails.
         let is_silent = death == Death::PowerCut;
         let others = self.unbroken(company);

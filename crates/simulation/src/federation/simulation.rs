@@ -7,16 +7,16 @@ use std::time::{Duration, SystemTime};
 
 use turmoil::{Builder, Sim};
 
-use crate::canary::Canary;
-use crate::clock::BEGINNING;
-use crate::company::Company;
-use crate::driver::Driver;
-use crate::faults::Faults;
-use crate::history::{History, Told};
-use crate::monitor::Monitor;
-use crate::settings::Settings;
-use crate::tally::Tally;
-use crate::verdict::Books;
+use crate::federation::canary::Canary;
+use crate::federation::clock::BEGINNING;
+use crate::federation::company::Company;
+use crate::federation::driver::Driver;
+use crate::federation::faults::Faults;
+use crate::federation::history::{History, Told};
+use crate::federation::monitor::Monitor;
+use crate::federation::settings::Settings;
+use crate::federation::tally::Tally;
+use crate::federation::verdict::Books;
 
 /// One step of virtual time.
 const TICK: Duration = Duration::from_millis(5);

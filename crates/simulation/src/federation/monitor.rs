@@ -11,9 +11,9 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use tokio::time::{sleep, timeout};
 
-use crate::history::History;
-use crate::network::{Connector, PORT};
-use crate::settings::Settings;
+use crate::federation::history::History;
+use crate::federation::network::{Connector, PORT};
+use crate::federation::settings::Settings;
 
 /// How often it looks.
 const PAUSE: Duration = Duration::from_millis(200);

@@ -13,11 +13,11 @@ use recarga_node::store::redb::RedbStore;
 use recarga_node::store::{Record, Store, StoreError};
 use recarga_reservation::OperatorId;
 
-use crate::canary::Canary;
-use crate::clock::{SimulatedClock, Skew};
-use crate::disk::Disk;
-use crate::network::{Connector, PORT, Port};
-use crate::settings::Settings;
+use crate::federation::canary::Canary;
+use crate::federation::clock::{SimulatedClock, Skew};
+use crate::federation::disk::Disk;
+use crate::federation::network::{Connector, PORT, Port};
+use crate::federation::settings::Settings;
 
 /// Opens every company's audit to whoever checks.
 pub const OPERATOR_TOKEN: &str = "operator-token";

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use recarga_node::store::Record;
 use recarga_reservation::{Branch, Fact, Hold, OperatorId, Stage, TransactionId, Trip};
 
-use crate::history::{Request, Told};
+use crate::federation::history::{Request, Told};
 
 /// What all companies hold at the end.
 #[derive(Debug, Default)]

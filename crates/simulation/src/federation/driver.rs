@@ -15,10 +15,10 @@ use recarga_reservation::Timestamp;
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
-use crate::clock::{BEGINNING, between};
-use crate::history::{History, Told};
-use crate::network::{Connector, PORT};
-use crate::settings::Settings;
+use crate::federation::clock::{BEGINNING, between};
+use crate::federation::history::{History, Told};
+use crate::federation::network::{Connector, PORT};
+use crate::federation::settings::Settings;
 
 const HOUR: Duration = Duration::from_secs(3600);
 /// How long a driver waits for an answer: longer than a node takes to say that it is not decided yet.
