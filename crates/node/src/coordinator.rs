@@ -12,7 +12,6 @@ use recarga_reservation::{
     Beginning, Decision, Firmness, Fresh, Hold, NotChangeable, OperatorId, OwedMessage, Reason, Refusal,
     RequestKey, Step, Tally, Timestamp, TransactionId, Trip, TripId, TripRequest, Vote,
 };
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error, info, warn};
@@ -24,6 +23,7 @@ use crate::ledger::{Ledger, Stopped};
 use crate::metrics::Metrics;
 use crate::participant::Participant;
 use crate::peer::{Message, Peer, Reply};
+use crate::watched::Watched;
 
 /// Attempts for one request while somebody's momentary hold is in the way.
 const ATTEMPTS_MAX: u32 = 8;
@@ -71,7 +71,7 @@ pub struct Coordinator {
 #[derive(Clone, Debug)]
 struct Flight {
     wish: Wish,
-    landed: watch::Receiver<Option<Answer>>,
+    landed: Arc<Watched<Option<Answer>>>,
 }
 
 impl Coordinator {
@@ -144,7 +144,7 @@ impl Coordinator {
 
     async fn fly(self: &Arc<Self>, wish: Wish) -> Answer {
         let key = wish.request.key().clone();
-        let mut landed = {
+        let landed = {
             let mut flights = lock(&self.flights);
             match flights.get(&key) {
                 Some(flight)
@@ -154,21 +154,20 @@ impl Coordinator {
                 }
                 Some(flight) => flight.landed.clone(),
                 None => {
-                    let (land, landed) = watch::channel(None);
+                    let landed = Arc::new(Watched::new(None));
+                    let landing = Landing(landed.clone());
                     flights.insert(key.clone(), Flight { wish: wish.clone(), landed: landed.clone() });
                     let this = self.clone();
                     self.tasks.spawn(async move {
                         let answer = this.run(&wish).await;
                         lock(&this.flights).remove(wish.request.key());
-                        // Nobody may be listening any longer; a repeat finds the record.
-                        let _ = land.send(Some(answer));
+                        landing.0.update(|landed| *landed = Some(answer));
                     });
                     landed
                 }
             }
         };
-        let answer = landed.wait_for(Option::is_some).await;
-        answer.ok().and_then(|answer| answer.clone()).unwrap_or(Answer::Stopped)
+        landed.wait_for(Clone::clone).await
     }
 
     async fn run(self: &Arc<Self>, wish: &Wish) -> Answer {
@@ -360,6 +359,17 @@ impl Coordinator {
             return Some(self.own.clone());
         }
         self.peers.get(operator).cloned()
+    }
+}
+
+// However the task of a flight ends, also by a panic: nobody waits for ever.
+struct Landing(Arc<Watched<Option<Answer>>>);
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        self.0.update(|landed| {
+            landed.get_or_insert(Answer::Stopped);
+        });
     }
 }
 

@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use recarga_reservation::{Company, Fact, Step, Told};
 use thiserror::Error;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 use crate::mailbox::Mailbox;
 use crate::store::{Record, Store, StoreError};
+use crate::watched::Watched;
 
 /// Records in the queue from which on a flush does not wait for anybody to need it.
 const QUEUE_LONG: usize = 8192;
@@ -52,7 +53,6 @@ pub type OnFailure = Box<dyn FnOnce(&StoreError) + Send>;
 #[derive(Debug)]
 pub struct Ledger {
     shared: Arc<Shared>,
-    durable: watch::Receiver<Progress>,
 }
 
 #[derive(Debug)]
@@ -61,7 +61,7 @@ struct Shared {
     // Wakes the writer: the one for a thread, the other for a task.
     thread_wake: Condvar,
     task_wake: Notify,
-    progress: watch::Sender<Progress>,
+    progress: Watched<Progress>,
 }
 
 #[derive(Debug)]
@@ -86,13 +86,12 @@ impl Ledger {
     /// Starts the writer for a state that was just read back from the store.
     pub fn start(state: State, store: Box<dyn Store>, writer: Writer, on_failure: OnFailure) -> Self {
         let first = Progress { durable: 0, flushes: 0, failed: false, closed: false };
-        let (progress, durable) = watch::channel(first);
         let inner = Inner { state, queue: Vec::new(), queued: 0, awaited: 0, stopping: false };
         let shared = Arc::new(Shared {
             inner: Mutex::new(inner),
             thread_wake: Condvar::new(),
             task_wake: Notify::new(),
-            progress,
+            progress: Watched::new(first),
         });
         let writing = shared.clone();
         match writer {
@@ -103,7 +102,7 @@ impl Ledger {
                 tokio::spawn(async move { writing.write_in_task(store, on_failure).await });
             }
         }
-        Self { shared, durable }
+        Self { shared }
     }
 
     /// Runs a transition of the rules and returns its answer when it may be told.
@@ -179,14 +178,14 @@ impl Ledger {
 
     /// How many flushes and records there were: (flushes, durable records, records waiting).
     pub fn figures(&self) -> (u64, u64, u64) {
-        let progress = *self.durable.borrow();
+        let progress = self.shared.progress.get();
         let queued = self.shared.lock().queued;
         (progress.flushes, progress.durable, queued.saturating_sub(progress.durable))
     }
 
     /// Whether the record can still be written.
     pub fn is_writing(&self) -> bool {
-        let progress = *self.durable.borrow();
+        let progress = self.shared.progress.get();
         !progress.failed && !progress.closed
     }
 
@@ -195,26 +194,25 @@ impl Ledger {
         self.shared.lock().stopping = true;
         self.shared.thread_wake.notify_one();
         self.shared.task_wake.notify_one();
-        let mut durable = self.durable.clone();
-        // An error means that the writer is gone, which is what is waited for.
-        let _ = durable.wait_for(|progress| progress.closed).await;
+        self.shared.progress.wait_for(|progress| progress.closed.then_some(())).await;
     }
 
     async fn wait(&self, done: impl Fn(&Progress) -> bool) -> Result<(), Stopped> {
-        let mut durable = self.durable.clone();
-        match durable.wait_for(|progress| progress.failed || progress.closed || done(progress)).await {
-            Ok(progress) if done(&progress) => Ok(()),
-            _ => Err(Stopped),
-        }
+        let outcome = |progress: &Progress| match done(progress) {
+            true => Some(Ok(())),
+            false if progress.failed || progress.closed => Some(Err(Stopped)),
+            false => None,
+        };
+        self.shared.progress.wait_for(outcome).await
     }
 }
 
 // However the writer ends, also by a panic: nobody waits for ever.
-struct Closing<'a>(&'a watch::Sender<Progress>);
+struct Closing<'a>(&'a Watched<Progress>);
 
 impl Drop for Closing<'_> {
     fn drop(&mut self) {
-        self.0.send_modify(|progress| progress.closed = true);
+        self.0.update(|progress| progress.closed = true);
     }
 }
 
@@ -283,7 +281,7 @@ impl Shared {
     }
 
     fn next_work(&self, inner: &mut Inner, lazy_due: bool) -> Work {
-        let durable = self.progress.borrow().durable;
+        let durable = self.progress.get().durable;
         let urgent = inner.awaited > durable || inner.stopping || lazy_due || inner.queue.len() >= QUEUE_LONG;
         match (inner.queue.is_empty(), urgent) {
             // All of it: a cut could part the facts of one step, which stand or fall together.
@@ -296,7 +294,7 @@ impl Shared {
 
     fn write(&self, store: &mut dyn Store, batch: &[Record]) -> Result<(), StoreError> {
         let written = store.append(batch);
-        self.progress.send_modify(|progress| match written {
+        self.progress.update(|progress| match written {
             Ok(()) => {
                 progress.durable += batch.len() as u64;
                 progress.flushes += 1;

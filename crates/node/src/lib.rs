@@ -24,3 +24,4 @@ pub mod server;
 pub mod store;
 pub mod termination;
 pub mod vehicles;
+mod watched;

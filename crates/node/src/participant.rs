@@ -9,7 +9,6 @@ use recarga_reservation::{
     Firmness, Hold, HoldAnswer, Learnt, OperatorId, Outcome, Patience, StoreId, TransactionId, Unacceptable,
     Vote,
 };
-use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
@@ -18,6 +17,7 @@ use crate::events::{Event, Events};
 use crate::ledger::{Ledger, State, Stopped};
 use crate::metrics::Metrics;
 use crate::peer::{Message, Peer, PeerError, Reply};
+use crate::watched::Watched;
 
 /// How long an older trip waits behind a window that a younger one has prepared.
 const PATIENCE: Duration = Duration::from_millis(20);
@@ -43,7 +43,7 @@ pub struct Participant {
     events: Events,
     metrics: Arc<Metrics>,
     // Counts how often windows were given back: those who wait for one look again.
-    given_back: watch::Sender<u64>,
+    given_back: Watched<u64>,
 }
 
 impl Participant {
@@ -56,7 +56,7 @@ impl Participant {
         events: Events,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { operator, store, ledger, clock, events, metrics, given_back: watch::Sender::new(0) }
+        Self { operator, store, ledger, clock, events, metrics, given_back: Watched::default() }
     }
 
     /// Does what `by` asks. The reply may be told: all that it rests on is durable.
@@ -146,7 +146,7 @@ impl Participant {
 
     /// Wakes those who wait for a window: one may have been given back.
     pub fn windows_given_back(&self) {
-        self.given_back.send_modify(|count| *count += 1);
+        self.given_back.update(|count| *count += 1);
     }
 
     async fn hold(
@@ -157,17 +157,17 @@ impl Participant {
         valid_for: Duration,
     ) -> Result<Vote, Failure> {
         let deadline = Instant::now() + PATIENCE;
-        let mut given_back = self.given_back.subscribe();
         let mut patience = Patience::CanWait;
         loop {
-            given_back.mark_unchanged();
+            let before = self.given_back.get();
             let now = self.clock.now();
             let answer = self
                 .ledger
                 .try_apply(|state| state.company.hold(by, hold, firmness, valid_for, patience, now))
                 .await??;
             let HoldAnswer::Vote(vote) = answer else {
-                if tokio::time::timeout_at(deadline, given_back.changed()).await.is_err() {
+                let given_back = self.given_back.wait_for(|count| (*count != before).then_some(()));
+                if tokio::time::timeout_at(deadline, given_back).await.is_err() {
                     patience = Patience::MustVote;
                 }
                 continue;

@@ -17,10 +17,15 @@ pub mod simulation;
 pub mod tally;
 pub mod verdict;
 
+use std::fmt;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
 
 use self::canary::Canary;
 use self::settings::Settings;
@@ -78,7 +83,24 @@ pub struct Arguments {
 
 /// Runs the seeds; false if any broke an invariant.
 pub fn run(arguments: &Arguments) -> bool {
+    if arguments.trace {
+        log();
+    }
     if arguments.canaries { canaries(arguments) } else { seeds(arguments) }
+}
+
+// What the nodes log, with virtual time, among the events.
+fn log() {
+    let filter = EnvFilter::builder().parse_lossy("recarga_node=debug");
+    tracing_subscriber::fmt().with_env_filter(filter).with_timer(VirtualTime).with_ansi(false).init();
+}
+
+struct VirtualTime;
+
+impl FormatTime for VirtualTime {
+    fn format_time(&self, into: &mut Writer<'_>) -> fmt::Result {
+        write!(into, "{:9.3} s", turmoil::sim_elapsed().unwrap_or_default().as_secs_f64())
+    }
 }
 
 fn seeds(arguments: &Arguments) -> bool {

@@ -61,10 +61,24 @@ impl Company {
     /// # Errors
     /// It cannot start: its database is damaged.
     pub async fn run(self) -> turmoil::Result {
+        let (disk, gave_up) = (self.disk.clone(), self.gave_up.clone());
+        match self.serve().await {
+            Err(_) if disk.has_refused() => {
+                // Nothing was promised yet, and whoever supervises it tries again.
+                gave_up.store(true, Ordering::Relaxed);
+                std::future::pending().await
+            }
+            ended => ended,
+        }
+    }
+
+    async fn serve(self) -> turmoil::Result {
         let start = self.starts.fetch_add(1, Ordering::Relaxed);
         self.gave_up.store(false, Ordering::Relaxed);
         let config = Config::parse(&self.config, "simulated.toml", Path::new("."), &|_| None)?;
-        let store = RedbStore::open_on(self.disk.mount(), &self.name, &config.operator)?;
+        let mounted = self.disk.mount();
+        let life = mounted.life();
+        let store = RedbStore::open_on(mounted, &self.name, &config.operator)?;
         let store: Box<dyn Store> = match self.canary {
             Some(canary) => canary.corrupt(store),
             None => Box::new(store),
@@ -81,9 +95,9 @@ impl Company {
                 disk.unmount();
                 gave_up.store(true, Ordering::Relaxed);
             }),
-            connector: Connector,
+            connector: Connector { life: Some(life.clone()) },
         })?;
-        node.run(Port::listen().await?, std::future::pending()).await;
+        node.run(Port::listen(life).await?, std::future::pending()).await;
         Ok(())
     }
 

@@ -24,7 +24,7 @@ struct State {
     // Counts processes: the one before can do nothing any more.
     user: u64,
     refuse_sync_after: Option<u32>,
-    syncs: u64,
+    has_refused: bool,
 }
 
 enum Change {
@@ -36,6 +36,20 @@ enum Change {
 pub struct Mounted {
     disk: Disk,
     user: u64,
+}
+
+/// The time for which a process has its disk: as long as it lives.
+#[derive(Clone)]
+pub struct Life {
+    disk: Disk,
+    user: u64,
+}
+
+impl Life {
+    /// Whether the process is dead.
+    pub fn is_over(&self) -> bool {
+        self.disk.lock().user != self.user
+    }
 }
 
 impl Disk {
@@ -80,6 +94,7 @@ impl Disk {
     pub fn replace(&self) {
         let state = &mut *self.lock();
         state.refuse_sync_after = None;
+        state.has_refused = false;
         state.unsynced.clear();
         state.durable = state.cached.clone();
     }
@@ -91,9 +106,9 @@ impl Disk {
         Disk(Arc::new(Mutex::new(State { durable, cached, ..State::default() })))
     }
 
-    /// How often it was synced.
-    pub fn syncs(&self) -> u64 {
-        self.lock().syncs
+    /// Whether it has refused a sync since it was replaced.
+    pub fn has_refused(&self) -> bool {
+        self.lock().has_refused
     }
 
     // What it guards is never left half-changed.
@@ -124,6 +139,11 @@ impl Change {
 }
 
 impl Mounted {
+    /// The life of the process that has the disk now.
+    pub fn life(&self) -> Life {
+        Life { disk: self.disk.clone(), user: self.user }
+    }
+
     fn with<A>(&self, act: impl FnOnce(&mut State) -> io::Result<A>) -> io::Result<A> {
         let mut state = self.disk.lock();
         if state.user != self.user {
@@ -167,12 +187,12 @@ impl StorageBackend for Mounted {
 
     fn sync_data(&self) -> io::Result<()> {
         self.with(|state| {
-            state.syncs += 1;
             let changes = std::mem::take(&mut state.unsynced);
             match state.refuse_sync_after {
                 // Nothing of it is durable, and no later sync will write it.
                 Some(0) => {
                     state.refuse_sync_after = None;
+                    state.has_refused = true;
                     return Err(io::Error::other("simulated: the disk refuses to sync"));
                 }
                 Some(more) => state.refuse_sync_after = Some(more - 1),
@@ -248,6 +268,7 @@ mod tests {
         assert!(process.sync_data().is_err());
         process.sync_data().unwrap();
         assert_eq!(contents(&disk.copy_of_durable()), b"");
+        assert!(disk.has_refused());
         disk.replace();
         assert_eq!(contents(&disk.copy_of_durable()), b"a");
     }

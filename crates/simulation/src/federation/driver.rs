@@ -10,26 +10,24 @@ use hyper::body::Bytes;
 use hyper::header::CONTENT_TYPE;
 use hyper::{Method, Request};
 use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use recarga_reservation::Timestamp;
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
 use crate::federation::clock::{BEGINNING, between};
 use crate::federation::history::{History, Told};
-use crate::federation::network::{Connector, PORT};
+use crate::federation::network::{Connector, PORT, client};
 use crate::federation::settings::Settings;
 
 const HOUR: Duration = Duration::from_secs(3600);
 /// How long a driver waits for an answer: longer than a node takes to say that it is not decided yet.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Answers after which the same request is sent again.
-const NOT_FINAL: [&str; 7] = [
+const NOT_FINAL: [&str; 6] = [
     "em-andamento",
     "indisponivel",
     "erro-interno",
     "tempo-esgotado",
-    "requisicao-em-outra-empresa",
     "viagem-em-alteracao",
     "muitas-requisicoes",
 ];
@@ -55,6 +53,8 @@ struct Booked {
 enum Answer {
     // Sent, and nothing is known of what it did.
     Unknown,
+    // Another company coordinates the request.
+    Elsewhere(usize),
     Final { status: u16, body: Value },
 }
 
@@ -64,7 +64,7 @@ impl Driver {
         Self {
             car: format!("carro-{number}"),
             rng: Rng::with_seed(settings.seed ^ ((number as u64 + 1) << 20)),
-            client: Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(Connector),
+            client: client(),
             settings,
             history,
             closing,
@@ -101,6 +101,11 @@ impl Driver {
                     self.history.told(id, Told::Refused(kind.to_owned()));
                     return None;
                 }
+                Answer::Elsewhere(other) => {
+                    company = other;
+                    sleep(between(&mut self.rng, 50, 700)).await;
+                    continue;
+                }
                 Answer::Unknown => sleep(between(&mut self.rng, 50, 700)).await,
             }
             if self.rng.u8(0..6) == 0 {
@@ -133,7 +138,7 @@ impl Driver {
                     let what = format!("{} cannot be cancelled: {status} {body}", booked.request);
                     return self.history.violated(what);
                 }
-                Answer::Unknown => sleep(between(&mut self.rng, 50, 700)).await,
+                Answer::Unknown | Answer::Elsewhere(_) => sleep(between(&mut self.rng, 50, 700)).await,
             }
         }
     }
@@ -159,7 +164,7 @@ impl Driver {
                     let kind = body["tipo"].as_str().unwrap_or_default().to_owned();
                     return self.history.told(&id, Told::Refused(kind));
                 }
-                Answer::Unknown => sleep(between(&mut self.rng, 50, 700)).await,
+                Answer::Unknown | Answer::Elsewhere(_) => sleep(between(&mut self.rng, 50, 700)).await,
             }
         }
     }
@@ -194,16 +199,28 @@ impl Driver {
             .header(CONTENT_TYPE, "application/json")
             .body(Full::new(Bytes::from(bytes)));
         let Ok(request) = request else { return Answer::Unknown };
+        self.history.note(format_args!("{} asks {}: {path}", self.car, Settings::name(company)));
         let answered = timeout(patience, async {
             let response = self.client.request(request).await.ok()?;
             let status = response.status().as_u16();
             let body = response.into_body().collect().await.ok()?.to_bytes();
             Some((status, serde_json::from_slice::<Value>(&body).ok()?))
         });
-        match answered.await {
+        let answered = answered.await;
+        if let Ok(Some((status, body))) = &answered {
+            self.history.note(format_args!("{} is answered {status} {}", self.car, body["tipo"]));
+        }
+        match answered {
             Ok(Some((_, body))) if NOT_FINAL.iter().any(|kind| body["tipo"] == *kind) => Answer::Unknown,
+            Ok(Some((_, body))) if body["tipo"] == "requisicao-em-outra-empresa" => {
+                let named = (0..self.settings.companies).find(|&one| body["empresa"] == Settings::name(one));
+                named.map_or(Answer::Unknown, Answer::Elsewhere)
+            }
             Ok(Some((status, body))) => Answer::Final { status, body },
-            Ok(None) | Err(_) => Answer::Unknown,
+            Ok(None) | Err(_) => {
+                self.history.note(format_args!("{} has no answer", self.car));
+                Answer::Unknown
+            }
         }
     }
 }

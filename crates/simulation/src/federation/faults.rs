@@ -21,7 +21,6 @@ const USUAL: Duration = Duration::from_millis(10);
 pub struct Faults {
     settings: Settings,
     companies: Vec<Company>,
-    drivers: Vec<String>,
     history: History,
     rng: Rng,
     due: BTreeMap<(Duration, u64), Due>,
@@ -67,12 +66,11 @@ enum Kind {
 
 impl Faults {
     /// Plans the first fault.
-    pub fn new(settings: &Settings, companies: Vec<Company>, drivers: Vec<String>, history: History) -> Self {
+    pub fn new(settings: &Settings, companies: Vec<Company>, history: History) -> Self {
         let rng = Rng::with_seed(settings.seed.rotate_left(17));
         let mut faults = Self {
             settings: settings.clone(),
             companies,
-            drivers,
             history,
             rng,
             due: BTreeMap::new(),
@@ -158,7 +156,8 @@ impl Faults {
         }
     }
 
-    // The process ends. Destructors run in the simulation, and must neither write nor say goodbye.
+    // The process ends. Its destructors run all the same; the disk does not listen to them, nor do the connections say
+    // goodbye, as after a power cut: whoever talked to it waits until its own patience ends.
     fn end(&mut self, sim: &mut Sim<'_>, company: usize, death: Death) {
         if self.down.contains_key(&company) {
             return;
@@ -175,16 +174,7 @@ impl Faults {
             Death::Killed | Death::CannotSync => self.companies[company].disk.unmount(),
         }
         self.companies[company].disk.never_mind();
-        // The operating system says goodbye for a process that was killed, but not when the power fails.
-        let is_silent = death == Death::PowerCut;
-        let others = self.unbroken(company);
-        if is_silent {
-            others.iter().for_each(|other| sim.partition(name.as_str(), other.as_str()));
-        }
         sim.crash(name.as_str());
-        if is_silent {
-            others.iter().for_each(|other| sim.repair(name.as_str(), other.as_str()));
-        }
         self.down.insert(company, death);
         let pause = between(&mut self.rng, 20, 1500);
         self.plan(sim.elapsed() + pause, Due::Start(company));
@@ -245,14 +235,5 @@ impl Faults {
             Broken::Held => sim.release(from, to),
             Broken::Slow => sim.set_link_max_message_latency(from, to, USUAL),
         }
-    }
-
-    // Everybody whose link to the company is whole.
-    fn unbroken(&self, company: usize) -> Vec<String> {
-        let whole = |&other: &usize| {
-            other != company && !self.links.contains_key(&(company.min(other), company.max(other)))
-        };
-        let companies = (0..self.companies.len()).filter(whole).map(Settings::name);
-        companies.chain(self.drivers.iter().cloned()).collect()
     }
 }

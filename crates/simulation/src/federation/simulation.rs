@@ -13,17 +13,17 @@ use crate::federation::company::Company;
 use crate::federation::driver::Driver;
 use crate::federation::faults::Faults;
 use crate::federation::history::{History, Told};
-use crate::federation::monitor::Monitor;
+use crate::federation::monitor::{Monitor, Rest};
 use crate::federation::settings::Settings;
 use crate::federation::tally::Tally;
 use crate::federation::verdict::Books;
 
 /// One step of virtual time.
 const TICK: Duration = Duration::from_millis(5);
-/// How long it may take after the last fault until every driver is answered and nothing is open.
-const REST_MAX: Duration = Duration::from_secs(10);
-/// As long, for drivers that were just beginning to ask or to change something when the faults ended.
-const ANSWER_MAX: Duration = Duration::from_secs(20);
+/// How long anything may be in doubt after the last fault.
+const DOUBT_MAX: Duration = Duration::from_secs(10);
+/// How long it may take until every driver is answered and nothing is owed.
+const REST_MAX: Duration = Duration::from_secs(30);
 
 /// What became of a simulation.
 #[derive(Clone, Debug)]
@@ -57,7 +57,7 @@ pub fn simulate(settings: Settings, canary: Option<Canary>, is_printed: bool) ->
         sim.host(name, move || company.clone().run());
     }
     let crowd = Crowd::populate(&mut sim, &settings, &history);
-    let faults = Faults::new(&settings, companies.clone(), crowd.names.clone(), history.clone());
+    let faults = Faults::new(&settings, companies.clone(), history.clone());
     let mut tally = run(&mut sim, &settings, faults, &crowd, &history);
     // Processes end before their disks are read.
     drop(sim);
@@ -65,32 +65,33 @@ pub fn simulate(settings: Settings, canary: Option<Canary>, is_printed: bool) ->
         judge(&companies, &history);
     }
     tally.rest_max = crowd.rest.lock().map(|rest| *rest).unwrap_or_default();
+    if tally.rest_max.doubtless > DOUBT_MAX {
+        history.violated(format!("in doubt for {:?} after the last fault", tally.rest_max.doubtless));
+    }
     count_answers(&mut tally, &history);
     Report { violation: history.violation(), fingerprint: history.fingerprint(), tally }
 }
 
 // Everybody who is no company.
 struct Crowd {
-    names: Vec<String>,
     closing: Arc<AtomicBool>,
     healed: Arc<AtomicBool>,
     driving: Arc<AtomicUsize>,
-    rest: Arc<Mutex<Duration>>,
+    rest: Arc<Mutex<Rest>>,
 }
 
 impl Crowd {
     fn populate(sim: &mut Sim<'_>, settings: &Arc<Settings>, history: &History) -> Self {
         let crowd = Self {
-            names: (0..settings.drivers).map(|number| format!("motorista-{number}")).collect(),
             closing: Arc::default(),
             healed: Arc::default(),
             driving: Arc::new(AtomicUsize::new(settings.drivers)),
             rest: Arc::default(),
         };
-        for (number, name) in crowd.names.iter().enumerate() {
+        for number in 0..settings.drivers {
             let driver = Driver::new(number, settings.clone(), history.clone(), crowd.closing.clone());
             let driving = crowd.driving.clone();
-            sim.client(name.as_str(), async move {
+            sim.client(format!("motorista-{number}"), async move {
                 driver.drive().await;
                 driving.fetch_sub(1, Ordering::Relaxed);
                 Ok(())
@@ -140,7 +141,7 @@ fn run(
         faults.heal(sim);
         crowd.healed.store(true, Ordering::Relaxed);
         let driving = crowd.driving.load(Ordering::Relaxed);
-        let most = settings.unrest + REST_MAX + ANSWER_MAX;
+        let most = settings.unrest + REST_MAX;
         if elapsed > most {
             history.violated(format!(
                 "not at rest {} s after the last fault; {driving} drivers have no answer",

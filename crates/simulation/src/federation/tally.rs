@@ -2,7 +2,8 @@
 
 use std::fmt;
 use std::ops::AddAssign;
-use std::time::Duration;
+
+use crate::federation::monitor::Rest;
 
 /// Counts of one simulation, or of many.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,8 +34,8 @@ pub struct Tally {
     pub slow_links: u64,
     /// Jumps of wall clocks.
     pub clock_jumps: u64,
-    /// The longest time from the end of all faults until nothing was in doubt, owed or unanswered any more.
-    pub rest_max: Duration,
+    /// The longest times until companies came to rest.
+    pub rest_max: Rest,
 }
 
 impl AddAssign for Tally {
@@ -52,7 +53,9 @@ impl AddAssign for Tally {
         self.held_links += other.held_links;
         self.slow_links += other.slow_links;
         self.clock_jumps += other.clock_jumps;
-        self.rest_max = self.rest_max.max(other.rest_max);
+        let (rest, more) = (&mut self.rest_max, other.rest_max);
+        rest.doubtless = rest.doubtless.max(more.doubtless);
+        rest.complete = rest.complete.max(more.complete);
     }
 }
 
@@ -74,6 +77,11 @@ impl fmt::Display for Tally {
             self.slow_links,
             self.clock_jumps
         )?;
-        write!(f, "at rest {:.1} s after the last fault at the latest", self.rest_max.as_secs_f64())
+        write!(
+            f,
+            "after the last fault nothing was in doubt for more than {:.1} s, nor owed or unanswered for more than {:.1} s",
+            self.rest_max.doubtless.as_secs_f64(),
+            self.rest_max.complete.as_secs_f64()
+        )
     }
 }
