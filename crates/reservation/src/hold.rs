@@ -123,7 +123,9 @@ impl Participant {
             self.occupy(&hold);
             match &branch {
                 Branch::Held { expires, .. } => {
-                    self.start_timer(&transaction, *expires, expires.since(now.utc), now);
+                    // The wall clock may have been set back meanwhile.
+                    let left = expires.since(now.utc).min(self.limits.soft_max);
+                    self.start_timer(&transaction, *expires, left, now);
                 }
                 Branch::Prepared { .. } => self.start_timer(&transaction, now.utc, Duration::ZERO, now),
                 _ => self.decided(&hold),

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use recarga_reservation::{
-    AbortCause, Branch, Firmness, Hold, HoldAnswer, HoldLimits, Learnt, Now, Outcome, Participant, Patience,
-    Reason, Step, StoreId, Told, TransactionId, Unacceptable, Vote,
+    AbortCause, Branch, Fact, Firmness, Hold, HoldAnswer, HoldLimits, Learnt, Now, Outcome, Participant,
+    Patience, Reason, Step, StoreId, Told, TransactionId, Unacceptable, Vote,
 };
 
 use crate::federation::{HOUR, NOW, evse, hours, key, later, operator, stop};
@@ -247,6 +247,23 @@ fn what_a_company_coordinates_itself_is_left_to_its_coordinator() {
     assert!(!participant.force_abort(&own.transaction, NOW).answer, "its coordinator counts on it");
     assert_eq!(participant.expire(later(HOUR * 100)).answer.heuristic, []);
     assert_eq!(participant.doubts(later(HOUR * 100)), []);
+}
+
+/// The wall clock was set back by hours while a company with a soft hold was down. After the start the hold's end,
+/// told by that clock, was hours away, and nobody else could have the window until then.
+#[test]
+fn a_soft_hold_lasts_no_longer_because_a_clock_was_set_back() {
+    let soft_max = HoldLimits::default().soft_max;
+    let mut participant = company();
+    let step =
+        participant.hold(&operator("a"), &mine(), Firmness::Soft, soft_max, Patience::MustVote, later(HOUR));
+    let step = step.unwrap();
+    let [Fact::Branch(transaction, branch)] = &step.facts[..] else { panic!("{step:?}") };
+    let mut restarted = company();
+    restarted.restore(transaction.clone(), branch.clone(), NOW);
+    let before = soft_max - Duration::from_secs(1);
+    assert_eq!(restarted.expire(later(before)).answer.soft, []);
+    assert_eq!(restarted.expire(later(soft_max)).answer.soft, std::slice::from_ref(transaction));
 }
 
 #[test]
