@@ -387,9 +387,9 @@ impl Coordinator {
         };
         let mut participants = request.operators();
         let replaced = replaces.as_ref().and_then(|old| self.trips.get(old));
-        // Where the old trip was lost there is nothing to give back.
+        // Where the old trip has no stop, or lost it, there is nothing to give back.
         let givers: BTreeSet<OperatorId> =
-            replaced.map(|trip| &trip.participants - &trip.lost).unwrap_or_default();
+            replaced.map(|trip| &trip.request.operators() - &trip.lost).unwrap_or_default();
         participants.extend(givers.iter().cloned());
         let known = self.stores.iter().filter(|(operator, _)| participants.contains(operator));
         let stores: BTreeMap<OperatorId, StoreId> =

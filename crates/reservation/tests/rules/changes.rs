@@ -149,3 +149,16 @@ fn a_change_is_released_heuristically_only_after_the_grace_even_without_a_new_wi
     let expired = b.expire(later(std::time::Duration::from_secs(3600 + 900))).answer;
     assert_eq!(expired.heuristic, [transaction]);
 }
+
+/// A trip that was moved away from a company and then changed again asked that company once more, where it had nothing
+/// left to give back: if nobody could say what became of that, no window's start could ever end the doubt.
+#[test]
+fn a_company_that_an_earlier_change_left_out_is_not_asked_again() {
+    let mut all = Federation::new();
+    let old = all.book("a", &request("r1", &[("b-1", hours(1, 2))]));
+    let moved = all.commit_change("a", &old.id, &request("r2", &[("c-1", hours(1, 2))]));
+    all.settle("a");
+    assert!(moved.participants.contains(&operator("b")), "it gives its window back");
+    let again = all.commit_change("a", &old.id, &request("r3", &[("c-1", hours(3, 4))]));
+    assert!(!again.participants.contains(&operator("b")), "{again:?}");
+}
