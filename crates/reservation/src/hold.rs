@@ -431,7 +431,6 @@ impl Participant {
 
     /// Drops the reservations that ended long ago. A late prepare for one of them finds its window in the past.
     pub fn forget_past(&mut self, now: Now) -> Step<usize> {
-        let keep = self.limits.reservation_keep;
         let past: Vec<TransactionId> = self
             .branches
             .iter()
@@ -439,7 +438,7 @@ impl Participant {
                 Branch::Confirmed { hold }
                 | Branch::Released { hold }
                 | Branch::Aborted { cause: AbortCause::Heuristic, hold: Some(hold), .. } => {
-                    hold.last_end().is_some_and(|end| end + keep <= now.utc)
+                    self.is_past(hold, now)
                 }
                 _ => false,
             })

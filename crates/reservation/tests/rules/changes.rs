@@ -3,8 +3,8 @@
 use recarga_reservation::{Branch, Firmness, NotChangeable, Patience, Reason, Stage, Vote};
 
 use crate::federation::{
-    DECIDE_LIMIT, Federation, NOW, aborted, committed, fresh, hours, key, later, operator, prepare, request,
-    vote,
+    DECIDE_LIMIT, Federation, HOUR, NOW, aborted, committed, fresh, hours, key, later, operator, prepare,
+    request, vote,
 };
 
 #[test]
@@ -161,4 +161,20 @@ fn a_company_that_an_earlier_change_left_out_is_not_asked_again() {
     assert!(moved.participants.contains(&operator("b")), "it gives its window back");
     let again = all.commit_change("a", &old.id, &request("r3", &[("c-1", hours(3, 4))]));
     assert!(!again.participants.contains(&operator("b")), "{again:?}");
+}
+
+/// The branch of a change that moved every stop elsewhere has no window whose end could pass, and was kept for ever.
+#[test]
+fn a_change_without_a_window_is_forgotten_with_what_it_replaced() {
+    let mut all = Federation::new();
+    let old = all.book("a", &request("r1", &[("b-1", hours(1, 2))]));
+    let new = all.commit_change("a", &old.id, &request("r2", &[("c-1", hours(3, 4))]));
+    all.settle("a");
+    let mut forget = |hours: u32| {
+        let step = all.at("b").participant.forget_past(later((30 * 24 + hours) * HOUR));
+        all.record("b", step)
+    };
+    assert_eq!(forget(1), 0);
+    assert_eq!((forget(2), forget(2), forget(2)), (1, 1, 0), "one round after the other");
+    assert!(all.branch("b", &old.transaction).is_none() && all.branch("b", &new.transaction).is_none());
 }

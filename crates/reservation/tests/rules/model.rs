@@ -271,9 +271,11 @@ impl Model {
 
     pub fn forget(&mut self, now: Now) {
         let HoldLimits { tombstone_keep, reservation_keep, .. } = self.limits;
-        let has_ended = |hold: &Hold| {
-            let end = hold.stops.iter().map(|stop| stop.window.end()).max();
-            end.is_some_and(|end| end + reservation_keep <= now.utc)
+        let known: Vec<TransactionId> =
+            self.entries.iter().map(|entry| entry.hold.transaction.clone()).collect();
+        let has_ended = |hold: &Hold| match hold.stops.iter().map(|stop| stop.window.end()).max() {
+            Some(end) => end + reservation_keep <= now.utc,
+            None => hold.replaces.as_ref().is_none_or(|old| !known.contains(old)),
         };
         self.entries.retain(|entry| match entry.state {
             State::Tombstone { at, .. } => at + tombstone_keep > now.utc,
