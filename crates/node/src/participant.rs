@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use recarga_reservation::{
-    Firmness, Hold, HoldAnswer, Learnt, OperatorId, Outcome, Patience, StoreId, TransactionId, Unacceptable,
-    Vote,
+    Confirmation, Firmness, Hold, HoldAnswer, Learnt, OperatorId, Outcome, Patience, StoreId, TransactionId,
+    Unacceptable, Vote,
 };
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
@@ -184,7 +184,12 @@ impl Participant {
     }
 
     async fn confirm(&self, by: &OperatorId, transaction: &TransactionId) -> Result<(), Failure> {
-        self.ledger.try_apply(|state| state.company.participant.confirm(by, transaction)).await??;
+        let confirm = |state: &mut State| state.company.participant.confirm(by, transaction);
+        if self.ledger.try_apply(confirm).await?? == Confirmation::ReleasedHeuristically {
+            // It may have been a change: what it replaces was given back nevertheless.
+            self.windows_given_back();
+            return Err(Unacceptable::ReleasedHeuristically.into());
+        }
         self.events.send(|| Event::hold(transaction, "confirmed"));
         Ok(())
     }

@@ -123,11 +123,13 @@ impl Company {
         now: Now,
     ) -> Step<Decision> {
         let own = match step.answer {
-            Decision::Commit(_) => self.participant.confirm(&self.operator, transaction),
-            Decision::Abort { .. } => self.participant.abort(&self.operator, transaction, now),
+            Decision::Commit(_) => self.participant.confirm(&self.operator, transaction).map(|own| own.facts),
+            Decision::Abort { .. } => {
+                self.participant.abort(&self.operator, transaction, now).map(|own| own.facts)
+            }
         };
         // A company without a stop of its own in the trip has no branch to follow.
-        step.facts.extend(own.map(|own| own.facts).unwrap_or_default());
+        step.facts.extend(own.unwrap_or_default());
         step
     }
 }

@@ -18,7 +18,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use branch::{AbortCause, Branch, Firmness, Hold, HoldAnswer, HoldLimits, Patience, Stop};
+pub use branch::{
+    AbortCause, Branch, Confirmation, Doubt, Expired, Firmness, Hold, HoldAnswer, HoldLimits, Learnt,
+    Patience, Stop,
+};
 
 use self::windows::Obstacle;
 use crate::calendar::Calendar;
@@ -26,37 +29,6 @@ use crate::decision::{Fact, Outcome, Reason, Refusal, Step, Unacceptable, Vote};
 use crate::ids::{EvseId, OperatorId, RequestKey, StoreId, TransactionId};
 use crate::station::{Evse, Plug};
 use crate::time_window::{Now, TimeWindow, Timestamp};
-
-/// A prepared hold whose outcome should be asked for now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Doubt {
-    /// Which transaction; its coordinator is the first to ask.
-    pub transaction: TransactionId,
-    /// Whom to ask next.
-    pub participants: Vec<OperatorId>,
-    /// How long it has been in doubt in this run of the process.
-    pub age: Duration,
-}
-
-/// What another company's answer to this company's question was worth.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Learnt {
-    /// It says what became of the transaction: the doubt is over.
-    Ended,
-    /// The coordinator lives and will decide: nobody else need be asked now.
-    Waiting,
-    /// Nothing: the next one is to be asked.
-    Nothing,
-}
-
-/// What [`Participant::expire`] did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Expired {
-    /// Soft holds released.
-    pub soft: Vec<TransactionId>,
-    /// Prepared holds released without an outcome: to be shown to a person.
-    pub heuristic: Vec<TransactionId>,
-}
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Timer {
@@ -213,27 +185,27 @@ impl Participant {
         Step::lazy(HoldAnswer::Vote(Vote::No(refusal)), facts)
     }
 
-    /// The coordinator has committed.
+    /// The coordinator has committed. Whatever a change replaces is given back, also where the change itself was lost.
     pub fn confirm(
         &mut self,
         by: &OperatorId,
         transaction: &TransactionId,
-    ) -> Result<Step<()>, Unacceptable> {
+    ) -> Result<Step<Confirmation>, Unacceptable> {
         authorise(by, transaction)?;
         match self.branches.get(transaction) {
             Some(Branch::Prepared { hold }) => {
                 let hold = hold.clone();
-                let mut facts = Vec::new();
-                if let Some(old) = &hold.replaces {
-                    facts.extend(self.let_go(old));
-                }
+                let mut facts = self.give_back_replaced(&hold);
                 self.decided(&hold);
                 facts.push(self.set(transaction, Branch::Confirmed { hold }));
-                Ok(Step::durable((), facts))
+                Ok(Step::durable(Confirmation::Reserved, facts))
             }
-            Some(Branch::Confirmed { .. } | Branch::Released { .. }) => Ok(Step::durable((), vec![])),
-            Some(Branch::Aborted { cause: AbortCause::Heuristic, .. }) => {
-                Err(Unacceptable::ReleasedHeuristically)
+            Some(Branch::Confirmed { .. } | Branch::Released { .. }) => {
+                Ok(Step::durable(Confirmation::Reserved, vec![]))
+            }
+            Some(Branch::Aborted { cause: AbortCause::Heuristic, hold, .. }) => {
+                let facts = hold.clone().map(|hold| self.give_back_replaced(&hold));
+                Ok(Step::durable(Confirmation::ReleasedHeuristically, facts.unwrap_or_default()))
             }
             None | Some(Branch::Held { .. } | Branch::Aborted { .. }) => Err(Unacceptable::NeverPrepared),
         }
@@ -271,12 +243,15 @@ impl Participant {
             None | Some(Branch::Released { .. }) => Ok(Step::durable((), vec![])),
             Some(Branch::Prepared { hold } | Branch::Confirmed { hold }) => {
                 // A change that is cancelled before its confirm arrived here has still replaced the old branch.
-                let replaced = hold.replaces.clone();
-                let replaced = replaced.and_then(|old| self.let_go(&old));
-                let facts = replaced.into_iter().chain(self.let_go(transaction));
-                Ok(Step::durable((), facts.collect()))
+                let hold = hold.clone();
+                let mut facts = self.give_back_replaced(&hold);
+                facts.extend(self.let_go(transaction));
+                Ok(Step::durable((), facts))
             }
-            Some(Branch::Aborted { cause: AbortCause::Heuristic, .. }) => Ok(Step::durable((), vec![])),
+            Some(Branch::Aborted { cause: AbortCause::Heuristic, hold, .. }) => {
+                let facts = hold.clone().map(|hold| self.give_back_replaced(&hold));
+                Ok(Step::durable((), facts.unwrap_or_default()))
+            }
             Some(Branch::Held { .. } | Branch::Aborted { .. }) => Err(Unacceptable::NeverPrepared),
         }
     }
@@ -336,7 +311,7 @@ impl Participant {
             return Step::lazy(Learnt::Nothing, vec![]);
         }
         let ended = match outcome {
-            Outcome::Commit => self.confirm(&coordinator, transaction),
+            Outcome::Commit => self.confirm(&coordinator, transaction).map(|step| step.map(|_| ())),
             Outcome::Abort => self.abort(&coordinator, transaction, now),
             Outcome::Pending => return Step::lazy(Learnt::Waiting, vec![]),
             Outcome::InDoubt => return Step::lazy(Learnt::Nothing, vec![]),

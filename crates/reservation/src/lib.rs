@@ -20,8 +20,8 @@ pub use calendar::Calendar;
 pub use company::Company;
 pub use decision::{Fact, Outcome, Reason, Refusal, Step, Told, Unacceptable, Vote};
 pub use hold::{
-    AbortCause, Branch, Doubt, Expired, Firmness, Hold, HoldAnswer, HoldLimits, Learnt, Participant,
-    Patience, Stop,
+    AbortCause, Branch, Confirmation, Doubt, Expired, Firmness, Hold, HoldAnswer, HoldLimits, Learnt,
+    Participant, Patience, Stop,
 };
 pub use ids::{
     ConnectorId, EvseId, IdError, OperatorId, RequestId, RequestKey, StationId, StoreId, TransactionId,

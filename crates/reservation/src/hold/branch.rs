@@ -106,6 +106,46 @@ pub enum HoldAnswer {
     Wait,
 }
 
+/// What a confirm came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confirmation {
+    /// All is reserved, or was.
+    Reserved,
+    /// It came too late: to be refused with [`crate::Unacceptable::ReleasedHeuristically`].
+    ReleasedHeuristically,
+}
+
+/// A prepared hold whose outcome should be asked for now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Doubt {
+    /// Which transaction; its coordinator is the first to ask.
+    pub transaction: TransactionId,
+    /// Whom to ask next.
+    pub participants: Vec<OperatorId>,
+    /// How long it has been in doubt in this run of the process.
+    pub age: Duration,
+}
+
+/// What another company's answer to this company's question was worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Learnt {
+    /// It says what became of the transaction: the doubt is over.
+    Ended,
+    /// The coordinator lives and will decide: nobody else need be asked now.
+    Waiting,
+    /// Nothing: the next one is to be asked.
+    Nothing,
+}
+
+/// What [`super::Participant::expire`] did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Expired {
+    /// Soft holds released.
+    pub soft: Vec<TransactionId>,
+    /// Prepared holds released without an outcome: to be shown to a person.
+    pub heuristic: Vec<TransactionId>,
+}
+
 /// What one company remembers of one transaction.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Branch {

@@ -142,6 +142,10 @@ impl Participant {
         vec![self.set(&transaction, Branch::Aborted { cause, at: now.utc, hold: shown })]
     }
 
+    pub(super) fn give_back_replaced(&mut self, change: &Hold) -> Vec<Fact> {
+        change.replaces.as_ref().and_then(|old| self.let_go(old)).into_iter().collect()
+    }
+
     // Ends a commitment: cancelled, or replaced by a change.
     pub(super) fn let_go(&mut self, transaction: &TransactionId) -> Option<Fact> {
         let Some(Branch::Prepared { hold } | Branch::Confirmed { hold }) = self.branches.get(transaction)

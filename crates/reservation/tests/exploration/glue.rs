@@ -4,9 +4,8 @@
 use std::time::Duration;
 
 use recarga_reservation::{
-    AbortCause, Beginning, Branch, Decision, Fact, Firmness, Fresh, HoldAnswer, OperatorId, Outcome,
-    OwedMessage, Patience, Reason, Refusal, Step, StoreId, Tally, Told, TransactionId, TripId, Unacceptable,
-    Vote,
+    AbortCause, Beginning, Branch, Confirmation, Decision, Fact, Firmness, Fresh, HoldAnswer, OperatorId,
+    Outcome, OwedMessage, Patience, Reason, Refusal, Step, StoreId, Tally, Told, TransactionId, TripId, Vote,
 };
 
 use crate::history::Sent;
@@ -223,12 +222,15 @@ impl<'a> Hand<'a> {
     fn confirm(&mut self) {
         let transaction = self.transaction();
         match self.node.company.participant.confirm(&transaction.coordinator, &transaction) {
-            Ok(step) => {
-                self.record(step.facts);
+            Ok(Step { answer, facts, told }) => {
+                self.record(facts);
                 let early = self.is_planted(Plant::AcknowledgedEarly);
-                self.say(Say::Confirmed, if early { Told::AtOnce } else { step.told });
+                let say = match answer {
+                    Confirmation::Reserved => Say::Confirmed,
+                    Confirmation::ReleasedHeuristically => Say::Lost,
+                };
+                self.say(say, if early { Told::AtOnce } else { told });
             }
-            Err(Unacceptable::ReleasedHeuristically) => self.say(Say::Lost, Told::OnceDurable),
             Err(_) if self.is_planted(Plant::UnknownConfirmed) => self.say(Say::Confirmed, Told::OnceDurable),
             Err(_) => {}
         }

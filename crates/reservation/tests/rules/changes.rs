@@ -150,6 +150,29 @@ fn a_change_is_released_heuristically_only_after_the_grace_even_without_a_new_wi
     assert_eq!(expired.heuristic, [transaction]);
 }
 
+/// A company gave up its part of a change, with the old windows still reserved for the trip. When it then heard that
+/// the change had been committed it only reported its loss, and kept the old windows for nobody.
+#[test]
+fn a_company_that_gave_a_change_up_gives_back_the_old_windows_once_it_hears_of_the_commit() {
+    for is_cancelled in [false, true] {
+        let mut all = Federation::new();
+        let old = all.book("a", &request("r1", &[("b-1", hours(1, 2))]));
+        let new = all.commit_change("a", &old.id, &request("r2", &[("b-1", hours(3, 4))]));
+        let step = all.at("b").participant.force_abort(&new.transaction, NOW);
+        assert!(all.record("b", step));
+        assert!(all.is_taken("b-1", hours(1, 2)), "the change may yet be aborted");
+        if is_cancelled {
+            let step = all.at("a").cancel(&new.id, NOW).unwrap();
+            all.record("a", step);
+        }
+        all.settle("a");
+        all.restart("b");
+        assert!(!all.is_taken("b-1", hours(1, 2)) && !all.is_taken("b-1", hours(3, 4)));
+        let lost = &all.at("a").coordinator.find(&new.transaction).unwrap().lost;
+        assert_eq!(lost.contains(&operator("b")), !is_cancelled);
+    }
+}
+
 /// A trip that was moved away from a company and then changed again asked that company once more, where it had nothing
 /// left to give back: if nobody could say what became of that, no window's start could ever end the doubt.
 #[test]

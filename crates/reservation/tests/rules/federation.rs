@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use recarga_reservation::{
-    Beginning, Branch, Company, Connector, ConnectorId, Decision, Evse, EvseId, Fact, Firmness, Fresh, Hold,
-    HoldAnswer, HoldLimits, Now, OperatorId, OwedMessage, Patience, Plug, RequestId, RequestKey, Step, Stop,
-    StoreId, TimeWindow, Timestamp, TransactionId, Trip, TripId, TripRequest, TripStop, Unacceptable,
-    VehicleId, Vote,
+    Beginning, Branch, Company, Confirmation, Connector, ConnectorId, Decision, Evse, EvseId, Fact, Firmness,
+    Fresh, Hold, HoldAnswer, HoldLimits, Now, OperatorId, OwedMessage, Patience, Plug, RequestId, RequestKey,
+    Step, Stop, StoreId, TimeWindow, Timestamp, TransactionId, Trip, TripId, TripRequest, TripStop,
+    Unacceptable, VehicleId, Vote,
 };
 
 pub const HOUR: Duration = Duration::from_secs(3600);
@@ -168,21 +168,20 @@ impl Federation {
             let to = owed.operator.as_str();
             let participant = &mut self.at(to).participant;
             let step = match owed.message {
-                OwedMessage::Confirm => participant.confirm(&operator(name), &owed.transaction),
-                OwedMessage::Release => participant.release(&operator(name), &owed.transaction),
+                OwedMessage::Confirm => participant.confirm(&operator(name), &owed.transaction).unwrap(),
+                OwedMessage::Release => {
+                    let step = participant.release(&operator(name), &owed.transaction).unwrap();
+                    step.map(|()| Confirmation::Reserved)
+                }
             };
-            match step {
-                Ok(step) => {
-                    self.record(to, step);
-                    let coordinator = &mut self.at(name).coordinator;
-                    let step = coordinator.acknowledged(&owed.transaction, &owed.operator, owed.message);
-                    self.record(name, step);
-                }
-                Err(Unacceptable::ReleasedHeuristically) => {
-                    let step = self.at(name).coordinator.lost(&owed.transaction, &owed.operator);
-                    self.record(name, step);
-                }
-                Err(error) => panic!("{error}"),
+            let confirmation = self.record(to, step);
+            let coordinator = &mut self.at(name).coordinator;
+            if confirmation == Confirmation::ReleasedHeuristically {
+                let step = coordinator.lost(&owed.transaction, &owed.operator);
+                self.record(name, step);
+            } else {
+                let step = coordinator.acknowledged(&owed.transaction, &owed.operator, owed.message);
+                self.record(name, step);
             }
         }
     }

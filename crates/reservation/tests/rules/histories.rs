@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use recarga_reservation::{
-    AbortCause, Branch, Evse, EvseId, Fact, Firmness, Hold, HoldAnswer, HoldLimits, Now, OperatorId,
-    Participant, Patience, Step, Stop, StoreId, Timestamp, TransactionId, Unacceptable, Vote,
+    AbortCause, Branch, Confirmation, Evse, EvseId, Fact, Firmness, Hold, HoldAnswer, HoldLimits, Now,
+    OperatorId, Participant, Patience, Step, Stop, StoreId, Timestamp, TransactionId, Unacceptable, Vote,
 };
 
 use crate::federation::{HOUR, NOW, evse, hours, key, operator};
@@ -108,7 +108,11 @@ impl Both {
             0..8 => return self.hold(&mut dice, &hold),
             8 | 9 => {
                 let step = self.participant.confirm(&by, &hold.transaction);
-                (ok(self.record(step)), self.model.confirm(&hold))
+                let said = match self.record(step) {
+                    Some(Confirmation::Reserved) => Said::Ok,
+                    Some(Confirmation::ReleasedHeuristically) | None => Said::Refused,
+                };
+                (said, self.model.confirm(&hold))
             }
             10 | 11 => {
                 let step = self.participant.abort(&by, &hold.transaction, now);

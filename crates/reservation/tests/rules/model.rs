@@ -190,6 +190,12 @@ impl Model {
                 Said::Ok
             }
             Some(Entry { state: State::Confirmed | State::Released, .. }) => Said::Ok,
+            Some(Entry { hold, state: State::GivenUp }) => {
+                if let Some(old) = &hold.replaces {
+                    self.let_go(old);
+                }
+                Said::Refused
+            }
             _ => Said::Refused,
         }
     }
@@ -208,14 +214,14 @@ impl Model {
     pub fn release(&mut self, hold: &Hold) -> Said {
         match self.find(&hold.transaction).cloned() {
             None => Said::Ok,
-            Some(Entry { hold, state: State::Prepared { .. } | State::Confirmed }) => {
+            Some(Entry { hold, state: State::Prepared { .. } | State::Confirmed | State::GivenUp }) => {
                 if let Some(old) = &hold.replaces {
                     self.let_go(old);
                 }
                 self.let_go(&hold.transaction);
                 Said::Ok
             }
-            Some(Entry { state: State::Released | State::GivenUp, .. }) => Said::Ok,
+            Some(Entry { state: State::Released, .. }) => Said::Ok,
             Some(_) => Said::Refused,
         }
     }

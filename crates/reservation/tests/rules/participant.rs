@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use recarga_reservation::{
-    AbortCause, Branch, Fact, Firmness, Hold, HoldAnswer, HoldLimits, Learnt, Now, Outcome, Participant,
-    Patience, Reason, Step, StoreId, Told, TransactionId, Unacceptable, Vote,
+    AbortCause, Branch, Confirmation, Fact, Firmness, Hold, HoldAnswer, HoldLimits, Learnt, Now, Outcome,
+    Participant, Patience, Reason, Step, StoreId, Told, TransactionId, Unacceptable, Vote,
 };
 
 use crate::federation::{HOUR, NOW, evse, hours, key, later, operator, stop};
@@ -54,7 +54,7 @@ const TABLE: [(&str, [&str; 9]); 8] = [
             "NeverPrepared -> aborted",
             "NeverPrepared -> voted no",
             "NeverPrepared -> inquired",
-            "ReleasedHeuristically -> heuristic",
+            "lost! -> heuristic",
         ],
     ),
     (
@@ -154,7 +154,7 @@ fn only_the_coordinator_may_speak_for_its_transaction() {
         let refused = Err(Unacceptable::NotCoordinator);
         let vote = participant.hold(&c, &hold, Firmness::Prepared, HOUR, Patience::MustVote, NOW);
         assert_eq!(vote, Err(Unacceptable::NotCoordinator));
-        assert_eq!(participant.confirm(&c, transaction), refused);
+        assert_eq!(participant.confirm(&c, transaction).unwrap_err(), Unacceptable::NotCoordinator);
         assert_eq!(participant.abort(&c, transaction, NOW), refused);
         assert_eq!(participant.release(&c, transaction), refused);
         assert_eq!(participant, before);
@@ -233,7 +233,7 @@ fn a_hold_given_up_is_never_told_as_an_outcome() {
     let step = participant.expire(later(Duration::from_secs(3600 + 900)));
     assert_eq!((&step.answer.heuristic[..], step.told), (&[hold.transaction.clone()][..], Told::OnceDurable));
     assert_eq!(tell(&mut participant, "inquiry"), "InDoubt!");
-    assert_eq!(tell(&mut participant, "confirm"), "ReleasedHeuristically");
+    assert_eq!(tell(&mut participant, "confirm"), "lost!");
     assert_eq!(participant.old_tombstones(later(HOUR * 1000)), [], "kept for a person to see");
 }
 
@@ -438,7 +438,12 @@ fn tell(participant: &mut Participant, message: &str) -> String {
             let step = prepare(participant, &rival(7));
             said(Ok(step.map(|_| "ok")))
         }
-        "confirm" => said(participant.confirm(&a, transaction).map(|step| step.map(|()| "ok"))),
+        "confirm" => said(participant.confirm(&a, transaction).map(|step| {
+            step.map(|answer| match answer {
+                Confirmation::Reserved => "ok",
+                Confirmation::ReleasedHeuristically => "lost",
+            })
+        })),
         "abort" => said(participant.abort(&a, transaction, NOW).map(|step| step.map(|()| "ok"))),
         "release" => said(participant.release(&a, transaction).map(|step| step.map(|()| "ok"))),
         "inquiry" => said(participant.inquiry(&operator("c"), transaction, NOW)),
