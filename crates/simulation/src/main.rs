@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use recarga_simulation::federation;
+use recarga_simulation::{federation, rules};
 
 /// The whole federation in virtual time, with faults, from one seed.
 #[derive(Parser)]
@@ -15,11 +15,13 @@ struct Program {
 
 #[derive(Subcommand)]
 enum What {
+    Rules(rules::Arguments),
     Federation(federation::Arguments),
 }
 
 fn main() -> ExitCode {
     let sound = match Program::parse().what {
+        What::Rules(arguments) => rules::run(&arguments),
         What::Federation(arguments) => federation::run(&arguments),
     };
     if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE }
