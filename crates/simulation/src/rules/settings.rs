@@ -192,7 +192,11 @@ impl DriverHabits {
 
 /// Limits under which a run reaches what takes hours otherwise: short where the rules promise to be safe however short.
 fn draw_limits(random: &mut Rng, near: bool, hastily: bool) -> HoldLimits {
-    let grace = if near { random.u64(..20_000) } else { 900_000 };
+    let grace = match (near, hastily) {
+        (true, true) => random.u64(..1_500),
+        (true, false) => random.u64(..20_000),
+        (false, _) => 900_000,
+    };
     HoldLimits {
         soft_max: Duration::from_millis(random.u64(50..8_000)),
         grace: Duration::from_millis(grace),

@@ -109,7 +109,8 @@ impl World {
         if let Some(pause) = self.settings.tidy_every
             && !self.is_healed
         {
-            self.plan(at, pause, InProcess::Tidy);
+            // Ever more seldom: most is to be forgotten while the trips are booked.
+            self.plan(at, pause + self.now / 16, InProcess::Tidy);
         }
     }
 
