@@ -22,7 +22,7 @@ use crate::peer::{Message, Peer, PeerError};
 const SWEEP_MAX: usize = 1024;
 /// First pause after a company did not answer; doubles up to [`PAUSE_MAX`].
 const PAUSE: Duration = Duration::from_millis(250);
-const PAUSE_MAX: Duration = Duration::from_secs(10);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// How long a message that was refused waits: only people can resolve that.
 const REFUSED_PAUSE: Duration = Duration::from_secs(30);
 /// How long a company that was not tried again counts as unreachable.

@@ -10,9 +10,10 @@ use axum::routing::get;
 use recarga_wire::{Problem, ProblemKind};
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Content, Ref, RefOr, Response as Described, Responses, Schema};
 use utoipa_swagger_ui::SwaggerUi;
 
-use super::{Fault, Segment};
+use super::{Fault, PROBLEM_MEDIA_TYPE, Segment};
 use crate::app::Node;
 
 #[derive(OpenApi)]
@@ -48,6 +49,40 @@ pub fn finish(document: &mut utoipa::openapi::OpenApi, node: &Node) {
     let components = document.components.get_or_insert_default();
     components.add_security_scheme("empresa", token("The token that the two companies have agreed on."));
     components.add_security_scheme("operador", token("The token of this company's operator."));
+    if let Some(RefOr::T(Schema::Object(status))) = components.schemas.get_mut("VehicleStatus") {
+        // Unknown fields are refused where cars send it; where it is shown, it stands among other fields.
+        status.additional_properties = None;
+    }
+    for path in document.paths.paths.values_mut() {
+        let operations = [&mut path.get, &mut path.put, &mut path.post, &mut path.delete];
+        operations.into_iter().flatten().for_each(|operation| describe_problems(&mut operation.responses));
+    }
+}
+
+// Every operation answers what goes wrong with a problem document, also where its own list names no such status.
+fn describe_problems(responses: &mut Responses) {
+    for response in responses.responses.values_mut() {
+        let RefOr::T(response) = response else { continue };
+        let is_problem = |content: &RefOr<Content>| match content {
+            RefOr::T(content) => matches!(&content.schema, Some(RefOr::Ref(schema))
+                if schema.ref_location.ends_with("/Problem")),
+            RefOr::Ref(_) => false,
+        };
+        let content = std::mem::take(&mut response.content);
+        response.content = content
+            .into_iter()
+            .map(|(kind, content)| match is_problem(&content) {
+                true => (PROBLEM_MEDIA_TYPE.to_owned(), content),
+                false => (kind, content),
+            })
+            .collect();
+    }
+    let problem = Content::new(Some(Ref::from_schema_name("Problem")));
+    let any = Described::builder()
+        .description("A problem document: `tipo` says which, `detail` the cure.")
+        .content(PROBLEM_MEDIA_TYPE, problem)
+        .build();
+    responses.responses.entry("default".to_owned()).or_insert(RefOr::T(any));
 }
 
 /// The document, and the pages to read.
