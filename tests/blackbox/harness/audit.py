@@ -63,15 +63,21 @@ def take(companies):
 
 def violations(snapshot, history=None):
     """Everything in a snapshot that must not be, for a federation that has come to rest."""
-    found = []
-    for session in sorted(snapshot.sessions()):
-        found += _check_session(snapshot, session)
-    for company, known in snapshot.branches.items():
-        found += _check_overlaps(company, known)
+    found = disagreements(snapshot) + overlaps(snapshot)
     if history is not None:
         found += [f"LIE: {lie}" for lie in history.lies]
         found += _check_history(snapshot, history)
     return found
+
+
+def disagreements(snapshot):
+    """Where companies tell different stories of a trip, or have not finished one."""
+    return [text for session in sorted(snapshot.sessions()) for text in _check_session(snapshot, session)]
+
+
+def overlaps(snapshot):
+    """Windows of an EVSE that two trips hold."""
+    return [text for company, known in snapshot.branches.items() for text in _check_overlaps(company, known)]
 
 
 def settle(federation, history=None, seconds=10.0):

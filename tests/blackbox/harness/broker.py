@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 from .federation import NAMES
-from .ports import free_port
+from .ground import Place
 from .process import Program
 from .waiting import until
 
@@ -16,7 +16,7 @@ PASSWORD = "password-of-everyone"
 MONITOR = "monitor"
 
 _SETTINGS = """\
-listener {port} 127.0.0.1
+listener {port} {host}
 {user}
 allow_anonymous false
 use_username_as_clientid true
@@ -84,7 +84,7 @@ class _Process:
     def _listens(self):
         assert self.process.is_running, self.process.last_output()
         try:
-            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+            socket.create_connection((self.place.host, self.port), timeout=1).close()
         except OSError:
             return False
         return True
@@ -98,11 +98,12 @@ class EmbeddedBroker(_Process):
     def __init__(self, folder, program, configs, cars=200):
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.port = free_port()
-        self.url = f"mqtt://127.0.0.1:{self.port}"
+        self.place = Place()
+        self.port = self.place.port
+        self.url = f"mqtt://{self.place.address}"
         self.password = PASSWORD
         self._free = [f"carro-{number:04}" for number in range(cars)]
-        command = [program, "broker", "--listen", f"127.0.0.1:{self.port}", *configs]
+        command = [program, "broker", "--listen", self.place.address, *configs]
         self.process = Program(command, self.folder / "log.txt")
 
 
@@ -111,30 +112,32 @@ class Broker(_Process):
 
     name = "mosquitto"
 
-    def __init__(self, folder, cars=200):
+    def __init__(self, folder, cars=200, names=NAMES, place=None):
         self.folder = Path(folder)
         if self.folder.exists():
             shutil.rmtree(self.folder)
         self.folder.mkdir(parents=True)
-        self.port = free_port()
-        self.url = f"mqtt://127.0.0.1:{self.port}"
+        self.place = place or Place()
+        self.port = self.place.port
+        self.url = f"mqtt://{self.place.address}"
+        self.names = tuple(names)
         self.password = PASSWORD
         self.cars = [f"carro-{number:04}" for number in range(cars)]
         self._free = list(self.cars)
         self._write_files()
         config = self.folder / "mosquitto.conf"
-        self.process = Program([program(), "-c", config], self.folder / "log.txt")
+        self.process = Program([*self.place.prefix, program(), "-c", config], self.folder / "log.txt")
 
     def _write_files(self):
         passwords = self.folder / "passwords"
-        names = [*NAMES, MONITOR, *self.cars]
+        names = [*self.names, MONITOR, *self.cars]
         passwords.write_text("".join(f"{name}:{PASSWORD}\n" for name in names), encoding="ascii")
         passwords.chmod(0o600)
         subprocess.run(["mosquitto_passwd", "-U", passwords], check=True, capture_output=True)
         acl = self.folder / "acl"
-        acl.write_text("".join(_COMPANY_RULES.format(name=name) for name in NAMES) + _CAR_RULES, encoding="ascii")
+        acl.write_text("".join(_COMPANY_RULES.format(name=name) for name in self.names) + _CAR_RULES, encoding="ascii")
         acl.chmod(0o600)
         # Started by root it would change to a user who cannot write here.
         user = "user root" if os.geteuid() == 0 else ""
-        settings = _SETTINGS.format(port=self.port, folder=self.folder, user=user)
+        settings = _SETTINGS.format(port=self.port, host=self.place.host, folder=self.folder, user=user)
         (self.folder / "mosquitto.conf").write_text(settings, encoding="ascii")

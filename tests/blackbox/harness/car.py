@@ -46,7 +46,7 @@ class Listener:
             properties = Properties(PacketTypes.CONNECT)
             properties.SessionExpiryInterval = 3600 if self._persistent else 0
             options = {"clean_start": False, "properties": properties}
-        self.client.connect("127.0.0.1", self.broker.port, keepalive=20, **options)
+        self.client.connect(self.broker.place.host, self.broker.port, keepalive=20, **options)
         self.client.loop_start()
         assert self._granted.wait(10), f"{self.name}: no subscription granted"
         return self

@@ -39,6 +39,10 @@ class Disk:
         """Flushes fail with an input/output error."""
         self._order("eio")
 
+    def fill(self, write=1):
+        """There is no room for the Nth write from now on, nor for any after it."""
+        self._order(f"enospc {write}")
+
     def behave(self):
         """Nothing special any longer."""
         self._orders.unlink(missing_ok=True)

@@ -1,10 +1,11 @@
-/* Preloaded into a company's process: decides what becomes of a flush of its database.
+/* Preloaded into a company's process: decides what becomes of a write or a flush of its database.
  *
- * The file named by BLACKBOX_DISK says what to do, read anew at every flush; no file means nothing special:
+ * The file named by BLACKBOX_DISK says what to do, read anew every time; no file means nothing special:
  *   kill-before N   SIGKILL instead of the Nth flush from now on
  *   kill-after N    SIGKILL right after the Nth flush from now on
  *   stall           wait until the file says something else
  *   eio             fail with EIO
+ *   enospc N        the Nth write from now on, and every later one, fails with ENOSPC
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -42,6 +43,25 @@ static void read_order(char *order, size_t size) {
     close(fd);
 }
 
+/* How many times this order has been met. */
+static int count(const char *order) {
+    pthread_mutex_lock(&lock);
+    if (strcmp(order, last) != 0) {
+        strcpy(last, order);
+        seen = 0;
+    }
+    int result = ++seen;
+    pthread_mutex_unlock(&lock);
+    return result;
+}
+
+static int is_full(int fd) {
+    char order[64];
+    if (!is_database(fd)) return 0;
+    read_order(order, sizeof order);
+    return strncmp(order, "enospc", 6) == 0 && count(order) >= atoi(strchr(order, ' ') + 1);
+}
+
 static int flush(int fd, int (*real)(int)) {
     char order[64];
     if (!is_database(fd)) return real(fd);
@@ -56,13 +76,7 @@ static int flush(int fd, int (*real)(int)) {
     }
     int before = strncmp(order, "kill-before", 11) == 0, after = strncmp(order, "kill-after", 10) == 0;
     if (!before && !after) return real(fd);
-    pthread_mutex_lock(&lock);
-    if (strcmp(order, last) != 0) {
-        strcpy(last, order);
-        seen = 0;
-    }
-    int due = ++seen == atoi(strchr(order, ' ') + 1);
-    pthread_mutex_unlock(&lock);
+    int due = count(order) == atoi(strchr(order, ' ') + 1);
     if (before && due) kill(getpid(), SIGKILL);
     int result = real(fd);
     if (after && due) kill(getpid(), SIGKILL);
@@ -75,4 +89,13 @@ int fsync(int fd) {
 
 int fdatasync(int fd) {
     return flush(fd, (int (*)(int))dlsym(RTLD_NEXT, "fdatasync"));
+}
+
+ssize_t pwrite64(int fd, const void *data, size_t size, off64_t offset) {
+    if (is_full(fd)) {
+        errno = ENOSPC;
+        return -1;
+    }
+    ssize_t (*real)(int, const void *, size_t, off64_t) = dlsym(RTLD_NEXT, "pwrite64");
+    return real(fd, data, size, offset);
 }

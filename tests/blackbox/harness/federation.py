@@ -1,4 +1,4 @@
-"""Three companies as three processes, with a breakable network between them."""
+"""Companies as processes, three unless told otherwise, with a breakable network between them."""
 
 import datetime
 import itertools
@@ -10,9 +10,8 @@ from pathlib import Path
 
 from . import http
 from .disk import Disk, build_shim
-from .ports import free_port
+from .ground import Loopback
 from .process import Program
-from .proxy import Network
 from .waiting import until
 
 NAMES = ("empresa-a", "empresa-b", "empresa-c")
@@ -52,15 +51,16 @@ class Company:
     def __init__(self, federation, name, folder, program):
         self.federation = federation
         self.name = name
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.place = federation.ground.place(name)
+        self.port = self.place.port
+        self.url = f"http://{self.place.address}"
         self.folder = folder
         self.data = folder / "data"
         self.config = folder / "config.toml"
         self.operator_token = f"operator-of-{name}"
         self.disk = Disk(federation.shim, folder / "disk-orders")
         environment = {"RECARGA_LOG": "info,recarga_node=debug", "NO_COLOR": "1", **self.disk.environment}
-        command = [program, "serve", "--config", self.config]
+        command = [*self.place.prefix, program, "serve", "--config", self.config]
         self.process = Program(command, folder / "log.txt", environment)
 
     def evse(self, number=1):
@@ -73,7 +73,7 @@ class Company:
         fields = {
             "id": self.name,
             "name": f"Company {self.name[-1].upper()}",
-            "listen": f"127.0.0.1:{self.port}",
+            "listen": self.place.address,
             "data_dir": str(self.data),
             "operator_token": self.operator_token,
             **operator,
@@ -82,7 +82,7 @@ class Company:
         if broker is not None:
             lines += ["[mqtt]", f'url = "{broker.url}"']
             lines += [f'username = "{self.name}"', f'password = "{broker.password}"']
-        for peer in NAMES if peers is None else peers:
+        for peer in self.federation.names if peers is None else peers:
             if peer == self.name:
                 continue
             url = self.federation.link_url(self.name, peer)
@@ -177,33 +177,33 @@ class Company:
 
 
 class Federation:
-    """Three companies that know each other through the network of proxies."""
+    """Companies that know each other through the links of their ground."""
 
-    def __init__(self, program, folder, seed, broker=None, limits=None):
+    def __init__(self, program, folder, seed, broker=None, limits=None, names=NAMES, ground=None):
         self.folder = Path(folder)
         self.program = program
         self.broker = broker
         self.limits = dict(limits or {})
         self.random = random.Random(seed)
-        self.network = Network()
+        self.names = tuple(names)
+        self.ground = ground or Loopback()
+        self.network = getattr(self.ground, "network", None)
         self.shim = build_shim(self.folder.parent)
         self._slots = itertools.count()
         self._base = (now() + datetime.timedelta(days=1)).replace(minute=0, second=0, microsecond=0)
         self._links = {}
         self.companies = {}
-        for name in NAMES:
+        for name in self.names:
             home = self.folder / name
             if home.exists():
                 shutil.rmtree(home)
             home.mkdir(parents=True)
             self.companies[name] = Company(self, name, home, program)
-        self.a, self.b, self.c = self.companies.values()
+        self.a, self.b, self.c = list(self.companies.values())[:3]
         for company in self:
-            self._links["client", company.name] = self.network.link("client", company.name, company.port)
-            for other in self:
-                if other is not company:
-                    link = self.network.link(company.name, other.name, other.port)
-                    self._links[company.name, other.name] = link
+            for source in ("client", *self.names):
+                if source != company.name:
+                    self._links[source, company.name] = self.ground.link(source, company.name, company.place)
         for company in self:
             company.write_config(broker, self.limits)
 
@@ -227,7 +227,7 @@ class Federation:
 
     def heal(self):
         """The network behaves, and every company runs."""
-        self.network.forget_rules()
+        self.ground.heal()
         for company in self:
             company.disk.behave()
         for company in self:
@@ -239,7 +239,7 @@ class Federation:
         """Everything is gone."""
         for company in self:
             company.process.end()
-        self.network.close()
+        self.ground.close()
 
     @property
     def kills(self):
