@@ -159,9 +159,9 @@ class Company:
         """What it says of itself."""
         return self.call("GET", "/saude").json
 
-    def metrics(self):
+    def metrics(self, **options):
         """Every figure by its name, labels included."""
-        text = self.call("GET", "/metrics").body.decode()
+        text = self.call("GET", "/metrics", **options).body.decode()
         figures = {}
         for line in text.splitlines():
             if line and not line.startswith("#"):

@@ -16,7 +16,7 @@ from .stage import Stage
 
 QUICK_FAULTS = 60
 _CARS = 5
-_APPS = 4
+_APPS = 8
 
 
 def main():

@@ -10,6 +10,7 @@ MARKER = "recarga.poisoned"
 EXIT_CANNOT_WRITE = 74
 # For a flush or a write to come by; the load makes several a second at each company.
 _STRIKE_SECONDS = 8
+_LAST_WRITE_SECONDS = 0.5
 _START_SECONDS = 30
 
 
@@ -39,7 +40,7 @@ def _kill(stage, fault):
     companies = [stage.federation[name] for name in fault.victims]
     for company in companies:
         company.kill()
-    yield from _pass(fault.seconds)
+    yield from _pass(stage, fault.seconds)
     for company in companies:
         company.start(wait=False)
     for company in companies:
@@ -50,8 +51,8 @@ def _kill_at_flush(stage, fault):
     company = stage.federation[fault.victims[0]]
     arm = company.disk.kill_before if fault.detail["moment"] == "before" else company.disk.kill_after
     arm(fault.detail["nth"])
-    yield from _death(company)
-    yield from _pass(fault.seconds)
+    yield from _death(stage, company)
+    yield from _pass(stage, fault.seconds)
     company.start(wait=False)
     yield from _ready(company)
 
@@ -59,25 +60,25 @@ def _kill_at_flush(stage, fault):
 def _disk_error(stage, fault):
     company = stage.federation[fault.victims[0]]
     company.disk.fail()
-    yield from _refuse_to_write(company, fault)
+    yield from _refuse_to_write(stage, company, fault)
 
 
 def _disk_full(stage, fault):
     company = stage.federation[fault.victims[0]]
     company.disk.fill(fault.detail["nth"])
-    yield from _refuse_to_write(company, fault)
+    yield from _refuse_to_write(stage, company, fault)
 
 
-def _refuse_to_write(company, fault):
+def _refuse_to_write(stage, company, fault):
     """The process stops; it refuses to start; the operator mends the disk, deletes the marker and starts it."""
-    yield from _death(company)
+    yield from _death(stage, company)
     status = company.process.wait()
     if status != EXIT_CANNOT_WRITE:
         raise Broken(f"{company.name}: exit status {status} after the disk refused a write\n{_tail(company)}")
     marker = company.data / MARKER
     if not marker.exists():
         raise Broken(f"{company.name}: no {MARKER} after the disk refused a write")
-    yield from _pass(fault.seconds)
+    yield from _pass(stage, fault.seconds)
     company.start(wait=False)
     yield from _until(lambda: not company.process.is_running, _START_SECONDS,
                       f"{company.name} to refuse to start beside {MARKER}")
@@ -91,7 +92,7 @@ def _refuse_to_write(company, fault):
 def _freeze(stage, fault):
     process = stage.federation[fault.victims[0]].process
     process.freeze()
-    yield from _pass(fault.seconds)
+    yield from _pass(stage, fault.seconds)
     process.thaw()
 
 
@@ -108,14 +109,14 @@ def _one_way(stage, fault):
 def _cut(stage, fault, directions):
     for source, target in directions:
         stage.ground.cut(source, target)
-    yield from _pass(fault.seconds)
+    yield from _pass(stage, fault.seconds)
     for source, target in directions:
         stage.ground.mend(source, target)
 
 
 def _slow_link(stage, fault):
     stage.ground.slow(fault.victims[0])
-    yield from _pass(fault.seconds)
+    yield from _pass(stage, fault.seconds)
     stage.ground.quicken(fault.victims[0])
 
 
@@ -123,20 +124,20 @@ def _clock_jump(stage, fault):
     # It jumps, runs on wrongly, and is put right: the jump back is part of the fault.
     clock = stage.clocks[fault.victims[0]]
     clock.set(fault.detail["by"])
-    yield from _pass(1 + fault.seconds)
+    yield from _pass(stage, 1 + fault.seconds)
     clock.set(0)
 
 
 def _broker_kill(stage, fault):
     stage.broker.kill()
-    yield from _pass(fault.seconds)
+    yield from _pass(stage, fault.seconds)
     stage.broker.start()
 
 
 def _broker_freeze(stage, fault):
     process: Program = stage.broker.process
     process.freeze()
-    yield from _pass(fault.seconds)
+    yield from _pass(stage, fault.seconds)
     process.thaw()
 
 
@@ -156,30 +157,33 @@ _KINDS = {
 }
 
 
-def _pass(seconds):
+def _pass(stage, seconds):
+    """Time passes, unless everything is to be healed."""
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    while time.monotonic() < end and not stage.is_healing:
         yield
 
 
-def _until(condition, seconds, what, error=Broken):
+def _until(condition, seconds, what):
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() >= end:
-            raise error(f"waited {seconds} s for {what}")
+            raise Broken(f"waited {seconds} s for {what}")
         yield
 
 
-def _death(company):
+def _death(stage, company):
     """The armed company dies at its next writes; if it has none to make, the fault is taken back."""
-    try:
-        yield from _until(lambda: not company.process.is_running, _STRIKE_SECONDS, "a write", Missed)
-    except Missed:
-        company.disk.behave()
-        # It may have struck in the last moment.
-        yield from _pass(0.2)
-        if company.process.is_running:
-            raise
+    end = time.monotonic() + _STRIKE_SECONDS
+    while company.process.is_running and time.monotonic() < end and not stage.is_healing:
+        yield
+    company.disk.behave()
+    # A write that had read its orders already is over by then.
+    end = time.monotonic() + _LAST_WRITE_SECONDS
+    while company.process.is_running and time.monotonic() < end:
+        yield
+    if company.process.is_running:
+        raise Missed()
 
 
 def _ready(company):

@@ -7,14 +7,14 @@ import threading
 import time
 
 from harness.car import Car
-from harness.client import Client
+from harness.client import PASSING, Client
 from harness.federation import instant, now
 
 from .journal import ASKED, BOOK, CANCEL, CANCELLED, CHANGE, CONFIRMED, REFUSED, UNKNOWN, Line, Pen, stops_of
 
-EVSES, SLOTS = 2, 10
+EVSES, SLOTS = 2, 16
 # Trips that a client keeps before it gives the oldest up, or the windows would soon be full.
-_KEPT_MAX = 3
+_KEPT_MAX = 2
 _REST_SECONDS = 4.0
 _RESEND_SECONDS = 1.5
 _OUTCOMES = {"confirmada": CONFIRMED, "recusada": REFUSED, "cancelada": CANCELLED}
@@ -98,7 +98,7 @@ class Load:
                     self._going.wait()
                     continue
                 client.act()
-                time.sleep(client.chance.uniform(0.05, 0.4))
+                time.sleep(client.chance.uniform(0.02, 0.2))
         except Exception as error:  # pylint: disable=broad-except
             self.problems.append(f"{client.name}, while doing {client.doing}: {error!r}")
 
@@ -145,6 +145,8 @@ class App:
                 self._keep(told.trip, company, request)
                 if self.chance.random() < 0.3:
                     open_at.append(self.chance.choice(federation.names))
+            elif told.outcome == REFUSED and told.answer.kind in PASSING and self.chance.random() < 0.5:
+                open_at.append(company)
             if not open_at:
                 return
             # Whoever did not answer may have booked it.

@@ -21,6 +21,7 @@ WEIGHTS = {
 KINDS = tuple(WEIGHTS)
 _PAUSE_SECONDS = 0.5
 _AT_ONCE = 0.3
+_SHORT, _LONG = (0.3, 2.5), (2.5, 8.0)
 _TWO_HOURS = 7200
 
 
@@ -46,7 +47,9 @@ def faults(seed, names):
     while True:
         kind = first.pop() if first else chance.choices(KINDS, WEIGHTS.values())[0]
         pause = 0.0 if chance.random() < _AT_ONCE else chance.expovariate(1 / _PAUSE_SECONDS)
-        yield Fault(kind, _victims(kind, chance, names), pause, chance.uniform(0.3, 2.5), _detail(kind, chance))
+        # Most are over before anybody's patience is; some outlast all of it.
+        seconds = chance.uniform(*(_LONG if chance.random() < 0.2 else _SHORT))
+        yield Fault(kind, _victims(kind, chance, names), pause, seconds, _detail(kind, chance))
 
 
 def _victims(kind, chance, names):

@@ -95,6 +95,7 @@ class Report:
             "told_cancelled": tally.told_cancelled,
             "trips_held_at_the_end": tally.trips_held,
             **tally.found,
+            "doubts_max": tally.doubts_max,
             "doubt_seconds_max": round(tally.doubt_seconds_max, 2),
             "rest_seconds_max": round(tally.rest_seconds_max, 2),
         }
@@ -131,6 +132,7 @@ def table(document):
         ("**lost** (told confirmed, not held)", f"**{document['lost']}**"),
         ("**double-booked**", f"**{document['double_booked']}**"),
         ("**told two outcomes**", f"**{document['two_outcomes']}**"),
+        ("most holds in doubt at once, while faults were under way", document["doubts_max"]),
         ("longest time in doubt after healing", f"{document['doubt_seconds_max']:.1f} s"),
         ("longest time until all clients were answered and nothing was owed", f"{document['rest_seconds_max']:.1f} s"),
     ]

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import threading
 import time
 
 from harness import audit, http
@@ -17,8 +18,8 @@ _AT_ONCE_MAX = 4
 _STEP_SECONDS = 0.02
 _REST_SECONDS_MAX = 60
 _BUSY = ("in_doubt", "soft_holds", "trips_waiting", "trips_owing", "answers_owed")
-# What a company may log as an error, because the disk was made to fail.
-_EXPECTED_ERRORS = ("the record cannot be written",)
+# What a company may log as an error, because its disk was made to fail.
+_EXPECTED_ERRORS = ("the record cannot be written", "cannot record; nothing is answered")
 
 
 class Failure(AssertionError):
@@ -37,6 +38,7 @@ class Tally:
         self.missed = 0
         self.checks = 0
         self.doubt_seconds_max = 0.0
+        self.doubts_max = 0
         self.rest_seconds_max = 0.0
         self.requests = self.told_confirmed = self.told_refused = self.told_cancelled = self.trips_held = 0
         self.found = {"split": 0, "lost": 0, "double_booked": 0, "two_outcomes": 0}
@@ -57,6 +59,33 @@ class Tally:
             self.trips_held += sum(trip["estado"] == "confirmada" for trip in snapshot.trips.values())
 
 
+class Doubts:
+    """Watches how many holds are in doubt: a run in which none ever was has tested nothing."""
+
+    def __init__(self, federation):
+        self.most = 0
+        self._federation = federation
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def stop(self):
+        """Watches no longer."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _watch(self):
+        while not self._stopping.wait(0.2):
+            self.most = max(self.most, sum(map(_in_doubt, self._federation)))
+
+
+def _in_doubt(company):
+    try:
+        return int(company.metrics(timeout=0.3).get("recarga_in_doubt", 0))
+    except http.Unanswered:
+        return 0
+
+
 class Life:
     """One federation under its load, from its start to its last check."""
 
@@ -68,6 +97,7 @@ class Life:
         self._chance = chance
         self._report = report
         self._active = {}  # generator -> fault
+        self._doubts = Doubts(stage.federation)
         self._read = {company.name: 0 for company in stage.federation}  # how far its log was looked at
 
     def run(self, drawn, count, deadline):
@@ -85,10 +115,13 @@ class Life:
                 self.check()
                 next_check = self._until_check()
         self.check()
+        self._doubts.stop()
 
     def check(self):
         """Heals everything, waits until nothing is under way, and holds all stories against each other."""
         self.load.pause()
+        self.tally.doubts_max = max(self.tally.doubts_max, self._doubts.most)
+        self.stage.is_healing = True
         end = time.monotonic() + _REST_SECONDS_MAX
         while self._active:
             self._step()
@@ -100,6 +133,7 @@ class Life:
         self._judge()
         self.tally.checks += 1
         self._report.checked(self.tally)
+        self.stage.is_healing = False
         self.load.resume()
 
     def _until_check(self):

@@ -47,6 +47,7 @@ class Stage:
             shutil.rmtree(self.folder)
         self.folder.mkdir(parents=True)
         self.ground = ground
+        self.is_healing = False  # faults that are under way end at once
         self.journal = Journal(self.folder / "journal.jsonl")
         self.broker = Broker(self.folder / "mosquitto", cars, names, ground.place("broker"))
         self.federation = Federation(program, self.folder, seed, self.broker, names=names, ground=ground)
