@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from . import plan
+from . import plan, sabotage
 from .load import Load
 from .report import Report
 from .runner import FAULTS_PER_LIFE, Failure, Life, Tally
@@ -27,6 +27,9 @@ def main():
     report = Report(options, names)
     tally = Tally()
     try:
+        if not _finds_sabotage(options, names, report):
+            print("torture: a company's disk was emptied and the checker has not noticed", file=sys.stderr)
+            return 1
         _live(options, names, tally, report)
     except KeyboardInterrupt:
         report.finish(tally, "interrupted")
@@ -61,6 +64,19 @@ def _live(options, names, tally, report):
             tally.take(stage.journal.lines, life and life.snapshot)
             stage.close()
         stage.discard()
+
+
+def _finds_sabotage(options, names, report):
+    report.begins("sabotage", options.logs / "sabotage")
+    stage = Stage(options.program, options.logs / "sabotage", options.seed, names, _ground(options), _CARS)
+    try:
+        found = sabotage.is_found(stage.start(), options.seed, report)
+    finally:
+        stage.close()
+    stage.discard()
+    if found:
+        report.say("a company's disk was emptied on purpose, and the check failed as it must")
+    return found
 
 
 def _ground(options):

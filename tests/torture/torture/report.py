@@ -35,8 +35,8 @@ class Report:
         self._life = None
         self._printed = 0.0
         self._log = open(options.logs / "faults.txt", "w", encoding="utf-8")
-        self._say(f"torture: {options.faults} faults, {len(names)} companies, {options.ground}, seed {options.seed}")
-        self._say(f"to repeat: {self._command()}")
+        self.say(f"torture: {options.faults} faults, {len(names)} companies, {options.ground}, seed {options.seed}")
+        self.say(f"to repeat: {self._command()}")
 
     def begins(self, number, folder):
         """A federation is born."""
@@ -55,24 +55,24 @@ class Report:
             return
         self._printed = passed
         left = max(0, self._options.faults - tally.struck) * passed / max(1, tally.struck)
-        self._say(
+        self.say(
             f"{passed:6.0f} s  {tally.struck}/{self._options.faults} faults, {tally.checks} checks, nothing wrong; "
             f"longest in doubt after healing {tally.doubt_seconds_max:.1f} s; about {left:.0f} s left"
         )
 
     def failed(self, tally, failure):
         """Says what is wrong, where to look, and what repeats it."""
-        self._say(f"\nFAILED after {tally.struck} faults and {tally.checks} checks, in life {self._life[0]}:\n{failure}")
-        self._say(f"logs, data and journal: {self._life[1]}; the faults: {self._options.logs / 'faults.txt'}")
-        self._say(f"to repeat the same faults: {self._command()}")
-        self._say("(the moments at which they meet the trips differ from run to run)")
+        self.say(f"\nFAILED after {tally.struck} faults and {tally.checks} checks, in life {self._life[0]}:\n{failure}")
+        self.say(f"logs, data and journal: {self._life[1]}; the faults: {self._options.logs / 'faults.txt'}")
+        self.say(f"to repeat the same faults: {self._command()}")
+        self.say("(the moments at which they meet the trips differ from run to run)")
         self._write(tally, "failed", str(failure))
 
     def finish(self, tally, outcome):
         """The run is over and nothing was wrong."""
         document = self._write(tally, outcome)
-        self._say(f"\n{outcome}: {tally.struck} faults, {tally.checks} checks")
-        self._say(table(document))
+        self.say(f"\n{outcome}: {tally.struck} faults, {tally.checks} checks")
+        self.say(table(document))
 
     def _write(self, tally, outcome, failure=None):
         document = {
@@ -112,7 +112,8 @@ class Report:
         companies = "" if len(self._names) == 5 else f" --companies {len(self._names)}"
         return f"tests/torture/run.sh {count} --seed {options.seed}{companies}"
 
-    def _say(self, text):
+    def say(self, text):
+        """One more line, on the screen and in the file."""
         print(text, flush=True)
         self._log.write(text + "\n")
         self._log.flush()

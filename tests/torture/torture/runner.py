@@ -110,8 +110,10 @@ class Life:
             self._wait_for_room(fault)
             self._report.fault(fault)
             self._active[faults.run(self.stage, fault)] = fault
+            self._step()
             next_check -= 1
             if next_check == 0:
+                self._wait(min(fault.seconds, 1.0))
                 self.check()
                 next_check = self._until_check()
         self.check()
