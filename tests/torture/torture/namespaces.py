@@ -21,6 +21,7 @@ class Namespaces:
 
     def __init__(self):
         self._addresses = {}
+        self._links = {}
         self._dropped = []
         self._slow = []
         _ip("link", "set", "lo", "up")
@@ -32,7 +33,7 @@ class Namespaces:
         """A namespace with an address."""
         number = 10 + len(self._addresses)
         address = self._addresses[name] = f"{_NETWORK}.{number}"
-        outside = f"v{number}"
+        outside = self._links[name] = f"v{number}"
         _ip("netns", "add", name)
         _ip("link", "add", outside, "type", "veth", "peer", "name", "eth0", "netns", name)
         _ip("link", "set", outside, "master", _BRIDGE, "up")
@@ -76,7 +77,9 @@ class Namespaces:
 
     def close(self):
         """Takes everything away."""
-        for name in self._addresses:
+        for name, outside in self._links.items():
+            # The kernel clears a namespace some time after its name is gone; whoever comes next needs the link's name at once.
+            _ip("link", "delete", outside)
             _ip("netns", "delete", name)
         _ip("link", "delete", _BRIDGE)
 

@@ -83,7 +83,7 @@ impl Driver {
             sleep(between(&mut self.rng, 0, 600)).await;
             match self.rng.u8(0..10) {
                 0..3 => self.cancel(booked).await,
-                3..5 => self.change(booked).await,
+                3..5 => self.change_often(booked).await,
                 _ => {}
             }
         }
@@ -143,7 +143,17 @@ impl Driver {
         }
     }
 
-    async fn change(&mut self, booked: Booked) {
+    async fn change_often(&mut self, booked: Booked) {
+        let mut current = Some(booked);
+        for _ in 0..self.rng.u8(1..=3) {
+            let Some(booked) = current.take() else { return };
+            current = self.change(booked).await;
+            sleep(between(&mut self.rng, 0, 600)).await;
+        }
+    }
+
+    // The trip as it is now, unless the change was refused.
+    async fn change(&mut self, booked: Booked) -> Option<Booked> {
         let (path, id) = (format!("/viagens/{}", booked.trip), format!("{}-nova", booked.request));
         let body = self.wish(&id);
         self.history.request(&booked.request, |request| request.meddled = true);
@@ -151,18 +161,18 @@ impl Driver {
             self.history.request(&id, |request| request.sent += 1);
             match self.send(Method::PUT, booked.coordinator, &path, Some(&body)).await {
                 Answer::Final { status: 200, body } => {
-                    if self.booked(&id, booked.coordinator, &body).is_some() {
-                        self.history
-                            .request(&booked.request, |request| request.changed_by = Some(id.clone()));
-                    }
-                    return;
+                    let changed = self.booked(&id, booked.coordinator, &body)?;
+                    self.history.request(&booked.request, |request| request.changed_by = Some(id.clone()));
+                    return Some(changed);
                 }
                 Answer::Final { status: 404, .. } => {
-                    return self.history.violated(format!("{} is not known any more", booked.request));
+                    self.history.violated(format!("{} is not known any more", booked.request));
+                    return None;
                 }
                 Answer::Final { body, .. } => {
                     let kind = body["tipo"].as_str().unwrap_or_default().to_owned();
-                    return self.history.told(&id, Told::Refused(kind));
+                    self.history.told(&id, Told::Refused(kind));
+                    return None;
                 }
                 Answer::Unknown | Answer::Elsewhere(_) => sleep(between(&mut self.rng, 50, 700)).await,
             }

@@ -63,6 +63,8 @@ impl Books {
             match branch {
                 Some(Branch::Confirmed { .. }) if stands => {}
                 Some(Branch::Released { .. }) if !stands => {}
+                // A change that moved every stop elsewhere: nothing is reserved, and nobody comes to release it.
+                Some(Branch::Confirmed { hold }) if hold.stops.is_empty() => {}
                 other => {
                     let state = &trip.stage;
                     return Some(format!(

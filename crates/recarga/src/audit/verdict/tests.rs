@@ -186,6 +186,11 @@ const PLANTS: &[(&str, &[Kind], Plant)] = &[
     ("still reserved after a change", &[Kind::ReplacedButReserved], |all| {
         all.branch("b", 3).estado = BranchState::Confirmada;
     }),
+    ("a change that moved every stop elsewhere, changed again", &[], |all| {
+        all.branch("b", 3).estado = BranchState::Confirmada;
+        all.branch("b", 3).reservas.clear();
+        all.trip("c", 3).paradas.retain(|stop| stop.empresa.as_str() != "b");
+    }),
     ("two versions of a trip are valid", &[Kind::ReplacedButValid], |all| {
         all.trip("c", 3).estado = TripState::Confirmada;
         for name in NAMES {

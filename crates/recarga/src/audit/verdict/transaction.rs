@@ -109,7 +109,11 @@ fn judge_participant(
         return;
     };
     let owed = trip.pendentes.contains(company);
-    let reserved = matches!(branch.estado, BranchState::Confirmada | BranchState::Preparada);
+    // A change that moved every stop elsewhere is confirmed here without a window, and nobody comes to release it.
+    let reserved = match branch.estado {
+        BranchState::Confirmada => !branch.reservas.is_empty(),
+        state => state == BranchState::Preparada,
+    };
     let kind = match (branch.estado, trip.estado) {
         (BranchState::Abortada, _) if branch.causa == Some(BranchCause::Heuristica) => {
             Some(if is_valid { Kind::MixedOutcome } else { Kind::HeuristicRelease })
