@@ -62,7 +62,8 @@ impl Company {
         patience: Patience,
         now: Now,
     ) -> Result<Step<HoldAnswer>, Unacceptable> {
-        let is_own = hold.transaction.coordinator == self.operator;
+        // Anybody else who asks for it is not its coordinator, which the participant says.
+        let is_own = hold.transaction.coordinator == self.operator && *by == self.operator;
         if is_own && !self.coordinator.is_waiting(&hold.transaction) {
             let no = Vote::No(Refusal::whole(Reason::Closed));
             return Ok(Step::lazy(HoldAnswer::Vote(no), vec![]));

@@ -107,6 +107,9 @@ impl Participant {
     }
 
     /// Asks for all stops of `hold`, all or none. `by` is who really asks. `valid_for` bounds a soft hold.
+    ///
+    /// # Errors
+    /// Somebody else coordinates the transaction, or the one that it would replace.
     pub fn hold(
         &mut self,
         by: &OperatorId,
@@ -117,6 +120,10 @@ impl Participant {
         now: Now,
     ) -> Result<Step<HoldAnswer>, Unacceptable> {
         authorise(by, &hold.transaction)?;
+        // A change gives windows back, so it replaces nothing but what its own coordinator has reserved.
+        if let Some(replaced) = &hold.replaces {
+            authorise(by, replaced)?;
+        }
         let valid_for = match firmness {
             Firmness::Soft => valid_for.min(self.limits.soft_max),
             Firmness::Prepared => valid_for,

@@ -148,8 +148,14 @@ pub async fn start(names: &[&str]) -> Vec<TestNode> {
 
 /// Starts one company as planned; it knows `empresa-b` and [`STRANGER`], whom nobody runs.
 pub async fn start_one(plan: Plan) -> TestNode {
+    start_among(&["empresa-b"], plan).await
+}
+
+/// Starts one company as planned; it knows these others and [`STRANGER`], whom nobody runs.
+pub async fn start_among(others: &[&str], plan: Plan) -> TestNode {
     let listener = listen().await;
-    run(config("empresa-a", &[("empresa-b".to_owned(), NOBODY.to_owned())], &plan), plan, listener)
+    let others: Vec<_> = others.iter().map(|other| ((*other).to_owned(), NOBODY.to_owned())).collect();
+    run(config("empresa-a", &others, &plan), plan, listener)
 }
 
 /// Starts these companies, each as planned.
@@ -271,6 +277,12 @@ impl TestNode {
             Ok(answer) => answer,
             Err(error) => panic!("{what}: no answer: {error}"),
         }
+    }
+
+    /// The status alone, of an answer that may never end.
+    pub async fn status(&self, call: Call) -> u16 {
+        let what = format!("{} {}", call.method, call.path);
+        soon(&what, self.http.open(call)).await.expect("an answer").status().as_u16()
     }
 
     /// As [`TestNode::send`], without waiting.

@@ -162,6 +162,22 @@ fn only_the_coordinator_may_speak_for_its_transaction() {
 }
 
 #[test]
+fn nobody_can_change_away_what_another_company_coordinates() {
+    let c = operator("c");
+    let mut change = Hold { replaces: Some(mine().transaction), ..rival(2) };
+    change.transaction.coordinator = c.clone();
+    for stops in [vec![], change.stops.clone()] {
+        let mut participant = company();
+        reach(&mut participant, "confirmed");
+        let before = participant.clone();
+        let theft = Hold { stops, ..change.clone() };
+        let vote = participant.hold(&c, &theft, Firmness::Prepared, HOUR, Patience::MustVote, NOW);
+        assert_eq!(vote, Err(Unacceptable::NotCoordinator));
+        assert_eq!(participant, before);
+    }
+}
+
+#[test]
 fn the_same_transaction_cannot_ask_for_something_else() {
     for state in ["held", "prepared", "confirmed"] {
         let mut participant = company();
