@@ -66,9 +66,11 @@ pub enum Canary {
     FlushTorn,
     /// A flush fails, and the process goes on as if it had not.
     FailedFlushIgnored,
+    /// A trip is forgotten half-way because its driver has hung up.
+    HandlerDropped,
 }
 
-pub const ALL: [Canary; 28] = [
+pub const ALL: [Canary; 29] = [
     Canary::PreparedExpires,
     Canary::CommitToldEarly,
     Canary::SweepSpeaksEarly,
@@ -97,6 +99,7 @@ pub const ALL: [Canary; 28] = [
     Canary::LossTakenForSuccess,
     Canary::FlushTorn,
     Canary::FailedFlushIgnored,
+    Canary::HandlerDropped,
 ];
 
 /// The first seed that notices the broken rule, and how it shows.

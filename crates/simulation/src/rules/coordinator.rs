@@ -108,6 +108,11 @@ impl World {
 
     /// Every vote is there, or a no, or the limit has passed.
     pub fn decide(&mut self, at: usize, transaction: usize) {
+        let request = self.transactions[transaction].request;
+        let flies = self.nodes[at].flights.iter().any(|flight| flight.request == request);
+        if !flies && self.is_planted(Canary::HandlerDropped) {
+            return;
+        }
         let mut now = self.clock(at);
         let id = &self.transactions[transaction].id;
         let company = &mut self.nodes[at].company;
@@ -184,6 +189,11 @@ impl World {
     pub fn answer(&mut self, at: usize, driver: usize, ask_number: u32, answer: Answer) {
         trace!(self, "{}   answers driver {driver}: {answer:?} ({ask_number})", operator(at));
         self.carry_answer(at, driver, ask_number, answer);
+    }
+
+    /// The connection of a driver who hangs up takes the handler with it, and that the whole trip.
+    pub fn drop_handler(&mut self, at: usize, listener: (usize, u32)) {
+        self.nodes[at].flights.retain(|flight| !flight.listeners.contains(&listener));
     }
 
     fn fly(&mut self, at: usize, listener: (usize, u32), request: usize, changes: Option<TripId>) {

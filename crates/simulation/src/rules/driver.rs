@@ -7,6 +7,7 @@ use recarga_reservation::{
     VehicleId,
 };
 
+use super::canary::Canary;
 use super::message::{Answer, Ask};
 use super::node::{company_of, evse_id};
 use super::queue::{MILLI, SECOND};
@@ -133,6 +134,9 @@ impl World {
         let Pending { ask, mut to, tries, .. } = pending;
         if pending.number != number || self.is_healed || tries >= TRIES_MAX {
             return;
+        }
+        if self.is_planted(Canary::HandlerDropped) {
+            self.drop_handler(to, (driver, number));
         }
         let elsewhere = self.settings.drivers.elsewhere;
         if matches!(ask, Ask::Book { .. }) && Settings::happens(&mut self.random, elsewhere) {
