@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test bench test-compose setup clean
+.PHONY: help demo test torture bench test-compose setup clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -12,6 +12,9 @@ demo: ## Start three companies, a broker and cars, and watch trips being booked 
 
 test: ## Check everything, installing what that needs
 	scripts/test
+
+torture: ## Hours of faults: simulations of millions of seeds, 1,000 faults for real processes (ARGS="--faults 200")
+	scripts/torture $(ARGS)
 
 bench: ## Measure trips per second beside the disk's own speed
 	$(CARGO) run --release --quiet -p recarga -- bench trips $(ARGS)

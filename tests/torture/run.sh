@@ -16,7 +16,7 @@ prepare "$TORTURE_LOGS" "libfaketime:/usr/lib/*/faketime/libfaketimeMT.so.1" \
 export PYTHONPATH=$PWD:$PWD/../blackbox
 
 # The checker first: whoever cannot find a planted violation may not say that there is none.
-"$python" -m pytest -p no:cacheprovider -q test_checker.py test_plan.py
+"$python" -m pytest -p no:cacheprovider -q test_checker.py test_plan.py test_report.py
 
 # Network, processes and mounts of the run belong to namespaces that the kernel clears away with the runner, however it ends.
 isolated=(unshare --net --mount --pid --fork --kill-child --mount-proc)

@@ -128,6 +128,19 @@ def test_split_without_a_commit(history):
     assert history.found() == {"split"}
 
 
+def test_a_change_leaves_an_empty_branch_where_it_moved_everything_away(history):
+    """The change that comes after it asks that company nothing, so nobody releases what has no window."""
+    history.lines.clear()
+    one = history.trips[session(1)]
+    one["estado"] = "alterada"
+    one["paradas"] = [stop for stop in one["paradas"] if stop["empresa"] == A]
+    history.branches[A][session(1)]["estado"] = "liberada"
+    history.branches[B][session(1)]["reservas"] = []
+    assert history.found() == set()
+    history.branches[A][session(1)]["estado"] = "confirmada"
+    assert history.found() == {"split"}
+
+
 def test_lost_at_all_companies(history):
     """Told confirmed; every company has forgotten it and they agree."""
     history.trips.clear()

@@ -96,7 +96,8 @@ def _options():
     parser.add_argument("--for", dest="minutes", type=float, help="end after so many MINUTES")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_FAULTS} faults, some of each kind")
     parser.add_argument("--companies", type=int, default=5, help="3 to 20 (5)")
-    parser.add_argument("--result", type=Path, help="also write the figures to FILE.json and FILE.md")
+    parser.add_argument("--result", type=_path, help="also write the figures to FILE.json and FILE.md")
+    parser.add_argument("--document", type=_path, help="also put the table between the marks of this Markdown FILE")
     parser.add_argument("--ground", choices=["namespaces", "loopback"], required=True, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if not 3 <= options.companies <= 20:
@@ -108,6 +109,11 @@ def _options():
     options.program = Path(os.environ["RECARGA_BIN"]).resolve()
     options.logs = Path(os.environ["TORTURE_LOGS"]).resolve()
     return options
+
+
+def _path(text):
+    # As whoever started run.sh means it, which has gone to its own folder since.
+    return Path(os.environ.get("OLDPWD", "."), text)
 
 
 def _interrupt(_signal, _frame):

@@ -22,6 +22,8 @@ _TITLES = {
     "broker-freeze": "broker frozen",
 }
 _PROGRESS_SECONDS = 10
+# Whatever stands between them in a document is replaced.
+_BEGIN, _END = "<!-- torture: begin -->", "<!-- torture: end -->"
 
 
 class Report:
@@ -73,6 +75,9 @@ class Report:
         document = self._write(tally, outcome)
         self.say(f"\n{outcome}: {tally.struck} faults, {tally.checks} checks")
         self.say(table(document))
+        if self._options.document and outcome == "held":
+            put_into(self._options.document, table(document))
+            self.say(f"the table is in {self._options.document}")
 
     def _write(self, tally, outcome, failure=None):
         document = {
@@ -142,6 +147,13 @@ def table(document):
         f"{document['seconds'] / 60:.0f} minutes: `{document['command']}`\n\n| | |\n|---|---:|\n"
     )
     return head + "\n".join(f"| {name} | {value} |" for name, value in rows)
+
+
+def put_into(document, text):
+    """Puts the text between the marks of a document."""
+    before, rest = document.read_text(encoding="utf-8").split(_BEGIN)
+    after = rest.split(_END)[1]
+    document.write_text(f"{before}{_BEGIN}\n\n{text}\n\n{_END}{after}", encoding="utf-8")
 
 
 def _version(program):
