@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test torture bench test-compose setup clean
+.PHONY: help demo test torture fuzz bench test-compose setup clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,6 +15,9 @@ test: ## Check everything, installing what that needs
 
 torture: ## Hours of faults: simulations of millions of seeds, 1,000 faults for real processes (ARGS="--faults 200")
 	scripts/torture $(ARGS)
+
+fuzz: ## Mutated input for everything that reads bytes from outside (ARGS="--seconds 600 --target hold-request")
+	$(CARGO) run --release --quiet -p recarga-fuzz -- $(ARGS)
 
 bench: ## Measure trips per second beside the disk's own speed
 	$(CARGO) run --release --quiet -p recarga -- bench trips $(ARGS)

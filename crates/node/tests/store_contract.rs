@@ -162,6 +162,31 @@ fn redb_in_a_folder() {
     assert!(!records.is_empty());
 }
 
+// A row that still makes sense, but is not what was written.
+fn replaced(bytes: &[u8], what: &[u8], by: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    let places: Vec<usize> =
+        (0..bytes.len() - what.len()).filter(|at| bytes[*at..].starts_with(what)).collect();
+    assert!(!places.is_empty(), "nothing to damage");
+    for at in places {
+        bytes[at..at + by.len()].copy_from_slice(by);
+    }
+    bytes
+}
+
+#[test]
+fn a_first_start_that_was_cut_off_is_no_obstacle() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("recarga.redb.new"), b"half of it").unwrap();
+    let mut store = RedbStore::open(folder.path(), &operator("empresa-b")).unwrap();
+    store.boot(StoreId(9)).unwrap();
+    let names = std::fs::read_dir(folder.path()).unwrap();
+    let names: Vec<_> = names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    assert_eq!(names, ["recarga.redb"]);
+    let in_use = RedbStore::open(folder.path(), &operator("empresa-b"));
+    assert!(matches!(in_use, Err(StoreError::InUse { .. })), "the lock went with the file to its name");
+}
+
 fn open_error(folder: &Path, name: &str) -> String {
     RedbStore::open(folder, &operator(name)).err().expect("must be refused").to_string()
 }
@@ -169,7 +194,8 @@ fn open_error(folder: &Path, name: &str) -> String {
 #[test]
 fn redb_says_why_a_file_cannot_be_used() {
     let folder = tempfile::tempdir().unwrap();
-    let held = RedbStore::open(folder.path(), &operator("empresa-a")).unwrap();
+    let mut held = RedbStore::open(folder.path(), &operator("empresa-a")).unwrap();
+    held.append(&everything()).unwrap();
     assert!(open_error(folder.path(), "empresa-a").contains("in use by another process"));
     drop(held);
     assert!(open_error(folder.path(), "empresa-b").contains("the database of empresa-a, not of empresa-b"));
@@ -180,6 +206,9 @@ fn redb_says_why_a_file_cannot_be_used() {
         ("foreign", b"SQLite format 3\0 and more that is no redb at all".repeat(200)),
         ("cut", good[..good.len() / 3].to_vec()),
         ("zeroed head", [vec![0; 512], good[512..].to_vec()].concat()),
+        // A file that has lost its contents is no new one: the company would start without what it has promised.
+        ("empty", vec![]),
+        ("a letter in a row", replaced(&good, b"A-1", b"A-7")),
     ] {
         std::fs::write(&file, bytes).unwrap();
         let error = open_error(folder.path(), "empresa-a");

@@ -61,9 +61,7 @@ fn explain(error: &serde_json::Error, path: String) -> Problem {
     let what = text.rfind(" at line ").map_or(text.as_str(), |end| &text[..end]);
     match error.classify() {
         Category::Data => explain_data(what, path),
-        _ if what == "number out of range" => {
-            Problem::new(ProblemKind::InvalidField, "o número é grande demais").at(path)
-        }
+        _ if what == "number out of range" => invalid("o número é grande demais", &path),
         _ => {
             let (line, column) = (error.line(), error.column());
             let detail = format!("{} na linha {line}, coluna {column}", syntax(what));
@@ -119,11 +117,14 @@ fn explain_data(what: &str, mut path: String) -> Problem {
     } else {
         Cow::Owned(what.to_owned())
     };
-    let problem = Problem::new(ProblemKind::InvalidField, detail);
-    if path.is_empty() {
-        Problem { kind: ProblemKind::MalformedBody, ..problem }
-    } else {
-        problem.at(shown(&path))
+    invalid(detail, &path)
+}
+
+// Of a field, or of the whole body.
+fn invalid(detail: impl Into<Cow<'static, str>>, path: &str) -> Problem {
+    match path {
+        "" => Problem::new(ProblemKind::MalformedBody, detail),
+        path => Problem::new(ProblemKind::InvalidField, detail).at(shown(path)),
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use recarga_reservation::{Fact, OperatorId, RequestKey, StoreId};
 use redb::{
-    Database, DatabaseError, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition,
+    Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition,
     WriteTransaction,
 };
 
@@ -19,6 +19,8 @@ use super::{Boot, Record, Store, StoreError};
 /// Newest format that this program reads; it writes this one.
 const FORMAT: u32 = 1;
 const FILE: &str = "recarga.redb";
+// What is being made for the first time, until it can be told from a file that has lost its contents.
+const FILE_NEW: &str = "recarga.redb.new";
 const POISON: &str = "recarga.poisoned";
 
 type Table = TableDefinition<'static, &'static str, &'static [u8]>;
@@ -44,14 +46,34 @@ impl RedbStore {
         let io_error = |error: io::Error| StoreError::Io { path: name.clone(), reason: error.to_string() };
         fs::create_dir_all(folder).map_err(io_error)?;
         check_poison(folder, &name)?;
-        let is_new = !path.exists();
-        let created = guarded(&name, || Database::create(&path).map_err(|error| cannot_open(&name, error)));
-        let database = created?;
-        if is_new {
-            // A file can be durable while its name is not.
-            File::open(folder).and_then(|folder| folder.sync_all()).map_err(io_error)?;
+        if path.exists() {
+            return guarded(&name, || Self::open_file(&path, &name)?.for_operator(operator));
         }
-        guarded(&name.clone(), || Self { database, name }.for_operator(operator))
+        let new = folder.join(FILE_NEW);
+        let store = guarded(&name, || Self::create_file(&new, &name)?.for_operator(operator))?;
+        fs::rename(new, path).map_err(io_error)?;
+        // A file can be durable while its name is not.
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(io_error)?;
+        Ok(store)
+    }
+
+    // The database would take an empty file for a new one, and a company that had lost everything would not notice.
+    fn open_file(path: &Path, name: &str) -> Result<Self, StoreError> {
+        let database = careful().open(path).map_err(|error| cannot_open(name, error))?;
+        Ok(Self { database, name: name.to_owned() })
+    }
+
+    fn create_file(path: &Path, name: &str) -> Result<Self, StoreError> {
+        let created = match Database::create(path) {
+            // An earlier start was cut off before it had promised anything.
+            Err(error) if !matches!(error, DatabaseError::DatabaseAlreadyOpen) => {
+                let removed = fs::remove_file(path).map_err(|_| error);
+                removed.and_then(|()| Database::create(path))
+            }
+            created => created,
+        };
+        let database = created.map_err(|error| cannot_open(name, error))?;
+        Ok(Self { database, name: name.to_owned() })
     }
 
     /// Opens a database on a backend of the caller's, such as a simulated disk.
@@ -63,7 +85,7 @@ impl RedbStore {
         name: &str,
         operator: &OperatorId,
     ) -> Result<Self, StoreError> {
-        let opened = Database::builder().create_with_backend(backend);
+        let opened = careful().create_with_backend(backend);
         let database = opened.map_err(|error| cannot_open(name, error))?;
         Self { database, name: name.to_owned() }.for_operator(operator)
     }
@@ -75,12 +97,11 @@ impl RedbStore {
     pub fn read(folder: &Path) -> Result<(OperatorId, Boot, Vec<Record>), StoreError> {
         let path = folder.join(FILE);
         let name = path.display().to_string();
-        guarded(&name, || Self::read_all(&path, name.clone()))
+        guarded(&name, || Self::read_all(&path, &name))
     }
 
-    fn read_all(path: &Path, name: String) -> Result<(OperatorId, Boot, Vec<Record>), StoreError> {
-        let database = Database::open(path).map_err(|error| cannot_open(&name, error))?;
-        let store = Self { database, name };
+    fn read_all(path: &Path, name: &str) -> Result<(OperatorId, Boot, Vec<Record>), StoreError> {
+        let store = Self::open_file(path, name)?;
         let (operator, boot) = store.read_meta()?;
         let unreadable = |reason: &str| store.unreadable(reason);
         let operator = operator.ok_or_else(|| unreadable("it names no company"))?;
@@ -236,6 +257,13 @@ impl Store for RedbStore {
             Ok(())
         })
     }
+}
+
+// All of it is read at every start, so the checksum of every page may as well be verified.
+fn careful() -> Builder {
+    let mut builder = Database::builder();
+    builder.set_check_integrity_on_open(true);
+    builder
 }
 
 /// Leaves a note that a write failed, so that nothing starts on this folder before a person has looked: after a

@@ -1,0 +1,19 @@
+//! The targets, by who sends what they read.
+
+mod config;
+mod messages;
+mod properties;
+mod replies;
+mod stored;
+
+use crate::Target;
+
+/// All of them.
+pub fn all() -> Vec<Target> {
+    [messages::TARGETS, replies::TARGETS, config::TARGETS, stored::TARGETS].concat()
+}
+
+/// Those that open a database, for each of their inputs.
+pub fn is_stored(target: &Target) -> bool {
+    stored::TARGETS.iter().any(|one| one.name == target.name)
+}

@@ -1,0 +1,133 @@
+//! What other companies, nodes and apps answer: as untrusted as what they ask.
+
+use recarga_reservation::{OperatorId, TransactionId, Vote};
+use recarga_wire::audit::AuditPage;
+use recarga_wire::availability::{AvailabilityAnswer, PointsAnswer, into_stations};
+use recarga_wire::batch::decode_batch_answer;
+use recarga_wire::health::HealthAnswer;
+use recarga_wire::hold::HoldAnswer;
+use recarga_wire::peer::{Asked, read_cancelled, read_confirmed, read_outcome, read_store, read_vote};
+use recarga_wire::session::{InquiryAnswer, SessionAnswer};
+use recarga_wire::trip::{TripAnswer, TripsAnswer};
+use recarga_wire::vehicle::{VehicleAnswer, VehiclesAnswer};
+use recarga_wire::{Problem, decode};
+
+use super::properties::{message, seen, verdict};
+use crate::{Form, Target, Verdict};
+
+pub const TARGETS: &[Target] = &[
+    Target { name: "hold-answer", form: Form::Json, read: |bytes| plain::<HoldAnswer>(bytes) },
+    Target { name: "session-answer", form: Form::Json, read: |bytes| plain::<SessionAnswer>(bytes) },
+    Target { name: "inquiry-answer", form: Form::Json, read: |bytes| plain::<InquiryAnswer>(bytes) },
+    Target { name: "health-answer", form: Form::Json, read: |bytes| plain::<HealthAnswer>(bytes) },
+    Target { name: "trip-answer", form: Form::Json, read: |bytes| plain::<TripAnswer>(bytes) },
+    Target { name: "trips-answer", form: Form::Json, read: |bytes| plain::<TripsAnswer>(bytes) },
+    Target { name: "vehicle-answer", form: Form::Json, read: |bytes| plain::<VehicleAnswer>(bytes) },
+    Target { name: "vehicles-answer", form: Form::Json, read: |bytes| plain::<VehiclesAnswer>(bytes) },
+    Target {
+        name: "availability-answer",
+        form: Form::Json,
+        read: |bytes| plain::<AvailabilityAnswer>(bytes),
+    },
+    Target { name: "points-answer", form: Form::Json, read: points_answer },
+    Target { name: "audit-page", form: Form::Json, read: |bytes| plain::<AuditPage>(bytes) },
+    Target { name: "problem", form: Form::Json, read: problem },
+    Target { name: "peer-reply", form: Form::Json, read: peer_reply },
+    Target { name: "batch-answer", form: Form::Json, read: batch_answer },
+];
+
+fn plain<T>(bytes: &[u8]) -> Result<Verdict, String>
+where
+    T: serde::de::DeserializeOwned + recarga_wire::Message + PartialEq + std::fmt::Debug,
+{
+    message::<T>(bytes).map(seen)
+}
+
+fn points_answer(bytes: &[u8]) -> Result<Verdict, String> {
+    let Some(answer) = message::<PointsAnswer>(bytes)? else { return Ok(Verdict::Refused) };
+    let points = answer.pontos.len();
+    let evses: usize = into_stations(answer.pontos).iter().map(|station| station.evses.len()).sum();
+    if evses > points {
+        return Err(format!("{points} points have become {evses} EVSEs"));
+    }
+    Ok(Verdict::Accepted)
+}
+
+fn problem(bytes: &[u8]) -> Result<Verdict, String> {
+    let Some(problem) = message::<Problem>(bytes)? else { return Ok(Verdict::Refused) };
+    // A vote says so itself, and never by its status alone.
+    let _ = problem.to_unacceptable();
+    if problem.to_refusal().is_ok() && !problem.is_vote {
+        return Err(format!("counted as a vote, and is none: {problem:?}"));
+    }
+    Ok(Verdict::Accepted)
+}
+
+/// What was asked, whatever comes back.
+struct Question {
+    operator: OperatorId,
+    transaction: TransactionId,
+}
+
+fn question() -> Result<Question, String> {
+    let operator = OperatorId::new("empresa-b").map_err(|error| error.to_string())?;
+    let transaction: TransactionId = SESSION.parse().map_err(|error| format!("{error}"))?;
+    Ok(Question { operator, transaction })
+}
+
+// That of the corpus.
+const SESSION: &str = "empresa-a.00000000000000000000000000000007.1.1.00000000000000000000000000018697";
+
+// No outcome and no vote may be read out of an answer that does not name the transaction and the company that were asked.
+fn peer_reply(bytes: &[u8]) -> Result<Verdict, String> {
+    let Question { operator, transaction } = question()?;
+    let asked = Asked { operator: &operator, transaction: &transaction };
+    let mut accepted = false;
+    for status in [200, 201, 204, 302, 400, 401, 403, 404, 409, 422, 429, 500, 503] {
+        let vote = read_vote(asked, status, bytes);
+        let confirmed = read_confirmed(asked, status, bytes);
+        let cancelled = read_cancelled(asked, status, bytes);
+        let outcome = read_outcome(asked, status, bytes);
+        let store = read_store(&operator, status, bytes);
+        let done =
+            [matches!(confirmed, Ok(Ok(()))), matches!(cancelled, Ok(Ok(()))), matches!(outcome, Ok(Ok(_)))];
+        let yes = matches!(vote, Ok(Vote::Yes { .. }));
+        accepted |= yes || vote.is_ok() || store.is_ok() || done.contains(&true);
+        if (yes || done.contains(&true)) && !(200..300).contains(&status) {
+            return Err(format!("status {status} is read as success"));
+        }
+        if done == [true, true, false] || done == [true, true, true] {
+            return Err("one answer says confirmed and cancelled".to_owned());
+        }
+        let names_both = std::str::from_utf8(bytes).is_ok_and(|text| text.contains('{'));
+        if (yes || done.contains(&true)) && !(names_both && is_about(bytes)) {
+            return Err("an answer about something else is read as one about this".to_owned());
+        }
+    }
+    Ok(if accepted { Verdict::Accepted } else { Verdict::Refused })
+}
+
+fn is_about(bytes: &[u8]) -> bool {
+    #[derive(serde::Deserialize)]
+    struct About {
+        sessao: String,
+        empresa: String,
+    }
+    serde_json::from_slice::<About>(bytes)
+        .is_ok_and(|about| about.sessao == SESSION && about.empresa == "empresa-b")
+}
+
+fn batch_answer(bytes: &[u8]) -> Result<Verdict, String> {
+    for asked in [1, 2, 3] {
+        let Some(answers) = verdict(decode_batch_answer(bytes, asked))? else { continue };
+        if answers.len() != asked {
+            return Err(format!("{} answers to {asked} operations", answers.len()));
+        }
+        for answer in answers {
+            let _ = decode::<Problem>(answer.body);
+            peer_reply(answer.body)?;
+        }
+        return Ok(Verdict::Accepted);
+    }
+    Ok(Verdict::Refused)
+}
