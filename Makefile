@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test torture fuzz bench test-compose setup clean
+.PHONY: help demo test torture fuzz mutants bench test-compose setup clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ torture: ## Hours of faults: simulations of millions of seeds, 1,000 faults for 
 
 fuzz: ## Mutated input for everything that reads bytes from outside (ARGS="--seconds 600 --target hold-request")
 	$(CARGO) run --release --quiet -p recarga-fuzz -- $(ARGS)
+
+mutants: ## Break the rules in every place and see that a test fails (an hour; ARGS="--file crates/reservation/src/hold.rs")
+	scripts/mutants $(ARGS)
 
 bench: ## Measure trips per second beside the disk's own speed
 	$(CARGO) run --release --quiet -p recarga -- bench trips $(ARGS)

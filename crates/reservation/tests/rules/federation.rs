@@ -200,6 +200,13 @@ impl Federation {
     }
 }
 
+/// The transaction that has begun, and what it asks of a company.
+pub fn begun(beginning: Beginning, asked: &str) -> (TransactionId, Hold) {
+    let Beginning::New { transaction, holds } = beginning else { panic!("{beginning:?}") };
+    let hold = holds.into_iter().find(|(company, _)| *company == operator(asked)).unwrap().1;
+    (transaction, hold)
+}
+
 pub fn committed(decision: Decision) -> Trip {
     match decision {
         Decision::Commit(trip) => *trip,

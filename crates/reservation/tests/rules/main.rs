@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod changes;
+mod edges;
 mod federation;
 mod histories;
 mod model;
 
 mod participant;
+mod queries;
 mod trips;
