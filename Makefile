@@ -22,8 +22,8 @@ fuzz: ## Mutated input for everything that reads bytes from outside (ARGS="--sec
 mutants: ## Break the rules in every place and see that a test fails (an hour; ARGS="--file crates/reservation/src/hold.rs")
 	scripts/mutants $(ARGS)
 
-bench: ## Measure trips per second beside the disk's own speed
-	$(CARGO) run --release --quiet -p recarga -- bench trips $(ARGS)
+bench: ## Recarga beside PostgreSQL, FastAPI and the disk alone, into docs/performance.md (ARGS=--quick: two minutes)
+	bench/run.sh --document docs/performance.md $(ARGS)
 
 test-compose: ## Bring up the containers, book trips, stop a company, audit (needs root; uses podman)
 	tests/compose/run.sh

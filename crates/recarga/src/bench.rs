@@ -1,8 +1,10 @@
 //! `recarga bench`: how fast, and what it costs.
 
+use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use tempfile::TempDir;
 
 mod connection;
 mod disk;
@@ -10,6 +12,7 @@ mod federation;
 mod figures;
 mod load;
 mod report;
+mod scale;
 mod trips;
 
 /// Measure on this machine.
@@ -22,6 +25,7 @@ pub struct Arguments {
 #[derive(clap::Subcommand)]
 enum Command {
     Trips(trips::Arguments),
+    Scale(scale::Arguments),
 }
 
 /// Measures.
@@ -29,6 +33,22 @@ enum Command {
 /// # Errors
 /// Something cannot be started or does not answer.
 pub fn run(arguments: Arguments) -> Result<ExitCode> {
-    let Command::Trips(arguments) = arguments.command;
-    trips::run(arguments)
+    match arguments.command {
+        Command::Trips(arguments) => trips::run(arguments),
+        Command::Scale(arguments) => scale::run(&arguments),
+    }
+}
+
+// In a folder of its own on the disk to measure, which is removed at the end.
+fn folder(data: Option<&Path>) -> Result<TempDir> {
+    let target = Path::new("target");
+    let parent = match data {
+        Some(folder) => folder.to_owned(),
+        None if target.is_dir() => target.to_owned(),
+        None => std::env::temp_dir(),
+    };
+    tempfile::Builder::new()
+        .prefix("recarga-bench-")
+        .tempdir_in(&parent)
+        .with_context(|| format!("cannot make a folder in {}", parent.display()))
 }

@@ -18,6 +18,8 @@ pub struct Snapshot {
     pub flushes: Option<u64>,
     /// Records made durable by all nodes.
     pub records: Option<u64>,
+    /// What has gone over the loopback device, whoever sent it.
+    pub loopback_bytes: Option<u64>,
 }
 
 /// Looks at the processes (none: they are not ours) and asks the nodes.
@@ -25,7 +27,9 @@ pub struct Snapshot {
 /// # Errors
 /// The system does not tell.
 pub async fn look(pids: Option<&[u32]>, nodes: &[Client]) -> Result<Snapshot> {
-    let mut snapshot = Snapshot { own_cpu: cpu("self")?, ..Snapshot::default() };
+    let devices = std::fs::read_to_string("/proc/net/dev").unwrap_or_default();
+    let mut snapshot =
+        Snapshot { own_cpu: cpu("self")?, loopback_bytes: loopback(&devices), ..Snapshot::default() };
     if let Some(pids) = pids {
         let mut sum = Duration::ZERO;
         for pid in pids {
@@ -48,6 +52,12 @@ pub async fn look(pids: Option<&[u32]>, nodes: &[Client]) -> Result<Snapshot> {
 
 fn figure(text: &str, name: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok())
+}
+
+// The first column of a device's line is what it has received.
+fn loopback(devices: &str) -> Option<u64> {
+    let line = devices.lines().find_map(|line| line.trim_start().strip_prefix("lo:"))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 fn cpu(process: &str) -> Result<Duration> {
@@ -80,5 +90,7 @@ mod tests {
         assert_eq!(figure(text, "recarga_flushes"), Some(17));
         assert_eq!(figure(text, "recarga_records"), None);
         assert!(cpu("self").is_ok());
+        let devices = "Inter-|   Receive\n face |bytes packets\n  eth0: 9 1\n    lo: 1234 7 0\n";
+        assert_eq!((loopback(devices), loopback("")), (Some(1234), None));
     }
 }

@@ -16,7 +16,6 @@ use super::connection::Connection;
 use super::federation::Target;
 
 const WINDOW: Duration = Duration::from_secs(20 * 60);
-const DAY: Duration = Duration::from_secs(24 * 3600);
 /// A client whose request failed does not hurry to fail again.
 const ERROR_PAUSE: Duration = Duration::from_millis(20);
 
@@ -52,11 +51,11 @@ pub struct Seen {
 }
 
 impl Trips {
-    /// Fresh trips over the targets. `run` tells them from those of other runs, whose windows start at `now` too.
+    /// Fresh trips over the targets from `first` on. `run` tells them from those of other runs.
     ///
     /// # Errors
     /// A target's URL is not understood.
-    pub fn new(targets: Vec<Target>, token: Option<&str>, now: Timestamp, run: String) -> Result<Self> {
+    pub fn new(targets: Vec<Target>, token: Option<&str>, first: Timestamp, run: String) -> Result<Self> {
         let mut heads = Vec::new();
         let mut authorities = Vec::new();
         for target in &targets {
@@ -67,7 +66,7 @@ impl Trips {
             ));
             authorities.push(authority.to_owned());
         }
-        Ok(Self { targets, heads, authorities, first: now + DAY, run, next: AtomicU64::new(0) })
+        Ok(Self { targets, heads, authorities, first, run, next: AtomicU64::new(0) })
     }
 
     fn next(&self) -> Result<(usize, Vec<u8>)> {

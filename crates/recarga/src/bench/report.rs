@@ -52,6 +52,8 @@ pub struct Level {
     pub nodes_cpu_us_per_trip: Option<f64>,
     /// Processor time of the clients, µs per trip.
     pub clients_cpu_us_per_trip: f64,
+    /// Everything that went over the loopback device, per trip; true if nobody else used it.
+    pub loopback_bytes_per_trip: Option<f64>,
     /// `fdatasync` alone just before and just after.
     pub disk: Option<SyncRate>,
     /// The median trip measured in median `fdatasync`s.
@@ -77,6 +79,7 @@ impl Level {
         let flushes = difference(|one| one.flushes);
         let records = difference(|one| one.records);
         let nodes_cpu = after.nodes_cpu.zip(before.nodes_cpu).map(|(after, before)| after - before);
+        let bytes = difference(|one| one.loopback_bytes);
         let us = |time: Duration| time.as_secs_f64() * 1e6;
         let p50_ms = percentile(&seen.took, 0.50);
         Self {
@@ -93,6 +96,7 @@ impl Level {
             records_per_flush: records.zip(flushes).map(|(records, flushes)| records / flushes),
             nodes_cpu_us_per_trip: nodes_cpu.map(us).map(per_trip),
             clients_cpu_us_per_trip: per_trip(us(after.own_cpu - before.own_cpu)),
+            loopback_bytes_per_trip: bytes.map(per_trip),
             p50_in_syncs: disk.map(|disk| p50_ms * 1e3 / disk.p50_us.max(1.0)),
             disk,
             first_error: seen.first_error,
@@ -163,7 +167,8 @@ fn optional(value: Option<f64>, digits: usize) -> String {
     value.map_or("-".to_owned(), |value| format!("{value:.digits$}"))
 }
 
-fn percentile(sorted: &[Duration], fraction: f64) -> f64 {
+/// The time within which this fraction of the sorted times lies, in ms.
+pub fn percentile(sorted: &[Duration], fraction: f64) -> f64 {
     let last = sorted.len().saturating_sub(1);
     let place = (last as f64 * fraction).round() as usize;
     sorted.get(place).map_or(0.0, |time| time.as_secs_f64() * 1e3)

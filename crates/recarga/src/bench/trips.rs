@@ -19,6 +19,7 @@ use super::report::{Level, Report};
 use crate::client::Client;
 
 const WARM_UP: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(24 * 3600);
 const SYNC_TIME: Duration = Duration::from_secs(1);
 
 /// Book trips with one stop at each of three companies, as fast as they can.
@@ -34,7 +35,7 @@ Without --target it starts three nodes of this program, each a process with a da
 and removes them at the end. Every trip is durable at all three companies when its client has the answer.
 
 With --target the nodes must let one address send as many requests as it likes (limits.client_requests_per_second_max
-= 0), and be empty: trips start tomorrow, and windows reserved before are refused.
+= 0), and have nothing reserved from --first-day on.
 
 Exit status: 0 measured and the audit holds, 1 not, 2 wrong arguments, 3 something is still unsettled.")]
 pub struct Arguments {
@@ -69,6 +70,14 @@ pub struct Arguments {
     /// Nodes that run already: three URLs.
     #[arg(long, value_name = "URL,URL,URL", value_delimiter = ',', num_args = 1, conflicts_with_all = ["data", "program", "keep"])]
     target: Vec<String>,
+
+    /// With --target: the day on which the first trip starts, from now; what earlier runs have reserved is refused.
+    #[arg(long, default_value_t = 1, requires = "target", value_parser = clap::value_parser!(u16).range(1..=3600))]
+    first_day: u16,
+
+    /// With --target: the nodes' processes, if they run on this machine, for their processor time.
+    #[arg(long, value_name = "PID,PID,PID", value_delimiter = ',', num_args = 1, requires = "target")]
+    process: Vec<u32>,
 
     /// With --target: what opens the nodes to drivers, if they ask for it.
     #[arg(long, requires = "target", env = "RECARGA_TOKEN", hide_env_values = true)]
@@ -125,7 +134,8 @@ async fn measure_own(arguments: &Arguments) -> Result<ExitCode> {
 }
 
 async fn measure_others(arguments: &Arguments) -> Result<ExitCode> {
-    let bench = Bench::new(arguments, &arguments.target, None, None).await?;
+    let pids = (!arguments.process.is_empty()).then(|| arguments.process.clone());
+    let bench = Bench::new(arguments, &arguments.target, pids, None).await?;
     let report = bench.measure().await?;
     let pairs = arguments.target.iter().zip(&arguments.operator_token);
     let nodes: Result<Vec<Client>> =
@@ -162,18 +172,8 @@ fn finish(
     })
 }
 
-// In a folder of its own, which is removed at the end unless it is to be kept.
 fn folder(arguments: &Arguments) -> Result<TempDir> {
-    let target = Path::new("target");
-    let parent = match &arguments.data {
-        Some(folder) => folder.clone(),
-        None if target.is_dir() => target.to_owned(),
-        None => std::env::temp_dir(),
-    };
-    let mut folder = tempfile::Builder::new()
-        .prefix("recarga-bench-")
-        .tempdir_in(&parent)
-        .with_context(|| format!("cannot make a folder in {}", parent.display()))?;
+    let mut folder = super::folder(arguments.data.as_deref())?;
     if arguments.keep {
         folder.disable_cleanup(true);
         eprintln!("databases and logs are kept in {}", folder.path().display());
@@ -216,7 +216,8 @@ impl Bench {
         }
         let clock = SystemClock::new();
         let run = format!("{:08x}", clock.nonce() >> 96);
-        let trips = Trips::new(targets, arguments.token.as_deref(), clock.now().utc, run)?;
+        let first = clock.now().utc + DAY * u32::from(arguments.first_day);
+        let trips = Trips::new(targets, arguments.token.as_deref(), first, run)?;
         let seconds = if arguments.quick { 2 } else { arguments.seconds };
         Ok(Bench {
             trips: Arc::new(trips),

@@ -1,0 +1,1 @@
+"""The same trips by several systems, interleaved in one run."""
