@@ -12,6 +12,7 @@ pub mod faults;
 pub mod history;
 pub mod monitor;
 pub mod network;
+pub mod notary;
 pub mod settings;
 pub mod simulation;
 pub mod tally;

@@ -1,7 +1,6 @@
 //! Records broken on purpose, one way at a time: the simulation must notice each. The shipped code carries no switches; what
 //! breaks is the store that a node is given.
 
-use recarga_node::store::redb::RedbStore;
 use recarga_node::store::{Boot, Record, Store, StoreError};
 use recarga_reservation::{Branch, Fact, Stage, StoreId};
 
@@ -52,7 +51,7 @@ impl Canary {
     ];
 
     /// The store, broken this way.
-    pub fn corrupt(self, store: RedbStore) -> Box<dyn Store> {
+    pub fn corrupt(self, store: Box<dyn Store>) -> Box<dyn Store> {
         Box::new(Corrupted { store, canary: self, late: Vec::new() })
     }
 
@@ -90,7 +89,7 @@ impl Canary {
 }
 
 struct Corrupted {
-    store: RedbStore,
+    store: Box<dyn Store>,
     canary: Canary,
     late: Vec<Record>,
 }

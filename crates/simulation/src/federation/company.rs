@@ -17,6 +17,7 @@ use crate::federation::canary::Canary;
 use crate::federation::clock::{SimulatedClock, Skew};
 use crate::federation::disk::Disk;
 use crate::federation::network::{Connector, PORT, Port};
+use crate::federation::notary::Notary;
 use crate::federation::settings::Settings;
 
 /// Opens every company's audit to whoever checks.
@@ -38,11 +39,12 @@ pub struct Company {
     seed: u64,
     starts: Arc<AtomicU64>,
     canary: Option<Canary>,
+    notary: Notary,
 }
 
 impl Company {
     /// A company that has never been started.
-    pub fn new(number: usize, settings: &Settings, canary: Option<Canary>) -> Self {
+    pub fn new(number: usize, settings: &Settings, canary: Option<Canary>, notary: Notary) -> Self {
         Self {
             name: Settings::name(number),
             disk: Disk::default(),
@@ -53,6 +55,7 @@ impl Company {
             seed: settings.seed ^ ((number as u64 + 1) << 40),
             starts: Arc::default(),
             canary,
+            notary,
         }
     }
 
@@ -79,9 +82,11 @@ impl Company {
         let mounted = self.disk.mount();
         let life = mounted.life();
         let store = RedbStore::open_on(mounted, &self.name, &config.operator)?;
-        let store: Box<dyn Store> = match self.canary {
+        // The notary sees what is really written, whatever a broken record makes of it.
+        let store = self.notary.watch(config.operator.clone(), Box::new(store));
+        let store = match self.canary {
             Some(canary) => canary.corrupt(store),
-            None => Box::new(store),
+            None => store,
         };
         let (disk, gave_up) = (self.disk.clone(), self.gave_up.clone());
         let chance = Rng::with_seed(self.seed.wrapping_add(start));

@@ -14,6 +14,7 @@ use crate::federation::driver::Driver;
 use crate::federation::faults::Faults;
 use crate::federation::history::{History, Told};
 use crate::federation::monitor::{Monitor, Rest};
+use crate::federation::notary::Notary;
 use crate::federation::settings::Settings;
 use crate::federation::tally::Tally;
 use crate::federation::verdict::Books;
@@ -40,8 +41,10 @@ pub struct Report {
 pub fn simulate(settings: Settings, canary: Option<Canary>, is_printed: bool) -> Report {
     let history = if is_printed { History::printed() } else { History::default() };
     let settings = Arc::new(settings);
-    let companies: Vec<Company> =
-        (0..settings.companies).map(|number| Company::new(number, &settings, canary)).collect();
+    let notary = Notary::new(history.clone());
+    let companies: Vec<Company> = (0..settings.companies)
+        .map(|number| Company::new(number, &settings, canary, notary.clone()))
+        .collect();
     let mut sim = Builder::new()
         .rng_seed(settings.seed)
         .enable_random_order()
