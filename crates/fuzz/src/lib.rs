@@ -6,6 +6,7 @@
 
 pub mod corpus;
 pub mod mutate;
+pub mod node;
 pub mod run;
 pub mod targets;
 
@@ -23,6 +24,8 @@ pub enum Verdict {
 pub enum Form {
     /// JSON.
     Json,
+    /// Requests: lines, and then JSON.
+    Requests,
     /// Lines such as TOML's.
     Lines,
     /// A short text.

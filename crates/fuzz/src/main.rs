@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use recarga_fuzz::run::{Finding, Tally};
-use recarga_fuzz::{Target, corpus, targets};
+use recarga_fuzz::{Target, corpus, run, targets};
 
 /// Gives mutated inputs to everything that reads bytes from outside.
 #[derive(Parser)]
@@ -78,8 +78,7 @@ fn fuzz(target: &Target, arguments: &Arguments) -> io::Result<bool> {
     let begun = Instant::now();
     let mut tally = Tally::default();
     let mut seed = arguments.from;
-    // A finding is reported with its seed; the trace of a panic besides would hide it.
-    std::panic::set_hook(Box::new(|_| {}));
+    run::be_quiet_about_panics();
     while begun.elapsed() < Duration::from_secs(arguments.seconds) {
         match target.try_seed(&kept, seed) {
             Ok(verdict) => tally.count(verdict),

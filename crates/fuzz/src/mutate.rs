@@ -5,12 +5,13 @@ use serde_json::Value;
 
 use crate::Form;
 use crate::corpus::Kept;
+use crate::targets::requests::{SEPARATOR, split};
 
 /// Longest input; more than any limit of the wire.
 const LENGTH_MAX: usize = 80 * 1024;
 
 /// What is put where something else is expected.
-const TOKENS: [&str; 31] = [
+const TOKENS: [&str; 38] = [
     "null",
     "true",
     "0",
@@ -19,11 +20,16 @@ const TOKENS: [&str; 31] = [
     "-1e999",
     "NaN",
     "1.5",
+    "18446744073709551615",
     "18446744073709551616",
+    "9223372036854775807",
+    "1e308",
     "-9223372036854775809",
     "\"\"",
     "\"\\ud800\"",
     "\"\\u0000\"",
+    "{\"a\":1,\"a\":2}",
+    "[1,]",
     "[]",
     "{}",
     "[[[[[[[[[[",
@@ -31,6 +37,8 @@ const TOKENS: [&str; 31] = [
     "2026-12-01T10:00:00Z",
     "2026-12-01T10:00:00.999999999+14:00",
     "9999-12-31T23:59:59Z",
+    "9999-12-30T21:59:59.999Z",
+    "0000-01-01T00:00:00+14:00",
     "-0001-01-01T00:00:00Z",
     "\u{feff}",
     "\u{202e}",
@@ -50,6 +58,7 @@ pub fn input(rng: &mut Rng, kept: &[Kept], form: Form) -> Vec<u8> {
     for _ in 0..rng.u32(1..=4) {
         bytes = match form {
             Form::Json if rng.u32(..4) > 0 => spoil_json(rng, &bytes, kept),
+            Form::Requests => spoil_requests(rng, &bytes, kept),
             Form::Lines if rng.u32(..4) > 0 => spoil_lines(rng, &bytes),
             _ => spoil_bytes(rng, bytes, kept),
         };
@@ -87,6 +96,30 @@ fn spoil_bytes(rng: &mut Rng, mut bytes: Vec<u8>, kept: &[Kept]) -> Vec<u8> {
         }
     }
     bytes
+}
+
+// One of them: its body as JSON, or its head as a text; or the order of all.
+fn spoil_requests(rng: &mut Rng, bytes: &[u8], kept: &[Kept]) -> Vec<u8> {
+    let mut all: Vec<Vec<u8>> = split(bytes).into_iter().map(<[u8]>::to_vec).collect();
+    let (one, other) = (rng.usize(..all.len()), rng.usize(..all.len()));
+    match rng.u32(..10) {
+        0 => all.swap(one, other),
+        1 => all.insert(other, all[one].clone()),
+        2 => {
+            let more = split(&kept[rng.usize(..kept.len())].bytes);
+            all.insert(other, more[rng.usize(..more.len())].to_vec());
+        }
+        what => {
+            let request = &all[one];
+            let end = request.windows(2).position(|two| two == b"\n\n").map_or(request.len(), |end| end + 2);
+            let (head, body) = request.split_at(end);
+            all[one] = match what {
+                3..=7 if !body.is_empty() => [head, &spoil_json(rng, body, kept)].concat(),
+                _ => [&spoil_bytes(rng, head.to_vec(), kept), body].concat(),
+            };
+        }
+    }
+    all.join(SEPARATOR)
 }
 
 fn spoil_lines(rng: &mut Rng, bytes: &[u8]) -> Vec<u8> {
@@ -130,8 +163,10 @@ fn spoil_json(rng: &mut Rng, bytes: &[u8], kept: &[Kept]) -> Vec<u8> {
         spoil_value(rng, value, &donor);
     }
     let mut text = document.to_string();
-    if rng.u32(..10) == 0 {
-        repeat_a_member(rng, &mut text);
+    match rng.u32(..10) {
+        0 => repeat_a_member(rng, &mut text),
+        1 => spoil_a_literal(rng, &mut text),
+        _ => {}
     }
     text.into_bytes()
 }
@@ -204,6 +239,14 @@ fn repeat_a_member(rng: &mut Rng, text: &mut String) {
         let member = text[at..end].to_owned();
         text.insert_str(at, &format!("{member},"));
     }
+}
+
+// A value that a document in memory cannot have: 1e999, half a surrogate, what is no JSON at all.
+fn spoil_a_literal(rng: &mut Rng, text: &mut String) {
+    let opens: Vec<usize> = text.match_indices([':', ',', '[']).map(|(at, _)| at + 1).collect();
+    let Some(&at) = opens.get(rng.usize(..opens.len().max(1))) else { return };
+    let end = text[at..].find([',', '}', ']']).map_or(at, |end| at + end);
+    text.replace_range(at..end, TOKENS[rng.usize(..TOKENS.len())]);
 }
 
 fn count(value: &Value) -> usize {

@@ -2,15 +2,16 @@
 
 mod config;
 mod messages;
-mod properties;
+pub mod properties;
 mod replies;
+pub mod requests;
 mod stored;
 
 use crate::Target;
 
 /// All of them.
 pub fn all() -> Vec<Target> {
-    [messages::TARGETS, replies::TARGETS, config::TARGETS, stored::TARGETS].concat()
+    [messages::TARGETS, requests::TARGETS, replies::TARGETS, config::TARGETS, stored::TARGETS].concat()
 }
 
 /// Those that open a database, for each of their inputs.
