@@ -13,6 +13,7 @@ use recarga_reservation::{
     AbortCause, Branch, Fact, Hold, OperatorId, Plug, RequestKey, Stage, Stop, StoreId, TimeWindow,
     Timestamp, TransactionId, Trip, TripRequest, TripStop,
 };
+use redb::ReadableTable;
 
 type Open<'a> = &'a dyn Fn() -> Box<dyn Store>;
 
@@ -221,4 +222,39 @@ fn redb_says_why_a_file_cannot_be_used() {
     let error = open_error(folder.path(), "empresa-a");
     assert!(error.contains("no space") && error.contains("recarga.poisoned"), "{error}");
     assert!(matches!(RedbStore::read(&folder.path().join("absent")), Err(StoreError::Io { .. })));
+}
+
+// Changes the file as another program would, or a hand.
+fn change(folder: &Path, change: impl FnOnce(&redb::WriteTransaction)) {
+    let database = redb::Database::open(folder.join("recarga.redb")).unwrap();
+    let transaction = database.begin_write().unwrap();
+    change(&transaction);
+    transaction.commit().unwrap();
+}
+
+// Two rows would speak of one trip, or one row of a session that it is not filed under; whichever was read last would
+// have counted.
+#[test]
+fn a_row_that_is_filed_under_another_name_is_noticed() {
+    type Table = redb::TableDefinition<'static, &'static str, &'static [u8]>;
+    let (branch, trip) = (transaction(3).to_string(), transaction(20).to_string());
+    let other = transaction(77).to_string();
+    for (table, from, to) in [
+        ("branches", branch.as_str(), other.as_str()),
+        ("trips", trip.as_str(), other.as_str()),
+        ("letters", "carro-1/pedido-1", "carro-1/pedido-2"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = RedbStore::open(folder.path(), &operator("empresa-a")).unwrap();
+        store.append(&everything()).unwrap();
+        drop(store);
+        change(folder.path(), |transaction| {
+            let mut rows = transaction.open_table(Table::new(table)).unwrap();
+            let value = rows.get(from).unwrap().expect("the row is there").value().to_vec();
+            rows.insert(to, value.as_slice()).unwrap();
+        });
+        let mut store = RedbStore::open(folder.path(), &operator("empresa-a")).unwrap();
+        let error = store.load().expect_err("must be noticed").to_string();
+        assert!(error.contains(to) && error.contains("damaged"), "{table}: {error}");
+    }
 }

@@ -7,7 +7,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use recarga_reservation::{Fact, OperatorId, RequestKey, StoreId};
+use recarga_reservation::{Branch, Fact, Hold, OperatorId, RequestKey, StoreId};
 use redb::{
     Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition,
     WriteTransaction,
@@ -174,12 +174,23 @@ impl RedbStore {
 
     fn read_tables(&self) -> Result<Vec<Record>, StoreError> {
         let mut records = Vec::new();
-        let branch =
-            |key: &str, value: &[u8]| Ok(Record::Fact(Fact::Branch(key.parse()?, rows::read_branch(value)?)));
+        let branch = |key: &str, value: &[u8]| {
+            let (transaction, branch) = (key.parse()?, rows::read_branch(value)?);
+            check_name(key, hold_of(&branch).map(|hold| hold.transaction.to_string()))?;
+            Ok(Record::Fact(Fact::Branch(transaction, branch)))
+        };
         self.read_table(BRANCHES, branch, &mut records)?;
-        let trip = |_: &str, value: &[u8]| Ok(Record::Fact(Fact::Trip(rows::read_trip(value)?)));
+        let trip = |key: &str, value: &[u8]| {
+            let trip = rows::read_trip(value)?;
+            check_name(key, Some(trip.transaction.to_string()))?;
+            Ok(Record::Fact(Fact::Trip(trip)))
+        };
         self.read_table(TRIPS, trip, &mut records)?;
-        let letter = |_: &str, value: &[u8]| Ok(Record::Letter(rows::read_letter(value)?));
+        let letter = |key: &str, value: &[u8]| {
+            let letter = rows::read_letter(value)?;
+            check_name(key, Some(letter_key(&letter.key)))?;
+            Ok(Record::Letter(letter))
+        };
         self.read_table(LETTERS, letter, &mut records)?;
         Ok(records)
     }
@@ -317,6 +328,24 @@ fn cannot_open(name: &str, error: DatabaseError) -> StoreError {
             StoreError::Io { path, reason: error.to_string() }
         }
         error => StoreError::Unreadable { path, reason: error.to_string() },
+    }
+}
+
+// Of two rows that speak of the same thing, the one read last would count.
+fn check_name(key: &str, own: Option<String>) -> Result<(), Malformed> {
+    match own {
+        Some(own) if own != key => Err(format!("it speaks of {own}").into()),
+        _ => Ok(()),
+    }
+}
+
+fn hold_of(branch: &Branch) -> Option<&Hold> {
+    match branch {
+        Branch::Held { hold, .. }
+        | Branch::Prepared { hold }
+        | Branch::Confirmed { hold }
+        | Branch::Released { hold } => Some(hold),
+        Branch::Aborted { hold, .. } => hold.as_deref(),
     }
 }
 
