@@ -258,3 +258,28 @@ fn a_row_that_is_filed_under_another_name_is_noticed() {
         assert!(error.contains(to) && error.contains("damaged"), "{table}: {error}");
     }
 }
+
+// After the last epoch would come the first again, and with it transaction ids that were in use.
+#[test]
+fn an_epoch_is_never_used_twice_and_half_an_identity_is_none() {
+    const META: redb::TableDefinition<&str, &str> = redb::TableDefinition::new("meta");
+    let last = u64::MAX.to_string();
+    for (name, value) in
+        [("epoch", Some(last.as_str())), ("epoch", None), ("store", None), ("operator", None)]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = RedbStore::open(folder.path(), &operator("empresa-a")).unwrap();
+        store.boot(StoreId(1)).unwrap();
+        drop(store);
+        change(folder.path(), |transaction| {
+            let mut meta = transaction.open_table(META).unwrap();
+            match value {
+                Some(value) => drop(meta.insert(name, value).unwrap()),
+                None => drop(meta.remove(name).unwrap()),
+            }
+        });
+        let opened = RedbStore::open(folder.path(), &operator("empresa-a"));
+        let error = opened.and_then(|mut store| store.boot(StoreId(2))).expect_err("must be noticed");
+        assert!(error.to_string().contains("damaged"), "{name} {value:?}: {error}");
+    }
+}

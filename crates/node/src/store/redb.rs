@@ -158,9 +158,12 @@ impl RedbStore {
                 store: store.parse().map_err(|error| self.unreadable(error))?,
                 epoch: epoch.parse().map_err(|error| self.unreadable(error))?,
             }),
-            _ => None,
+            (None, None) => None,
+            // They are written together. With a new identity the old reservations would be nobody's.
+            _ => return Err(self.unreadable("it has half an identity")),
         };
-        Ok((get("operator")?, boot))
+        let operator = get("operator")?.ok_or_else(|| self.unreadable("it names no company"))?;
+        Ok((Some(operator), boot))
     }
 
     fn write(
@@ -224,7 +227,9 @@ impl Store for RedbStore {
     fn boot(&mut self, fresh_id: StoreId) -> Result<Boot, StoreError> {
         let (_, before) = guarded(&self.name, || self.read_meta())?;
         let before = before.unwrap_or(Boot { store: fresh_id, epoch: 0 });
-        let boot = Boot { epoch: before.epoch + 1, ..before };
+        let next = before.epoch.checked_add(1);
+        let epoch = next.ok_or_else(|| self.unreadable("no epoch comes after its last one"))?;
+        let boot = Boot { epoch, ..before };
         self.write(|transaction| {
             let mut meta = transaction.open_table(META)?;
             meta.insert("store", boot.store.to_string().as_str())?;
