@@ -56,14 +56,20 @@ const TOKENS: [&str; 38] = [
 pub fn input(rng: &mut Rng, kept: &[Kept], form: Form) -> Vec<u8> {
     let mut bytes = kept[rng.usize(..kept.len())].bytes.clone();
     for _ in 0..rng.u32(1..=4) {
-        bytes = match form {
-            Form::Json if rng.u32(..4) > 0 => spoil_json(rng, &bytes, kept),
-            Form::Requests => spoil_requests(rng, &bytes, kept),
-            Form::Lines if rng.u32(..4) > 0 => spoil_lines(rng, &bytes),
-            _ => spoil_bytes(rng, bytes, kept),
-        };
-        bytes.truncate(LENGTH_MAX);
+        bytes = once(rng, bytes, kept, form);
     }
+    bytes
+}
+
+/// Spoils it once; parts of the kept ones may get into it.
+pub fn once(rng: &mut Rng, bytes: Vec<u8>, kept: &[Kept], form: Form) -> Vec<u8> {
+    let mut bytes = match form {
+        Form::Json if rng.u32(..4) > 0 => spoil_json(rng, &bytes, kept),
+        Form::Requests => spoil_requests(rng, &bytes, kept),
+        Form::Lines if rng.u32(..4) > 0 => spoil_lines(rng, &bytes),
+        _ => spoil_bytes(rng, bytes, kept),
+    };
+    bytes.truncate(LENGTH_MAX);
     bytes
 }
 
