@@ -7,6 +7,10 @@ use recarga_reservation::Timestamp;
 
 const EXPECTED: &str = "use RFC 3339, como 2026-12-01T14:00:00Z";
 
+// The first and the last instant that can be written, in milliseconds.
+const FIRST: i64 = -62_167_219_200_000;
+const LAST: i64 = 253_402_200_000_000;
+
 /// Reads an instant. `Z` and any other offset are accepted; digits beyond the millisecond are dropped.
 ///
 /// # Errors
@@ -14,8 +18,10 @@ const EXPECTED: &str = "use RFC 3339, como 2026-12-01T14:00:00Z";
 pub fn parse(text: &str) -> Result<Timestamp, Cow<'static, str>> {
     match shape(text.as_bytes()) {
         Shape::Complete => match text.parse::<jiff::Timestamp>() {
-            Ok(instant) => Ok(Timestamp::from_millis(instant.as_millisecond())),
-            Err(_) => Err(Cow::Owned(format!("esta data ou hora não existe; {EXPECTED}"))),
+            Ok(instant) if (FIRST..=LAST).contains(&instant.as_millisecond()) => {
+                Ok(Timestamp::from_millis(instant.as_millisecond()))
+            }
+            _ => Err(Cow::Owned(format!("esta data ou hora não existe; {EXPECTED}"))),
         },
         Shape::WithoutOffset => {
             Err(Cow::Borrowed("falta o fuso horário: acrescente Z (UTC) ou um deslocamento, como -03:00"))
@@ -35,8 +41,6 @@ pub(crate) const LENGTH_MAX: usize = "2026-12-01T14:00:00.000Z".len();
 
 /// Like [`format`], without an allocation.
 pub(crate) fn write(instant: Timestamp, buffer: &mut [u8; LENGTH_MAX]) -> &str {
-    const FIRST: i64 = -62_167_219_200_000;
-    const LAST: i64 = 253_402_200_000_000;
     let clamped = instant.as_millis().clamp(FIRST, LAST);
     let date_time = Offset::UTC.to_datetime(jiff::Timestamp::from_millisecond(clamped).unwrap_or_default());
     let millis = date_time.subsec_nanosecond() / 1_000_000;
@@ -130,6 +134,21 @@ mod tests {
             "1764590400",
         ] {
             assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    // They were read, and written as the nearest instant that can be: another one.
+    #[test]
+    fn what_cannot_be_written_is_not_read() {
+        for (last, beyond) in [
+            ("9999-12-30T20:00:00Z", "9999-12-30T20:00:00.001Z"),
+            ("9999-12-31T10:00:00+14:00", "9999-12-30T21:59:59Z"),
+            ("0000-01-01T00:00:00Z", "0000-01-01T00:00:00+00:01"),
+            ("0000-01-01T14:00:00+14:00", "0000-01-01T13:59:59.999+14:00"),
+        ] {
+            let last = parse(last).unwrap();
+            assert_eq!(parse(&format(last)), Ok(last));
+            assert!(parse(beyond).unwrap_err().contains("não existe"), "{beyond}");
         }
     }
 
