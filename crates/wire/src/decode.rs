@@ -17,7 +17,7 @@ use crate::text::shown;
 /// A [`Problem`] with the path of the first thing that is wrong, and how to write it.
 pub fn decode<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, Problem> {
     // Keeping the path costs an allocation for each key, so it is looked for only once something is wrong.
-    read(bytes).or_else(|_| read_with_path(bytes))
+    read(bytes).map_or_else(|| read_with_path(bytes), Ok)
 }
 
 /// Reads a query string, the part of a URL after `?`, without it.
@@ -31,11 +31,13 @@ pub fn decode_query<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
     message.map_err(|error| explain_data(&error.to_string(), path(&track.path())))
 }
 
-fn read<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, serde_json::Error> {
-    let mut json = serde_json::Deserializer::from_slice(bytes);
-    let message = fields::object::deserialize(&mut json)?;
-    json.end()?;
-    Ok(message)
+fn read<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Option<T> {
+    // All of it: of what nobody reads, the JSON reader would let pass what is no text.
+    let text = std::str::from_utf8(bytes).ok()?;
+    let mut json = serde_json::Deserializer::from_str(text);
+    let message = fields::object::deserialize(&mut json).ok()?;
+    json.end().ok()?;
+    Some(message)
 }
 
 #[cold]

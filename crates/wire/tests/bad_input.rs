@@ -408,3 +408,19 @@ proptest! {
         read_everything(&bytes);
     }
 }
+
+// The JSON reader skips what it need not read, and had skipped bytes that are no text.
+#[test]
+fn what_is_no_utf_8_is_refused_also_where_nobody_reads_it() {
+    let read = |body: &[u8]| decode::<InquiryAnswer>(body).map(drop);
+    let answer = b"{\"sessao\":\"a.0123456789abcdef0123456789abcdef.3.17.fedcba9876543210fedcba9876543210\",\
+        \"estado\":\"abortada\",\"empresa\":\"b\",\"deposito\":\"0123456789abcdef0123456789abcdef\",\"outro\":\"?\"}";
+    assert_eq!(read(answer), Ok(()));
+    for place in [answer.len() - 3, answer.len() - 7] {
+        let mut bad = answer.to_vec();
+        bad[place] = 0xFF;
+        let problem = read(&bad).unwrap_err();
+        assert_eq!(problem.kind, ProblemKind::MalformedBody, "{problem}");
+        assert!(problem.detail.contains("UTF-8"), "{problem}");
+    }
+}
