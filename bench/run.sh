@@ -27,7 +27,7 @@ if ! cmp -s bench/requirements.txt $venv/requirements.txt; then
     $venv/bin/pip install --quiet --disable-pip-version-check --requirement bench/requirements.txt
     cp bench/requirements.txt $venv/requirements.txt
 fi
-cargo build --release --locked -p recarga -p recarga-bench
+[ -n "${BENCH_BUILT:-}" ] || cargo build --release --locked -p recarga -p recarga-bench
 
 export BENCH_POSTGRES=$postgres PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=bench
 command=($venv/bin/python -m side_by_side "$@")

@@ -15,7 +15,7 @@ import uuid
 from contextlib import asynccontextmanager
 from datetime import datetime
 
-import httpx
+import aiohttp
 import uvicorn
 from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
@@ -136,8 +136,7 @@ background = set()
 @asynccontextmanager
 async def lifespan(application):
     """Connections to the others, kept."""
-    limits = httpx.Limits(max_connections=256, max_keepalive_connections=256)
-    async with httpx.AsyncClient(limits=limits, timeout=30) as client:
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as client:
         application.state.client = client
         yield
 
@@ -211,20 +210,20 @@ async def count():
 async def _ask(company, body):
     if company == NAME:
         return store.hold(body)
-    answer = await app.state.client.post(
-        f"{PEERS[company]}/reserva-temporaria",
-        content=body.model_dump_json(),
-        headers={"content-type": "application/json"},
-    )
-    return answer.status_code == 201
+    text, head = body.model_dump_json(), {"content-type": "application/json"}
+    async with app.state.client.post(f"{PEERS[company]}/reserva-temporaria", data=text, headers=head) as answer:
+        return answer.status == 201
 
 
 async def _tell(company, session, what):
     if company == NAME:
         return store.confirm(session) if what == "confirmar-reserva" else store.cancel(session)
     if what == "confirmar-reserva":
-        return await app.state.client.post(f"{PEERS[company]}/{what}", json={"sessao": session})
-    return await app.state.client.delete(f"{PEERS[company]}/{what}", params={"sessao": session})
+        call = app.state.client.post(f"{PEERS[company]}/{what}", json={"sessao": session})
+    else:
+        call = app.state.client.delete(f"{PEERS[company]}/{what}", params={"sessao": session})
+    async with call as answer:
+        return await answer.read()
 
 
 def _point(name):
@@ -235,4 +234,4 @@ def _point(name):
 
 
 if __name__ == "__main__":
-    uvicorn.run(app, host="127.0.0.1", port=int(os.environ["PORT"]), log_level="warning", access_log=False)
+    uvicorn.run(app, host="127.0.0.1", port=int(os.environ["PORT"]), log_level="warning", access_log=False, timeout_keep_alive=600)

@@ -60,9 +60,10 @@ def _figures(results, systems):
             levels = [row[system.key] for row in rounds]
             of = lambda key, levels=levels: [level[key] for level in levels if level.get(key) is not None]
             in_syncs = _median([row[system.key]["p50_ms"] / row["disk"]["p50_ms"] for row in rounds])
-            rates = of("trips_per_second")
+            rates, failed = of("trips_per_second"), sum(of("failed"))
+            title = system.title + (f" ({failed} failed)" if failed else "")
             lines.append(
-                f"| {clients} | {system.title} | {_median(rates):.0f} [{min(rates):.0f}, {max(rates):.0f}] "
+                f"| {clients} | {title} | {_median(rates):.0f} [{min(rates):.0f}, {max(rates):.0f}] "
                 f"| {_median(of('p50_ms')):.2f} | {_median(of('p99_ms')):.2f} | {in_syncs:.1f} "
                 f"| {_median(of('nodes_cpu_us_per_trip')):.0f} | {_median(of('flushes_per_trip')):.2f} "
                 f"| {_median(of('loopback_bytes_per_trip')):.0f} |"

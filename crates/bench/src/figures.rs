@@ -1,6 +1,5 @@
 //! What the system and the databases say of themselves.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -80,48 +79,33 @@ impl Level {
     }
 }
 
+// Of its one thread.
 fn own_cpu() -> Duration {
-    let usage = std::fs::read_to_string("/proc/self/stat").ok().and_then(|stat| Process::read(&stat));
-    usage.map_or(Duration::ZERO, |process| in_time(process.ticks))
+    let times = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
+    Duration::from_nanos(times.split(' ').next().and_then(|time| time.parse().ok()).unwrap_or(0))
 }
 
-// A database is many processes, one for each connection; those that have ended count with their parent.
+// A database is many processes, one for each connection, and each of them does so little in a second that the ticks of
+// /proc/PID/stat would round it away; /proc/PID/schedstat counts nanoseconds.
 fn cpu_of_all(postmasters: &[u32]) -> Result<Duration> {
-    let mut processes: BTreeMap<u32, Process> = BTreeMap::new();
+    let mut nanoseconds = 0;
     for entry in std::fs::read_dir("/proc").context("cannot read /proc")? {
-        let name = entry?.file_name();
-        let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
-        // It may have ended meanwhile.
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        processes.extend(Process::read(&stat).map(|process| (pid, process)));
+        let folder = entry?.path();
+        let Some(pid) = folder.file_name().and_then(|name| name.to_str()?.parse().ok()) else { continue };
+        // It may end at any moment.
+        let stat = std::fs::read_to_string(folder.join("stat")).unwrap_or_default();
+        let is_ours =
+            postmasters.contains(&pid) || parent(&stat).is_some_and(|one| postmasters.contains(&one));
+        if is_ours {
+            let times = std::fs::read_to_string(folder.join("schedstat")).unwrap_or_default();
+            nanoseconds += times.split(' ').next().and_then(|time| time.parse::<u64>().ok()).unwrap_or(0);
+        }
     }
-    let belongs = |process: &Process| postmasters.contains(&process.parent);
-    let own =
-        postmasters.iter().filter_map(|pid| processes.get(pid)).map(|one| one.ticks + one.children_ticks);
-    let children = processes.values().filter(|process| belongs(process)).map(|one| one.ticks);
-    Ok(in_time(own.chain(children).sum()))
+    Ok(Duration::from_nanos(nanoseconds))
 }
 
-fn in_time(ticks: u64) -> Duration {
-    Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
-}
-
-struct Process {
-    parent: u32,
-    ticks: u64,
-    children_ticks: u64,
-}
-
-impl Process {
-    // The parent is the 4th field, user and system time the 14th to 17th, those of ended children last.
-    fn read(stat: &str) -> Option<Process> {
-        let (_, rest) = stat.rsplit_once(") ")?;
-        let fields: Vec<&str> = rest.split(' ').collect();
-        let number = |place: usize| fields.get(place)?.parse::<u64>().ok();
-        Some(Process {
-            parent: fields.get(1)?.parse().ok()?,
-            ticks: number(11)? + number(12)?,
-            children_ticks: number(13)? + number(14)?,
-        })
-    }
+// The 4th field; the 2nd is the program's name in brackets, in which anything goes.
+fn parent(stat: &str) -> Option<u32> {
+    let (_, rest) = stat.rsplit_once(") ")?;
+    rest.split(' ').nth(1)?.parse().ok()
 }
