@@ -18,6 +18,7 @@ use super::{Boot, Record, Store, StoreError};
 
 /// Newest format that this program reads; it writes this one.
 const FORMAT: u32 = 1;
+const CACHE_BYTES: usize = 64 << 20;
 const FILE: &str = "recarga.redb";
 // What is being made for the first time, until it can be told from a file that has lost its contents.
 const FILE_NEW: &str = "recarga.redb.new";
@@ -279,6 +280,8 @@ impl Store for RedbStore {
 fn careful() -> Builder {
     let mut builder = Database::builder();
     builder.set_check_integrity_on_open(true);
+    // The state lives in memory; what is read once at the start need not stay there a second time.
+    builder.set_cache_size(CACHE_BYTES);
     builder
 }
 
