@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use recarga_reservation::{Evse, OperatorId, Station};
+use recarga_reservation::{Evse, OperatorId, Station, StationId};
 use thiserror::Error;
 
 use crate::geo::Position;
@@ -33,7 +33,7 @@ pub struct EvseIndex {
 }
 
 /// Why there is no network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum NetworkError {
     /// Cars have nowhere to go.
     #[error("the network has no station")]
@@ -41,6 +41,9 @@ pub enum NetworkError {
     /// No car of the catalogue can charge anywhere.
     #[error("no station has a connector for a car: CCS2, CHAdeMO or Type 2 with at least 3 kW")]
     NoConnector,
+    /// A car there could not say where it is.
+    #[error("station {0} of {1} lies nowhere on the globe; ask {1} to mend its coordinates, or leave it out")]
+    Nowhere(StationId, OperatorId),
 }
 
 /// The stations of all companies.
@@ -79,10 +82,13 @@ impl Network {
     /// Measures how far all stations are from each other.
     ///
     /// # Errors
-    /// Not one station, or none at which any car of the catalogue can charge.
+    /// Not one station, one at an impossible place, or none at which any car of the catalogue can charge.
     pub fn new(stations: Vec<(OperatorId, Station)>) -> Result<Network, NetworkError> {
         if stations.is_empty() {
             return Err(NetworkError::NoStation);
+        }
+        if let Some((operator, station)) = stations.iter().find(|(_, station)| !is_on_the_globe(station)) {
+            return Err(NetworkError::Nowhere(station.id.clone(), operator.clone()));
         }
         let mut operators: Vec<OperatorId> = stations.iter().map(|(operator, _)| operator.clone()).collect();
         operators.sort_unstable();
@@ -167,6 +173,11 @@ impl Site {
     pub fn serves(&self, model: &CarModel) -> bool {
         self.evses_for(model).next().is_some()
     }
+}
+
+// What other companies say of their stations has been read, but not checked.
+fn is_on_the_globe(station: &Station) -> bool {
+    (-90.0..=90.0).contains(&station.latitude) && (-180.0..=180.0).contains(&station.longitude)
 }
 
 fn is_useful(model: &CarModel, evse: &Evse) -> bool {

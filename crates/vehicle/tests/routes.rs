@@ -200,3 +200,18 @@ fn five_thousand_cars_find_their_routes_quickly() {
     // A hundred times what it takes, for slow machines in debug builds.
     assert!(took < Duration::from_secs(60), "{took:?}");
 }
+
+// A car that sets out from there would say where it is, and nobody would read it.
+#[test]
+fn a_station_that_is_nowhere_makes_no_network() {
+    let operator = OperatorId::new("empresa-a").unwrap();
+    for (latitude, longitude) in [(-12.9, -1e18), (90.5, 0.0), (f64::NAN, 0.0)] {
+        let stations = [
+            common::small_station("A-1", "Salvador", -12.9, -38.5),
+            common::small_station("A-2", "Lá", latitude, longitude),
+        ];
+        let network = Network::new(stations.map(|station| (operator.clone(), station)).to_vec());
+        let error = network.err().expect("must be refused").to_string();
+        assert!(error.contains("A-2"), "{error}");
+    }
+}
