@@ -1,17 +1,19 @@
 //! The targets, by who sends what they read.
 
+mod cars;
 mod config;
 mod messages;
 pub mod properties;
 mod replies;
 pub mod requests;
-mod stored;
+pub mod stored;
 
 use crate::Target;
 
 /// All of them.
 pub fn all() -> Vec<Target> {
-    [messages::TARGETS, requests::TARGETS, replies::TARGETS, config::TARGETS, stored::TARGETS].concat()
+    [messages::TARGETS, requests::TARGETS, replies::TARGETS, cars::TARGETS, config::TARGETS, stored::TARGETS]
+        .concat()
 }
 
 /// Those that open a database, for each of their inputs.

@@ -10,10 +10,12 @@ use redb::{Database, StorageBackend, WriteTransaction};
 pub struct Disk(Arc<Mutex<Vec<u8>>>);
 
 impl Disk {
+    /// A disk with these bytes on it.
     pub fn of(bytes: &[u8]) -> Self {
         Self(Arc::new(Mutex::new(bytes.to_vec())))
     }
 
+    /// What is on it.
     pub fn bytes(&self) -> Vec<u8> {
         self.lock().clone()
     }
