@@ -3,6 +3,7 @@
 mod cars;
 mod config;
 mod messages;
+mod mqtt;
 pub mod properties;
 mod replies;
 pub mod requests;
@@ -12,11 +13,20 @@ use crate::Target;
 
 /// All of them.
 pub fn all() -> Vec<Target> {
-    [messages::TARGETS, requests::TARGETS, replies::TARGETS, cars::TARGETS, config::TARGETS, stored::TARGETS]
-        .concat()
+    [
+        messages::TARGETS,
+        requests::TARGETS,
+        replies::TARGETS,
+        cars::TARGETS,
+        mqtt::TARGETS,
+        config::TARGETS,
+        stored::TARGETS,
+    ]
+    .concat()
 }
 
-/// Those that open a database, for each of their inputs.
-pub fn is_stored(target: &Target) -> bool {
-    stored::TARGETS.iter().any(|one| one.name == target.name)
+/// Those that are slow: they open a database, a connection or a whole node for each of their inputs.
+pub fn is_slow(target: &Target) -> bool {
+    let slow = [stored::TARGETS, requests::TARGETS, cars::TARGETS, mqtt::TARGETS];
+    slow.concat().iter().any(|one| one.name == target.name)
 }

@@ -8,8 +8,8 @@ use recarga_fuzz::{Form, Target, Verdict, corpus, targets};
 
 /// For each target. More: `recarga-fuzz --seconds 600`.
 const MUTATIONS: u64 = 2_000;
-/// For each that opens a database.
-const MUTATIONS_STORED: u64 = 500;
+/// For each that opens a database, a connection or a node.
+const MUTATIONS_SLOW: u64 = 500;
 
 #[test]
 fn every_target_keeps_a_corpus_and_every_corpus_has_a_target() {
@@ -43,7 +43,7 @@ fn mutations_find_nothing() {
             scope.spawn(move || {
                 let kept = corpus::of(target.name).unwrap();
                 let mut tally = Tally::default();
-                for seed in 0..if targets::is_stored(&target) { MUTATIONS_STORED } else { MUTATIONS } {
+                for seed in 0..if targets::is_slow(&target) { MUTATIONS_SLOW } else { MUTATIONS } {
                     match target.try_seed(&kept, seed) {
                         Ok(verdict) => tally.count(verdict),
                         Err(finding) => panic!(
