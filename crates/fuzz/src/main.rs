@@ -104,16 +104,11 @@ fn fuzz(target: &Target, arguments: &Arguments) -> io::Result<bool> {
 }
 
 fn report(target: &Target, result: Result<(), Finding>) -> bool {
-    let Err(Finding { what, input }) = result else { return true };
-    let path = std::env::temp_dir().join(format!("recarga-fuzz-{}", target.name));
-    println!("{}: {what}", target.name);
-    match std::fs::write(&path, input) {
-        Ok(()) => println!(
-            "the input is {}; keep it in {}",
-            path.display(),
-            corpus::folder().join(target.name).display()
-        ),
-        Err(error) => println!("the input cannot be written to {}: {error}", path.display()),
+    match result {
+        Ok(()) => true,
+        Err(finding) => {
+            println!("{}", finding.report(target.name));
+            false
+        }
     }
-    false
 }

@@ -5,7 +5,7 @@ mod config;
 mod messages;
 mod mqtt;
 pub mod properties;
-mod replies;
+pub mod replies;
 pub mod requests;
 pub mod stored;
 

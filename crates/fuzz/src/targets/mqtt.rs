@@ -32,18 +32,11 @@ const PINGRESP: [u8; 2] = [0xD0, 0];
 
 fn broker_packets(bytes: &[u8]) -> Result<Verdict, String> {
     let town = town()?;
-    let mut verdict = Verdict::Refused;
     let mut stranger = TcpStream::connect(town.broker).map_err(|error| format!("nobody listens: {error}"))?;
-    stranger.set_read_timeout(Some(PAUSE)).map_err(|error| error.to_string())?;
-    for part in split(bytes).into_iter().take(PARTS_MAX) {
-        // The broker may have closed already.
-        let _ = stranger.write_all(part);
-        let mut answer = [0; 4096];
-        let read = stranger.read(&mut answer).unwrap_or(0);
-        if read >= 4 && answer[0] == CONNACK && answer[3] == 0 {
-            verdict = Verdict::Accepted;
-        }
-    }
+    let verdict = match talk(&mut stranger, bytes).as_slice() {
+        [CONNACK, _, _, 0, ..] => Verdict::Accepted,
+        _ => Verdict::Refused,
+    };
     drop(stranger);
     // Whatever the stranger has said, a car that was there is still served, and has heard nothing of it.
     let mut bystander = town.bystander.lock().unwrap_or_else(PoisonError::into_inner);
@@ -55,6 +48,22 @@ fn broker_packets(bytes: &[u8]) -> Result<Verdict, String> {
     }
     // And so is a new one.
     car(town.broker, "newcomer").map(|_| verdict)
+}
+
+// Says one part after the other and returns all that is answered until the broker hangs up, which it may do at any time.
+fn talk(stream: &mut TcpStream, bytes: &[u8]) -> Vec<u8> {
+    let mut answers = Vec::new();
+    let _ = stream.set_read_timeout(Some(PAUSE));
+    for part in split(bytes).into_iter().take(PARTS_MAX) {
+        let mut answer = [0; 4096];
+        let _ = stream.write_all(part);
+        let length = stream.read(&mut answer).unwrap_or(0);
+        answers.extend_from_slice(&answer[..length]);
+    }
+    let _ = stream.shutdown(Shutdown::Write);
+    let _ = stream.set_read_timeout(Some(SOON));
+    let _ = stream.read_to_end(&mut answers);
+    answers
 }
 
 // Connects as a car.
@@ -136,16 +145,12 @@ fn link_packets(bytes: &[u8]) -> Result<Verdict, String> {
     let _ = stream.shutdown(Shutdown::Write);
     runtime.block_on(async {
         let mut state = link.state();
-        let mut verdict = Verdict::Refused;
         let is_over =
             |state: &LinkState| !matches!(state, LinkState::Connecting | LinkState::Connected { .. });
         loop {
             tokio::select! {
                 biased;
-                Some(message) = incoming.recv() => {
-                    verdict = Verdict::Accepted;
-                    message.ack.done();
-                }
+                Some(message) = incoming.recv() => message.ack.done(),
                 ended = timeout(SOON, state.wait_for(is_over)) => match ended {
                     Ok(Ok(_)) => break,
                     Ok(Err(_)) => return Err("the link has died".to_owned()),
@@ -157,7 +162,8 @@ fn link_packets(bytes: &[u8]) -> Result<Verdict, String> {
         if *link.state().borrow() != LinkState::Closed {
             return Err("the link has died".to_owned());
         }
-        Ok(verdict)
+        // What came after the greeting may have been lost with the connection, as ever.
+        Ok(if link.stats().connections > 0 { Verdict::Accepted } else { Verdict::Refused })
     })
 }
 

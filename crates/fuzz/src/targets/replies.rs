@@ -15,6 +15,7 @@ use recarga_wire::{Problem, decode};
 use super::properties::{message, seen, verdict};
 use crate::{Form, Target, Verdict};
 
+/// Answers.
 pub const TARGETS: &[Target] = &[
     Target { name: "hold-answer", form: Form::Json, read: |bytes| plain::<HoldAnswer>(bytes) },
     Target { name: "session-answer", form: Form::Json, read: |bytes| plain::<SessionAnswer>(bytes) },
@@ -93,18 +94,28 @@ fn peer_reply(bytes: &[u8]) -> Result<Verdict, String> {
             [matches!(confirmed, Ok(Ok(()))), matches!(cancelled, Ok(Ok(()))), matches!(outcome, Ok(Ok(_)))];
         let yes = matches!(vote, Ok(Vote::Yes { .. }));
         accepted |= yes || vote.is_ok() || store.is_ok() || done.contains(&true);
-        if (yes || done.contains(&true)) && !(200..300).contains(&status) {
-            return Err(format!("status {status} is read as success"));
+        if yes || done.contains(&true) {
+            believed(status, bytes)?;
         }
         if done == [true, true, false] || done == [true, true, true] {
             return Err("one answer says confirmed and cancelled".to_owned());
         }
-        let names_both = std::str::from_utf8(bytes).is_ok_and(|text| text.contains('{'));
-        if (yes || done.contains(&true)) && !(names_both && is_about(bytes)) {
-            return Err("an answer about something else is read as one about this".to_owned());
-        }
     }
     Ok(if accepted { Verdict::Accepted } else { Verdict::Refused })
+}
+
+/// Only what speaks of the transaction and the company that were asked, with a status of success, may be believed.
+///
+/// # Errors
+/// It was believed all the same.
+pub fn believed(status: u16, bytes: &[u8]) -> Result<(), String> {
+    if !(200..300).contains(&status) {
+        return Err(format!("status {status} is read as success"));
+    }
+    if std::str::from_utf8(bytes).is_ok() && is_about(bytes) {
+        return Ok(());
+    }
+    Err("an answer about something else is read as one about this".to_owned())
 }
 
 fn is_about(bytes: &[u8]) -> bool {
