@@ -211,7 +211,7 @@ fn a_station_that_is_nowhere_makes_no_network() {
             common::small_station("A-2", "Lá", latitude, longitude),
         ];
         let network = Network::new(stations.map(|station| (operator.clone(), station)).to_vec());
-        let error = network.err().expect("must be refused").to_string();
+        let error = network.expect_err("must be refused").to_string();
         assert!(error.contains("A-2"), "{error}");
     }
 }

@@ -112,7 +112,7 @@ pub fn damaged(
     let mut file = pristine().clean.clone();
     damage(&mut file, bytes);
     let Some(records) = understood(load(&Disk::of(&file)))? else { return Ok(Verdict::Refused) };
-    unchanged(&records, &contents()[..])?;
+    unchanged(&records, contents())?;
     Ok(Verdict::Accepted)
 }
 
