@@ -16,8 +16,8 @@ test: ## Check everything, installing what that needs
 torture: ## Hours of faults: simulations of millions of seeds, 1,000 faults for real processes (ARGS="--faults 200")
 	scripts/torture $(ARGS)
 
-fuzz: ## Mutated input for everything that reads bytes from outside (ARGS="--seconds 600 --target hold-request")
-	$(CARGO) run --release --quiet -p recarga-fuzz -- $(ARGS)
+fuzz: ## Mutated input for everything that reads bytes from outside, guided by coverage (SECONDS=600 TARGET=hold-request)
+	scripts/fuzz $(or $(SECONDS),60) $(TARGET)
 
 mutants: ## Break the rules in every place and see that a test fails (an hour; ARGS="--file crates/reservation/src/hold.rs")
 	scripts/mutants $(ARGS)
