@@ -213,7 +213,7 @@ fn too_slow() -> Problem {
 }
 
 async fn not_found(request: Request) -> Fault {
-    let path: String = request.uri().path().chars().take(100).collect();
+    let path = shown(request.uri().path());
     Problem::new(
         ProblemKind::NotFound,
         format!("não há nada em `{path}`; as operações estão em /docs e /openapi.json"),
@@ -222,9 +222,14 @@ async fn not_found(request: Request) -> Fault {
 }
 
 async fn method_not_allowed(method: Method, request: Request) -> Response {
-    let path: String = request.uri().path().chars().take(100).collect();
+    let (method, path) = (shown(method.as_str()), shown(request.uri().path()));
     let detail = format!("`{method}` não existe em `{path}`; veja o cabeçalho Allow ou /docs");
     let response = Fault::from(Problem::new(ProblemKind::MethodNotAllowed, detail)).into_response();
     debug_assert!(!response.headers().contains_key(ALLOW), "the router adds it");
     response
+}
+
+// Of what was sent, no more is repeated than it takes to recognise it.
+fn shown(text: &str) -> String {
+    text.chars().take(100).collect()
 }

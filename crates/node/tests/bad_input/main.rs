@@ -96,6 +96,8 @@ impl Bench {
     async fn check_answer(&self, answer: &Answer) -> Result<(), String> {
         let media_type = answer.header("content-type");
         ensure(media_type == "application/problem+json", || format!("the type is {media_type:?}"))?;
+        // What was sent may be repeated, but not at any length.
+        ensure(answer.body.len() <= 2_000, || format!("{} bytes", answer.body.len()))?;
         let problem = answer.json();
         check_problem(&problem)?;
         ensure(problem["status"] == answer.status, || "another status inside".to_owned())?;

@@ -138,6 +138,8 @@ async fn paths_and_methods() {
     for (path, method) in paths {
         rows.push(row("another method", Call::new(method, path), 405, not_allowed, ""));
     }
+    let endless = "GET".repeat(1_000);
+    rows.push(row("a method without end", Call::new(&endless, "/viagens"), 405, not_allowed, ""));
     bench.refuses(rows).await;
 }
 
