@@ -10,10 +10,11 @@ use recarga_fuzz::targets::properties::{message, round_trip, stops, text_value, 
 use recarga_fuzz::targets::replies::believed;
 use recarga_fuzz::targets::requests::ask_and_check;
 use recarga_fuzz::targets::stored::damage::damaged;
+use recarga_fuzz::targets::stored::disk::Disk;
+use recarga_fuzz::targets::stored::open;
 use recarga_fuzz::{Form, Target, Verdict, corpus};
 use recarga_node::store::StoreError;
-use recarga_node::store::redb::RedbStore;
-use recarga_reservation::{OperatorId, TimeWindow};
+use recarga_reservation::TimeWindow;
 use recarga_wire::session::{ConfirmRequest, SessionAnswer};
 use recarga_wire::trip::TripBody;
 use recarga_wire::vehicle::VehicleStatus;
@@ -153,9 +154,9 @@ fn an_answer_that_is_believed_whoever_gives_it() {
 fn a_database_that_is_taken_for_a_new_one() {
     let what = found("damaged-database", Form::Bytes, MUTATIONS_SLOW, |bytes| {
         damaged(bytes, |disk| {
-            let read = |disk| {
+            let read = |disk: Disk| {
                 use recarga_node::store::Store;
-                RedbStore::open_on(disk, "disk", &OperatorId::new("empresa-b").unwrap())?.load()
+                open(&disk)?.load()
             };
             // What cannot be read is thrown away.
             read(disk.clone()).or_else(|_: StoreError| Ok(vec![]))
@@ -168,7 +169,6 @@ fn a_database_that_is_taken_for_a_new_one() {
 fn a_database_whose_checksums_nobody_verifies() {
     let what = found("damaged-database", Form::Bytes, MUTATIONS_SLOW, |bytes| {
         damaged(bytes, |disk| {
-            let operator = OperatorId::new("empresa-b").unwrap();
             let unreadable =
                 |reason: &str| StoreError::Unreadable { path: "disk".into(), reason: reason.into() };
             // Opened without a look at the pages, and closed: now they are as they ought to be.
@@ -183,7 +183,7 @@ fn a_database_whose_checksums_nobody_verifies() {
             }
             let load = || {
                 use recarga_node::store::Store;
-                RedbStore::open_on(disk.clone(), "disk", &operator)?.load()
+                open(disk)?.load()
             };
             std::panic::catch_unwind(std::panic::AssertUnwindSafe(load)).unwrap_or(Err(unreadable("a panic")))
         })

@@ -5,7 +5,7 @@ use thiserror::Error;
 
 pub mod memory;
 pub mod redb;
-mod rows;
+pub mod rows;
 
 /// A backend. All of its calls block; the [`Ledger`](crate::ledger::Ledger) decides where they run.
 ///

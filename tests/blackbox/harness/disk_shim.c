@@ -29,7 +29,7 @@ static int is_database(int fd) {
     if (length < 0) return 0;
     path[length] = 0;
     const char *name = strrchr(path, '/');
-    return name && strcmp(name, "/recarga.redb") == 0;
+    return name && (strcmp(name, "/recarga.redb") == 0 || strcmp(name, "/recarga.journal") == 0);
 }
 
 static void read_order(char *order, size_t size) {

@@ -6,7 +6,7 @@ use recarga_reservation::StoreId;
 use redb::TableDefinition;
 
 use self::contents::{operator, transaction};
-use self::damage::{damaged_database, damaged_file, pristine};
+use self::damage::{damaged_database, damaged_file, damaged_journal, pristine};
 use self::disk::Disk;
 use super::requests::ask_and_check;
 use crate::node::{OPERATOR_TOKEN, with_node};
@@ -25,11 +25,14 @@ pub const TARGETS: &[Target] = &[
     Target { name: "meta", form: Form::Text, read: meta },
     Target { name: "damaged-database", form: Form::Bytes, read: damaged_database },
     Target { name: "damaged-file", form: Form::Bytes, read: damaged_file },
+    Target { name: "damaged-journal", form: Form::Bytes, read: damaged_journal },
 ];
 
 // More than one input needs.
 const EPOCHS: u64 = 8;
 const COMPANY: &str = "empresa-b";
+// Room for all that a harness writes.
+const JOURNAL_HALF_BYTES: u64 = 64 << 10;
 
 fn key() -> String {
     transaction(1).to_string()
@@ -126,8 +129,17 @@ fn understood(loaded: Result<Vec<Record>, StoreError>) -> Result<Option<Vec<Reco
     }
 }
 
-fn open(disk: &Disk) -> Result<RedbStore, StoreError> {
-    RedbStore::open_on(disk.clone(), "disk", &operator(COMPANY))
+/// Opens a database that was closed well, for the company that it belongs to.
+///
+/// # Errors
+/// As the store.
+pub fn open(disk: &Disk) -> Result<RedbStore, StoreError> {
+    open_with(disk, &Disk::of(&[]))
+}
+
+// A database that was closed well needs no journal; for others it is the second disk.
+fn open_with(disk: &Disk, journal: &Disk) -> Result<RedbStore, StoreError> {
+    RedbStore::open_on(disk.clone(), journal.clone(), JOURNAL_HALF_BYTES, "disk", &operator(COMPANY))
 }
 
 fn load(disk: &Disk) -> Result<Vec<Record>, StoreError> {

@@ -1,43 +1,52 @@
-//! The durable record in one file of the embedded database redb.
+//! The durable record in a folder: tables of the embedded database redb, and before them a journal.
+//!
+//! What is written goes to the journal, which takes one write and one flush, and from there to the tables in large
+//! portions: when half of the journal is full, when the store is closed, and after a crash at the next start.
 
-use std::fmt::Display;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::mem;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 
-use recarga_reservation::{Branch, Fact, Hold, OperatorId, RequestKey, StoreId};
-use redb::{
-    Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition,
-    WriteTransaction,
-};
+use recarga_reservation::{OperatorId, StoreId};
+use redb::backends::FileBackend;
+use redb::{Database, DatabaseError, StorageBackend};
 
-use super::rows::{self, Malformed};
+use self::journal::{Journal, JournalError};
+use self::tables::{JournalState, Meta, Pending, Tables, careful};
+use super::rows::Row;
 use super::{Boot, Record, Store, StoreError};
 
-/// Newest format that this program reads; it writes this one.
-const FORMAT: u32 = 1;
-const CACHE_BYTES: usize = 64 << 20;
+mod journal;
+mod tables;
+
 const FILE: &str = "recarga.redb";
 // What is being made for the first time, until it can be told from a file that has lost its contents.
 const FILE_NEW: &str = "recarga.redb.new";
+const FILE_JOURNAL: &str = "recarga.journal";
 const POISON: &str = "recarga.poisoned";
+/// Half of the journal: what a start after a crash reads, and what is kept in memory until the tables have it.
+const HALF_BYTES: u64 = 8 << 20;
 
-type Table = TableDefinition<'static, &'static str, &'static [u8]>;
-const META: TableDefinition<&str, &str> = TableDefinition::new("meta");
-const BRANCHES: Table = Table::new("branches");
-const TRIPS: Table = Table::new("trips");
-const LETTERS: Table = Table::new("letters");
-
-/// A database file, or whatever else redb can live on.
+/// A database file with its journal, or whatever else they can live on.
 pub struct RedbStore {
-    database: Database,
-    name: String,
+    tables: Arc<Tables>,
+    // Until the node starts there is no journal, only its file.
+    file: Option<Box<dyn StorageBackend>>,
+    journal: Option<Journal>,
+    half_bytes: u64,
+    // What the half that is being written holds.
+    pending: Pending,
+    absorption: Absorption,
+    failed: bool,
 }
 
 impl RedbStore {
-    /// Opens `recarga.redb` in `folder`, both made if they are missing. Only one process can have it open.
+    /// Opens `recarga.redb` and `recarga.journal` in `folder`, all made if they are missing. Only one process can have
+    /// them open.
     ///
     /// # Errors
     /// In use, damaged, foreign, of another company, or an earlier run stopped on a failed write.
@@ -47,48 +56,46 @@ impl RedbStore {
         let io_error = |error: io::Error| StoreError::Io { path: name.clone(), reason: error.to_string() };
         fs::create_dir_all(folder).map_err(io_error)?;
         check_poison(folder, &name)?;
-        if path.exists() {
-            return guarded(&name, || Self::open_file(&path, &name)?.for_operator(operator));
-        }
-        let new = folder.join(FILE_NEW);
-        let store = guarded(&name, || Self::create_file(&new, &name)?.for_operator(operator))?;
-        fs::rename(new, path).map_err(io_error)?;
+        let tables = if path.exists() {
+            open_file(&path, &name)?
+        } else {
+            if folder.join(FILE_JOURNAL).exists() {
+                let reason = format!("it is gone, and {FILE_JOURNAL} is still there");
+                return Err(StoreError::Unreadable { path: name, reason });
+            }
+            let new = folder.join(FILE_NEW);
+            let tables = guarded(&name, || {
+                let tables = Tables::new(create_file(&new, &name)?, &name);
+                tables.make(operator)?;
+                Ok(tables)
+            })?;
+            fs::rename(new, path).map_err(io_error)?;
+            tables
+        };
+        let journal = open_journal(folder).map_err(io_error)?;
         // A file can be durable while its name is not.
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(io_error)?;
-        Ok(store)
+        let absorption = Absorption::Aside(None);
+        guarded(&name, || Self::with(tables, journal, HALF_BYTES, absorption, operator))
     }
 
-    // The database would take an empty file for a new one, and a company that had lost everything would not notice.
-    fn open_file(path: &Path, name: &str) -> Result<Self, StoreError> {
-        let database = careful().open(path).map_err(|error| cannot_open(name, error))?;
-        Ok(Self { database, name: name.to_owned() })
-    }
-
-    fn create_file(path: &Path, name: &str) -> Result<Self, StoreError> {
-        let created = match Database::create(path) {
-            // An earlier start was cut off before it had promised anything.
-            Err(error) if !matches!(error, DatabaseError::DatabaseAlreadyOpen) => {
-                let removed = fs::remove_file(path).map_err(|_| error);
-                removed.and_then(|()| Database::create(path))
-            }
-            created => created,
-        };
-        let database = created.map_err(|error| cannot_open(name, error))?;
-        Ok(Self { database, name: name.to_owned() })
-    }
-
-    /// Opens a database on a backend of the caller's, such as a simulated disk.
+    /// Opens tables and journal on backends of the caller's, such as a simulated disk. All work is done in the
+    /// caller's thread, so that every step can be repeated. A journal takes two times `half_bytes`, a multiple of 4096.
     ///
     /// # Errors
     /// As [`RedbStore::open`].
     pub fn open_on(
-        backend: impl StorageBackend,
+        database: impl StorageBackend,
+        journal: impl StorageBackend,
+        half_bytes: u64,
         name: &str,
         operator: &OperatorId,
     ) -> Result<Self, StoreError> {
-        let opened = careful().create_with_backend(backend);
-        let database = opened.map_err(|error| cannot_open(name, error))?;
-        Self { database, name: name.to_owned() }.for_operator(operator)
+        let tables = Tables::open_on(database, name)?;
+        if tables.meta()?.is_none() {
+            tables.make(operator)?;
+        }
+        Self::with(tables, Box::new(journal), half_bytes, Absorption::AtOnce, operator)
     }
 
     /// Reads everything in a stopped node's folder and changes nothing but what a crash left half-written: for audits.
@@ -98,191 +105,199 @@ impl RedbStore {
     pub fn read(folder: &Path) -> Result<(OperatorId, Boot, Vec<Record>), StoreError> {
         let path = folder.join(FILE);
         let name = path.display().to_string();
-        guarded(&name, || Self::read_all(&path, &name))
+        let tables = open_file(&path, &name)?;
+        guarded(&name, || {
+            let meta = tables.meta()?.ok_or_else(|| tables.unreadable("it has no facts about itself"))?;
+            let operator = OperatorId::new(&meta.operator).map_err(|error| tables.unreadable(error))?;
+            let boot = meta.boot.ok_or_else(|| tables.unreadable("it has never been started"))?;
+            let journal = open_journal(folder).map_err(|error| tables.io(error))?;
+            recover(&tables, &meta, &*journal)?;
+            Ok((operator, boot, tables.records()?))
+        })
     }
 
-    fn read_all(path: &Path, name: &str) -> Result<(OperatorId, Boot, Vec<Record>), StoreError> {
-        let store = Self::open_file(path, name)?;
-        let (operator, boot) = store.read_meta()?;
-        let unreadable = |reason: &str| store.unreadable(reason);
-        let operator = operator.ok_or_else(|| unreadable("it names no company"))?;
-        let operator = OperatorId::new(&operator).map_err(|error| store.unreadable(error))?;
-        let boot = boot.ok_or_else(|| store.unreadable("it has never been started"))?;
-        Ok((operator, boot, store.read_tables()?))
-    }
-
-    fn for_operator(self, operator: &OperatorId) -> Result<Self, StoreError> {
-        let (known, _) = self.read_meta()?;
-        match known {
-            Some(known) if known != operator.as_str() => Err(StoreError::OtherOperator {
-                path: self.name,
-                found: known,
+    fn with(
+        tables: Tables,
+        file: Box<dyn StorageBackend>,
+        half_bytes: u64,
+        absorption: Absorption,
+        operator: &OperatorId,
+    ) -> Result<Self, StoreError> {
+        let meta = tables.meta()?.ok_or_else(|| tables.unreadable("it has no facts about itself"))?;
+        if meta.operator != operator.as_str() {
+            return Err(StoreError::OtherOperator {
+                path: tables.name().to_owned(),
+                found: meta.operator,
                 expected: operator.to_string(),
-            }),
-            Some(_) => Ok(self),
-            None => {
-                self.write(|transaction| {
-                    let mut meta = transaction.open_table(META)?;
-                    meta.insert("format", FORMAT.to_string().as_str())?;
-                    meta.insert("operator", operator.as_str())?;
-                    transaction.open_table(BRANCHES)?;
-                    transaction.open_table(TRIPS)?;
-                    transaction.open_table(LETTERS)?;
-                    Ok(())
-                })?;
-                Ok(self)
-            }
+            });
         }
+        recover(&tables, &meta, &*file)?;
+        Ok(Self {
+            tables: Arc::new(tables),
+            file: Some(file),
+            journal: None,
+            half_bytes,
+            pending: Pending::default(),
+            absorption,
+            failed: false,
+        })
     }
 
-    fn read_meta(&self) -> Result<(Option<String>, Option<Boot>), StoreError> {
-        let transaction = self.database.begin_read().map_err(|error| self.io(error))?;
-        let meta = match transaction.open_table(META) {
-            Ok(meta) => meta,
-            Err(redb::TableError::TableDoesNotExist(_)) => return Ok((None, None)),
-            Err(error) => return Err(self.unreadable(error)),
+    fn write(&mut self, records: &[Record]) -> Result<(), StoreError> {
+        let io_error = |error: io::Error| self.tables.io(error);
+        let rows: Result<Vec<Row>, _> = records.iter().map(Row::of).collect();
+        let rows = rows.map_err(|error| self.tables.io(error))?;
+        let Some(journal) = &mut self.journal else {
+            self.pending.extend(rows);
+            return self.tables.absorb(&mem::take(&mut self.pending), None);
         };
-        let get = |key: &str| match meta.get(key) {
-            Ok(value) => Ok(value.map(|value| value.value().to_owned())),
-            Err(error) => Err(self.io(error)),
-        };
-        let format = get("format")?.and_then(|format| format.parse::<u32>().ok());
-        match format {
-            Some(found) if found > FORMAT => {
-                return Err(StoreError::TooNew { path: self.name.clone(), found, known: FORMAT });
-            }
-            Some(_) => {}
-            None => return Err(self.unreadable("it has no format number")),
+        self.absorption.check(&self.tables)?;
+        let frame = journal.frame(&rows);
+        if !journal.can_take(&frame) {
+            self.absorption.wait(&self.tables)?;
+            self.pending.extend(rows);
+            journal.skip();
+            return self.tables.absorb(&mem::take(&mut self.pending), Some(journal.last()));
         }
-        let boot = match (get("store")?, get("epoch")?) {
-            (Some(store), Some(epoch)) => Some(Boot {
-                store: store.parse().map_err(|error| self.unreadable(error))?,
-                epoch: epoch.parse().map_err(|error| self.unreadable(error))?,
-            }),
-            (None, None) => None,
-            // They are written together. With a new identity the old reservations would be nobody's.
-            _ => return Err(self.unreadable("it has half an identity")),
-        };
-        let operator = get("operator")?.ok_or_else(|| self.unreadable("it names no company"))?;
-        Ok((Some(operator), boot))
-    }
-
-    fn write(
-        &self,
-        change: impl FnOnce(&WriteTransaction) -> Result<(), Malformed>,
-    ) -> Result<(), StoreError> {
-        let transaction = self.database.begin_write().map_err(|error| self.io(error))?;
-        change(&transaction).map_err(|error| self.io(error))?;
-        transaction.commit().map_err(|error| self.io(error))
-    }
-
-    fn read_tables(&self) -> Result<Vec<Record>, StoreError> {
-        let mut records = Vec::new();
-        let branch = |key: &str, value: &[u8]| {
-            let (transaction, branch) = (key.parse()?, rows::read_branch(value)?);
-            check_name(key, hold_of(&branch).map(|hold| hold.transaction.to_string()))?;
-            Ok(Record::Fact(Fact::Branch(transaction, branch)))
-        };
-        self.read_table(BRANCHES, branch, &mut records)?;
-        let trip = |key: &str, value: &[u8]| {
-            let trip = rows::read_trip(value)?;
-            check_name(key, Some(trip.transaction.to_string()))?;
-            Ok(Record::Fact(Fact::Trip(trip)))
-        };
-        self.read_table(TRIPS, trip, &mut records)?;
-        let letter = |key: &str, value: &[u8]| {
-            let letter = rows::read_letter(value)?;
-            check_name(key, Some(letter_key(&letter.key)))?;
-            Ok(Record::Letter(letter))
-        };
-        self.read_table(LETTERS, letter, &mut records)?;
-        Ok(records)
-    }
-
-    fn read_table(
-        &self,
-        table: Table,
-        mut row: impl FnMut(&str, &[u8]) -> Result<Record, Malformed>,
-        records: &mut Vec<Record>,
-    ) -> Result<(), StoreError> {
-        let transaction = self.database.begin_read().map_err(|error| self.io(error))?;
-        let table = transaction.open_table(table).map_err(|error| self.unreadable(error))?;
-        for entry in table.iter().map_err(|error| self.io(error))? {
-            let (key, value) = entry.map_err(|error| self.io(error))?;
-            let record = row(key.value(), value.value());
-            records.push(record.map_err(|error| self.unreadable(format!("row {}: {error}", key.value())))?);
+        if !journal.has_room(&frame) {
+            // The other half must be in the tables before it is written over.
+            self.absorption.wait(&self.tables)?;
+            self.absorption.begin(&self.tables, mem::take(&mut self.pending), journal.last())?;
+            journal.turn();
         }
+        journal.append(&frame).map_err(io_error)?;
+        self.pending.extend(rows);
         Ok(())
     }
 
-    fn io(&self, error: impl Display) -> StoreError {
-        StoreError::Io { path: self.name.clone(), reason: error.to_string() }
-    }
-
-    fn unreadable(&self, reason: impl Display) -> StoreError {
-        StoreError::Unreadable { path: self.name.clone(), reason: reason.to_string() }
+    // Everything into the tables, so that the journal is needed no longer.
+    fn end_journal(&mut self) -> Result<(), StoreError> {
+        let Some(journal) = self.journal.take() else { return Ok(()) };
+        self.file = Some(journal.into_file());
+        self.absorption.wait(&self.tables)?;
+        self.tables.absorb(&mem::take(&mut self.pending), None)
     }
 }
 
 impl Store for RedbStore {
     fn boot(&mut self, fresh_id: StoreId) -> Result<Boot, StoreError> {
-        let (_, before) = guarded(&self.name, || self.read_meta())?;
+        self.end_journal()?;
+        let before = guarded(self.tables.name(), || self.tables.meta())?.and_then(|meta| meta.boot);
         let before = before.unwrap_or(Boot { store: fresh_id, epoch: 0 });
         let next = before.epoch.checked_add(1);
-        let epoch = next.ok_or_else(|| self.unreadable("no epoch comes after its last one"))?;
+        let epoch = next.ok_or_else(|| self.tables.unreadable("no epoch comes after its last one"))?;
         let boot = Boot { epoch, ..before };
-        self.write(|transaction| {
-            let mut meta = transaction.open_table(META)?;
-            meta.insert("store", boot.store.to_string().as_str())?;
-            meta.insert("epoch", boot.epoch.to_string().as_str())?;
-            Ok(())
-        })?;
+        let Some(file) = self.file.take() else { return Err(self.tables.io("the journal has no file")) };
+        let journal = Journal::begin(file, self.half_bytes, boot.journal());
+        self.journal = Some(journal.map_err(|error| self.tables.io(error))?);
+        self.tables.set_boot(boot, self.half_bytes)?;
         Ok(boot)
     }
 
     fn load(&mut self) -> Result<Vec<Record>, StoreError> {
-        guarded(&self.name, || self.read_tables())
+        if let Some(journal) = self.journal.as_ref().filter(|_| !self.pending.is_empty()) {
+            self.absorption.wait(&self.tables)?;
+            self.tables.absorb(&mem::take(&mut self.pending), Some(journal.last()))?;
+        }
+        guarded(self.tables.name(), || self.tables.records())
     }
 
     fn append(&mut self, records: &[Record]) -> Result<(), StoreError> {
-        self.write(|transaction| {
-            let mut branches = transaction.open_table(BRANCHES)?;
-            let mut trips = transaction.open_table(TRIPS)?;
-            let mut letters = transaction.open_table(LETTERS)?;
-            for record in records {
-                match record {
-                    Record::Fact(Fact::Branch(transaction, branch)) => {
-                        branches.insert(transaction.to_string().as_str(), &*rows::write_branch(branch)?)?;
-                    }
-                    Record::Fact(Fact::BranchForgotten(transaction)) => {
-                        branches.remove(transaction.to_string().as_str())?;
-                    }
-                    Record::Fact(Fact::Trip(trip)) => {
-                        trips.insert(trip.transaction.to_string().as_str(), &*rows::write_trip(trip)?)?;
-                    }
-                    Record::Fact(Fact::TripForgotten(transaction)) => {
-                        trips.remove(transaction.to_string().as_str())?;
-                    }
-                    Record::Letter(letter) => {
-                        letters.insert(letter_key(&letter.key).as_str(), &*rows::write_letter(letter)?)?;
-                    }
-                    Record::LetterForgotten(key) => {
-                        letters.remove(letter_key(key).as_str())?;
-                    }
-                }
-            }
-            Ok(())
-        })
+        let written = self.write(records);
+        self.failed |= written.is_err();
+        written
     }
 }
 
-// All of it is read at every start, so the checksum of every page may as well be verified.
-fn careful() -> Builder {
-    let mut builder = Database::builder();
-    builder.set_check_integrity_on_open(true);
-    // The state lives in memory; what is read once at the start need not stay there a second time.
-    builder.set_cache_size(CACHE_BYTES);
-    builder
+// Closed well, a store needs no journal at the next start. If that fails, the journal has everything.
+impl Drop for RedbStore {
+    fn drop(&mut self) {
+        if !self.failed {
+            let _ = self.end_journal();
+        }
+    }
+}
+
+/// Where half a journal is taken into the tables, and one that is under way.
+enum Absorption {
+    /// In the caller's thread.
+    AtOnce,
+    /// In a thread of its own, while the other half is written.
+    Aside(Option<JoinHandle<Result<(), StoreError>>>),
+}
+
+impl Absorption {
+    fn begin(&mut self, tables: &Arc<Tables>, rows: Pending, up_to: u64) -> Result<(), StoreError> {
+        match self {
+            Absorption::AtOnce => tables.absorb(&rows, Some(up_to)),
+            Absorption::Aside(under_way) => {
+                let into = tables.clone();
+                *under_way = Some(thread::spawn(move || into.absorb(&rows, Some(up_to))));
+                Ok(())
+            }
+        }
+    }
+
+    // A failed one is to stop the process soon, not only when the next one begins.
+    fn check(&mut self, tables: &Tables) -> Result<(), StoreError> {
+        match self {
+            Absorption::Aside(Some(under_way)) if under_way.is_finished() => self.wait(tables),
+            _ => Ok(()),
+        }
+    }
+
+    fn wait(&mut self, tables: &Tables) -> Result<(), StoreError> {
+        let Absorption::Aside(under_way) = self else { return Ok(()) };
+        let Some(ended) = under_way.take().map(JoinHandle::join) else { return Ok(()) };
+        ended.unwrap_or_else(|_| Err(tables.io("the thread that takes the journal in has panicked")))
+    }
+}
+
+// Takes in what the last run left in its journal.
+fn recover(tables: &Tables, meta: &Meta, file: &dyn StorageBackend) -> Result<(), StoreError> {
+    let JournalState::Open { half_bytes, absorbed } = meta.journal else {
+        // After damage to what it wrote last, the database goes back to the state before, silently.
+        let next = meta.boot.map(|boot| Boot { epoch: boot.epoch.wrapping_add(1), ..boot }.journal());
+        return match journal::has_rows(file, next).map_err(|error| tables.io(error))? {
+            true => Err(tables.unreadable(format!("{FILE_JOURNAL} is that of a later start"))),
+            false => Ok(()),
+        };
+    };
+    let boot = meta.boot.ok_or_else(|| tables.unreadable("it has a journal and no identity"))?;
+    let frames = journal::read(file, half_bytes, boot.journal(), absorbed);
+    let frames = frames.map_err(|error| match error {
+        JournalError::Io(error) => tables.io(format!("{FILE_JOURNAL}: {error}")),
+        JournalError::Damaged(_) => tables.unreadable(format!("{error} ({FILE_JOURNAL})")),
+    })?;
+    let mut rows = Pending::default();
+    rows.extend(frames.into_iter().flat_map(|frame| frame.rows));
+    tables.absorb(&rows, None)
+}
+
+fn open_journal(folder: &Path) -> io::Result<Box<dyn StorageBackend>> {
+    let mut options = OpenOptions::new();
+    let file = options.read(true).write(true).create(true).truncate(false).open(folder.join(FILE_JOURNAL))?;
+    Ok(Box::new(FileBackend::new(file).map_err(io::Error::other)?))
+}
+
+// The database would take an empty file for a new one, and a company that had lost everything would not notice.
+fn open_file(path: &Path, name: &str) -> Result<Tables, StoreError> {
+    guarded(name, || {
+        let database = careful().open(path).map_err(|error| cannot_open(name, error))?;
+        Ok(Tables::new(database, name))
+    })
+}
+
+fn create_file(path: &Path, name: &str) -> Result<Database, StoreError> {
+    let created = match careful().create(path) {
+        // An earlier start was cut off before it had promised anything.
+        Err(error) if !matches!(error, DatabaseError::DatabaseAlreadyOpen) => {
+            let removed = fs::remove_file(path).map_err(|_| error);
+            removed.and_then(|()| careful().create(path))
+        }
+        created => created,
+    };
+    created.map_err(|error| cannot_open(name, error))
 }
 
 /// Leaves a note that a write failed, so that nothing starts on this folder before a person has looked: after a
@@ -337,26 +352,4 @@ fn cannot_open(name: &str, error: DatabaseError) -> StoreError {
         }
         error => StoreError::Unreadable { path, reason: error.to_string() },
     }
-}
-
-// Of two rows that speak of the same thing, the one read last would count.
-fn check_name(key: &str, own: Option<String>) -> Result<(), Malformed> {
-    match own {
-        Some(own) if own != key => Err(format!("it speaks of {own}").into()),
-        _ => Ok(()),
-    }
-}
-
-fn hold_of(branch: &Branch) -> Option<&Hold> {
-    match branch {
-        Branch::Held { hold, .. }
-        | Branch::Prepared { hold }
-        | Branch::Confirmed { hold }
-        | Branch::Released { hold } => Some(hold),
-        Branch::Aborted { hold, .. } => hold.as_deref(),
-    }
-}
-
-fn letter_key(key: &RequestKey) -> String {
-    format!("{}/{}", key.vehicle, key.request)
 }

@@ -5,15 +5,95 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use recarga_reservation::{
-    AbortCause, Branch, Hold, OperatorId, Plug, RequestKey, Stage, Stop, StoreId, TimeWindow, Timestamp,
-    Trip, TripRequest, TripStop,
+    AbortCause, Branch, Fact, Hold, OperatorId, Plug, RequestKey, Stage, Stop, StoreId, TimeWindow,
+    Timestamp, Trip, TripRequest, TripStop,
 };
 use serde::{Deserialize, Serialize};
 
-use super::Letter;
+use super::{Letter, Record};
 
 /// A row that cannot be understood.
 pub type Malformed = Box<dyn std::error::Error + Send + Sync>;
+
+/// A table of rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Table {
+    /// What this company does for a transaction.
+    Branches = 0,
+    /// Trips that this company coordinates.
+    Trips = 1,
+    /// Requests that came by MQTT.
+    Letters = 2,
+}
+
+impl Table {
+    /// Every one.
+    pub const ALL: [Table; 3] = [Table::Branches, Table::Trips, Table::Letters];
+
+    /// The inverse of `as u8`.
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|table| *table as u8 == number)
+    }
+}
+
+/// A row as it is written; one without a value is removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Where it belongs.
+    pub table: Table,
+    /// Under what.
+    pub key: String,
+    /// JSON.
+    pub value: Option<Vec<u8>>,
+}
+
+impl Row {
+    /// The row of a record.
+    ///
+    /// # Errors
+    /// A value that JSON cannot write.
+    pub fn of(record: &Record) -> Result<Self, Malformed> {
+        let (table, key, value) = match record {
+            Record::Fact(Fact::Branch(transaction, branch)) => {
+                (Table::Branches, transaction.to_string(), Some(write_branch(branch)?))
+            }
+            Record::Fact(Fact::BranchForgotten(transaction)) => {
+                (Table::Branches, transaction.to_string(), None)
+            }
+            Record::Fact(Fact::Trip(trip)) => {
+                (Table::Trips, trip.transaction.to_string(), Some(write_trip(trip)?))
+            }
+            Record::Fact(Fact::TripForgotten(transaction)) => (Table::Trips, transaction.to_string(), None),
+            Record::Letter(letter) => (Table::Letters, letter_key(&letter.key), Some(write_letter(letter)?)),
+            Record::LetterForgotten(key) => (Table::Letters, letter_key(key), None),
+        };
+        Ok(Self { table, key, value })
+    }
+
+    /// The record of a row.
+    ///
+    /// # Errors
+    /// It cannot be understood, or speaks of something else than its key.
+    pub fn read(table: Table, key: &str, value: &[u8]) -> Result<Record, Malformed> {
+        match table {
+            Table::Branches => {
+                let (transaction, branch) = (key.parse()?, read_branch(value)?);
+                check_name(key, hold_of(&branch).map(|hold| hold.transaction.to_string()))?;
+                Ok(Record::Fact(Fact::Branch(transaction, branch)))
+            }
+            Table::Trips => {
+                let trip = read_trip(value)?;
+                check_name(key, Some(trip.transaction.to_string()))?;
+                Ok(Record::Fact(Fact::Trip(trip)))
+            }
+            Table::Letters => {
+                let letter = read_letter(value)?;
+                check_name(key, Some(letter_key(&letter.key)))?;
+                Ok(Record::Letter(letter))
+            }
+        }
+    }
+}
 
 #[derive(Serialize, Deserialize)]
 struct BranchRow {
@@ -119,7 +199,7 @@ struct LetterRow {
     correlation: Option<Vec<u8>>,
 }
 
-pub fn write_branch(branch: &Branch) -> Result<Vec<u8>, Malformed> {
+fn write_branch(branch: &Branch) -> Result<Vec<u8>, Malformed> {
     let (state, hold, cause, at) = match branch {
         Branch::Held { hold, expires } => (BranchState::Held, Some(hold), None, Some(*expires)),
         Branch::Prepared { hold } => (BranchState::Prepared, Some(hold), None, None),
@@ -142,7 +222,7 @@ pub fn write_branch(branch: &Branch) -> Result<Vec<u8>, Malformed> {
     Ok(serde_json::to_vec(&row)?)
 }
 
-pub fn read_branch(bytes: &[u8]) -> Result<Branch, Malformed> {
+fn read_branch(bytes: &[u8]) -> Result<Branch, Malformed> {
     let row: BranchRow = serde_json::from_slice(bytes)?;
     let at = row.at.map(Timestamp::from_millis);
     let hold = row.hold.map(read_hold).transpose()?.map(Arc::new);
@@ -168,7 +248,7 @@ pub fn read_branch(bytes: &[u8]) -> Result<Branch, Malformed> {
     })
 }
 
-pub fn write_trip(trip: &Trip) -> Result<Vec<u8>, Malformed> {
+fn write_trip(trip: &Trip) -> Result<Vec<u8>, Malformed> {
     let (stage, waiting_for) = match &trip.stage {
         Stage::Committed { unacknowledged } => (StageName::Committed, texts(unacknowledged)),
         Stage::Settled => (StageName::Settled, vec![]),
@@ -193,7 +273,7 @@ pub fn write_trip(trip: &Trip) -> Result<Vec<u8>, Malformed> {
     Ok(serde_json::to_vec(&row)?)
 }
 
-pub fn read_trip(bytes: &[u8]) -> Result<Trip, Malformed> {
+fn read_trip(bytes: &[u8]) -> Result<Trip, Malformed> {
     let row: TripRow = serde_json::from_slice(bytes)?;
     let waiting_for = operators(&row.waiting_for)?;
     let mut stops = Vec::with_capacity(row.stops.len());
@@ -220,7 +300,7 @@ pub fn read_trip(bytes: &[u8]) -> Result<Trip, Malformed> {
     })
 }
 
-pub fn write_letter(letter: &Letter) -> Result<Vec<u8>, Malformed> {
+fn write_letter(letter: &Letter) -> Result<Vec<u8>, Malformed> {
     let row = LetterRow {
         vehicle: letter.key.vehicle.to_string(),
         request_id: letter.key.request.to_string(),
@@ -234,7 +314,7 @@ pub fn write_letter(letter: &Letter) -> Result<Vec<u8>, Malformed> {
     Ok(serde_json::to_vec(&row)?)
 }
 
-pub fn read_letter(bytes: &[u8]) -> Result<Letter, Malformed> {
+fn read_letter(bytes: &[u8]) -> Result<Letter, Malformed> {
     let row: LetterRow = serde_json::from_slice(bytes)?;
     Ok(Letter {
         key: RequestKey { vehicle: row.vehicle.parse()?, request: row.request_id.parse()? },
@@ -299,4 +379,26 @@ fn texts<'a>(operators: impl IntoIterator<Item = &'a OperatorId>) -> Vec<String>
 
 fn operators<C: FromIterator<OperatorId>>(texts: &[String]) -> Result<C, Malformed> {
     Ok(texts.iter().map(|text| text.parse()).collect::<Result<_, _>>()?)
+}
+
+// Of two rows that speak of the same thing, the one read last would count.
+fn check_name(key: &str, own: Option<String>) -> Result<(), Malformed> {
+    match own {
+        Some(own) if own != key => Err(format!("it speaks of {own}").into()),
+        _ => Ok(()),
+    }
+}
+
+fn hold_of(branch: &Branch) -> Option<&Hold> {
+    match branch {
+        Branch::Held { hold, .. }
+        | Branch::Prepared { hold }
+        | Branch::Confirmed { hold }
+        | Branch::Released { hold } => Some(hold),
+        Branch::Aborted { hold, .. } => hold.as_deref(),
+    }
+}
+
+fn letter_key(key: &RequestKey) -> String {
+    format!("{}/{}", key.vehicle, key.request)
 }

@@ -15,10 +15,13 @@ use recarga_reservation::OperatorId;
 
 use crate::federation::canary::Canary;
 use crate::federation::clock::{SimulatedClock, Skew};
-use crate::federation::disk::Disk;
+use crate::federation::disk::{Disk, Mounted};
 use crate::federation::network::{Connector, PORT, Port};
 use crate::federation::notary::Notary;
 use crate::federation::settings::Settings;
+
+/// Small, so that both halves of the journal are used and taken into the tables all the time.
+const JOURNAL_HALF_BYTES: u64 = 16 << 10;
 
 /// Opens every company's audit to whoever checks.
 pub const OPERATOR_TOKEN: &str = "operator-token";
@@ -81,7 +84,7 @@ impl Company {
         let config = Config::parse(&self.config, "simulated.toml", Path::new("."), &|_| None)?;
         let mounted = self.disk.mount();
         let life = mounted.life();
-        let store = RedbStore::open_on(mounted, &self.name, &config.operator)?;
+        let store = open(mounted, &self.name, &config.operator)?;
         // The notary sees what is really written, whatever a broken record makes of it.
         let store = self.notary.watch(config.operator.clone(), Box::new(store));
         let store = match self.canary {
@@ -113,8 +116,13 @@ impl Company {
     pub fn durable_records(&self) -> Result<Vec<Record>, StoreError> {
         let unreadable = |reason: String| StoreError::Unreadable { path: self.name.clone(), reason };
         let operator: OperatorId = self.name.parse().map_err(|error| unreadable(format!("{error}")))?;
-        RedbStore::open_on(self.disk.copy_of_durable().mount(), &self.name, &operator)?.load()
+        open(self.disk.copy_of_durable().mount(), &self.name, &operator)?.load()
     }
+}
+
+fn open(mounted: Mounted, name: &str, operator: &OperatorId) -> Result<RedbStore, StoreError> {
+    let journal = mounted.journal();
+    RedbStore::open_on(mounted, journal, JOURNAL_HALF_BYTES, name, operator)
 }
 
 fn configuration(number: usize, settings: &Settings) -> String {

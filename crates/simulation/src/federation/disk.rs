@@ -10,21 +10,29 @@ use redb::StorageBackend;
 /// What a disk writes all at once; a write across several may be torn between them.
 const SECTOR_BYTES: usize = 512;
 
+/// The files on a disk: the database and its journal.
+const FILES: usize = 2;
+
 /// One company's disk. It survives the processes that use it.
 #[derive(Clone, Default)]
 pub struct Disk(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
+    files: [Contents; FILES],
+    // Counts processes: the one before can do nothing any more.
+    user: u64,
+    refuse_sync_after: Option<u32>,
+    has_refused: bool,
+}
+
+#[derive(Default)]
+struct Contents {
     // What is there after a power cut, whatever happens.
     durable: Vec<u8>,
     // What a process reads: the operating system's cache.
     cached: Vec<u8>,
     unsynced: Vec<Change>,
-    // Counts processes: the one before can do nothing any more.
-    user: u64,
-    refuse_sync_after: Option<u32>,
-    has_refused: bool,
 }
 
 enum Change {
@@ -32,10 +40,11 @@ enum Change {
     Length(usize),
 }
 
-/// A disk as one process sees it.
+/// A file of a disk as one process sees it.
 pub struct Mounted {
     disk: Disk,
     user: u64,
+    file: usize,
 }
 
 /// The time for which a process has its disk: as long as it lives.
@@ -57,7 +66,7 @@ impl Disk {
     pub fn mount(&self) -> Mounted {
         let mut state = self.lock();
         state.user += 1;
-        Mounted { user: state.user, disk: self.clone() }
+        Mounted { user: state.user, disk: self.clone(), file: 0 }
     }
 
     /// Takes the disk from its process, which dies. What it wrote stays in the cache.
@@ -70,14 +79,16 @@ impl Disk {
         let state = &mut *self.lock();
         state.user += 1;
         state.refuse_sync_after = None;
-        for change in std::mem::take(&mut state.unsynced) {
-            match rng.u8(0..3) {
-                0 => {}
-                1 => change.apply(&mut state.durable, |_| true),
-                _ => change.apply(&mut state.durable, |_| rng.bool()),
+        for file in &mut state.files {
+            for change in std::mem::take(&mut file.unsynced) {
+                match rng.u8(0..3) {
+                    0 => {}
+                    1 => change.apply(&mut file.durable, |_| true),
+                    _ => change.apply(&mut file.durable, |_| rng.bool()),
+                }
             }
+            file.cached = file.durable.clone();
         }
-        state.cached = state.durable.clone();
     }
 
     /// Lets the sync after `more` others fail, once. As on Linux, what it should have written counts as written afterwards.
@@ -95,15 +106,22 @@ impl Disk {
         let state = &mut *self.lock();
         state.refuse_sync_after = None;
         state.has_refused = false;
-        state.unsynced.clear();
-        state.durable = state.cached.clone();
+        for file in &mut state.files {
+            file.unsynced.clear();
+            file.durable = file.cached.clone();
+        }
     }
 
     /// A disk on which there is what would be left if the power failed now and everything unsynced were lost.
     pub fn copy_of_durable(&self) -> Disk {
         let state = self.lock();
-        let (durable, cached) = (state.durable.clone(), state.durable.clone());
-        Disk(Arc::new(Mutex::new(State { durable, cached, ..State::default() })))
+        let copy = |file: &Contents| Contents {
+            durable: file.durable.clone(),
+            cached: file.durable.clone(),
+            unsynced: Vec::new(),
+        };
+        let files = state.files.each_ref().map(copy);
+        Disk(Arc::new(Mutex::new(State { files, ..State::default() })))
     }
 
     /// Whether it has refused a sync since it was replaced.
@@ -144,6 +162,11 @@ impl Mounted {
         Life { disk: self.disk.clone(), user: self.user }
     }
 
+    /// The other file, for the same process.
+    pub fn journal(&self) -> Mounted {
+        Mounted { disk: self.disk.clone(), user: self.user, file: 1 }
+    }
+
     fn with<A>(&self, act: impl FnOnce(&mut State) -> io::Result<A>) -> io::Result<A> {
         let mut state = self.disk.lock();
         if state.user != self.user {
@@ -154,8 +177,9 @@ impl Mounted {
 
     fn change(&self, change: Change) -> io::Result<()> {
         self.with(|state| {
-            change.apply(&mut state.cached, |_| true);
-            state.unsynced.push(change);
+            let file = &mut state.files[self.file];
+            change.apply(&mut file.cached, |_| true);
+            file.unsynced.push(change);
             Ok(())
         })
     }
@@ -169,13 +193,13 @@ impl fmt::Debug for Mounted {
 
 impl StorageBackend for Mounted {
     fn len(&self) -> io::Result<u64> {
-        self.with(|state| Ok(state.cached.len() as u64))
+        self.with(|state| Ok(state.files[self.file].cached.len() as u64))
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         self.with(|state| {
             let start = position(offset)?;
-            let found = state.cached.get(start..start + out.len());
+            let found = state.files[self.file].cached.get(start..start + out.len());
             out.copy_from_slice(found.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))?);
             Ok(())
         })
@@ -187,7 +211,8 @@ impl StorageBackend for Mounted {
 
     fn sync_data(&self) -> io::Result<()> {
         self.with(|state| {
-            let changes = std::mem::take(&mut state.unsynced);
+            let file = &mut state.files[self.file];
+            let changes = std::mem::take(&mut file.unsynced);
             match state.refuse_sync_after {
                 // Nothing of it is durable, and no later sync will write it.
                 Some(0) => {
@@ -198,7 +223,7 @@ impl StorageBackend for Mounted {
                 Some(more) => state.refuse_sync_after = Some(more - 1),
                 None => {}
             }
-            changes.iter().for_each(|change| change.apply(&mut state.durable, |_| true));
+            changes.iter().for_each(|change| change.apply(&mut file.durable, |_| true));
             Ok(())
         })
     }
@@ -218,7 +243,7 @@ mod tests {
 
     fn contents(disk: &Disk) -> Vec<u8> {
         let state = disk.lock();
-        state.cached.clone()
+        state.files[0].cached.clone()
     }
 
     #[test]
