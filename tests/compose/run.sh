@@ -76,7 +76,8 @@ compose() {
         "${program[@]}" --project-name "$project" --env-file "$COMPOSE_ENV_FILE" "$@") \
         >> "$log" 2>&1 || {
         tail -n 40 "$log" >&2
-        fail "compose $* failed (its last lines are above)"
+        cp "$log" "$cache/engine.log"
+        fail "compose $* failed (its last lines are above, all of them in ${cache#"$repository/"}/engine.log)"
     }
 }
 container() {

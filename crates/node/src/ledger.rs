@@ -5,12 +5,14 @@
 //! its records waits for the flush, also when the records are somebody else's: memory may run ahead of the disk, but
 //! nobody outside hears of it.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use recarga_reservation::{Company, Fact, Step, Told};
 use thiserror::Error;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 
 use crate::mailbox::Mailbox;
 use crate::store::{Record, Store, StoreError};
@@ -20,6 +22,8 @@ use crate::watched::Watched;
 const QUEUE_LONG: usize = 8192;
 /// How long records that nobody waits for may stay in memory.
 const LAZY_DELAY: Duration = Duration::from_millis(50);
+/// How long somebody who is in no hurry waits for others to share a flush with.
+const PATIENT_DELAY: Duration = Duration::from_millis(2);
 
 /// The node can no longer promise anything: a write failed, or it is shutting down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -61,37 +65,52 @@ struct Shared {
     // Wakes the writer: the one for a thread, the other for a task.
     thread_wake: Condvar,
     task_wake: Notify,
-    progress: Watched<Progress>,
+    closed: Watched<bool>,
 }
 
 #[derive(Debug)]
 struct Inner {
     state: State,
     queue: Vec<Record>,
-    // Number of the last record ever queued, and of the last that somebody waits for.
+    // When the queue is to be written at the latest.
+    due: Option<Instant>,
+    // Number of the last record ever queued, and of the last durable one.
     queued: u64,
-    awaited: u64,
+    durable: u64,
+    flushes: u64,
+    // Who waits for which record, in the order of the records. Whoever is dropped is told that nothing can be told.
+    waiting: VecDeque<(u64, oneshot::Sender<()>)>,
+    // The record cannot be written any longer, or the store is closed.
+    ended: bool,
     stopping: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Progress {
-    durable: u64,
-    flushes: u64,
-    failed: bool,
-    closed: bool,
+/// How soon a record is wanted.
+#[derive(Clone, Copy)]
+enum Haste {
+    Now,
+    Patient,
 }
 
 impl Ledger {
     /// Starts the writer for a state that was just read back from the store.
     pub fn start(state: State, store: Box<dyn Store>, writer: Writer, on_failure: OnFailure) -> Self {
-        let first = Progress { durable: 0, flushes: 0, failed: false, closed: false };
-        let inner = Inner { state, queue: Vec::new(), queued: 0, awaited: 0, stopping: false };
+        let inner = Inner {
+            state,
+            queue: Vec::new(),
+            due: None,
+            queued: 0,
+            durable: 0,
+            flushes: 0,
+            waiting: VecDeque::new(),
+            ended: false,
+            stopping: false,
+        };
         let shared = Arc::new(Shared {
             inner: Mutex::new(inner),
             thread_wake: Condvar::new(),
             task_wake: Notify::new(),
-            progress: Watched::new(first),
+            closed: Watched::new(false),
         });
         let writing = shared.clone();
         match writer {
@@ -110,11 +129,7 @@ impl Ledger {
     /// # Errors
     /// [`Stopped`]: nobody may be told anything.
     pub async fn apply<A>(&self, transition: impl FnOnce(&mut State) -> Step<A>) -> Result<A, Stopped> {
-        self.record(|state| {
-            let Step { answer, facts, told } = transition(state);
-            (answer, facts.into_iter().map(Record::Fact).collect(), told)
-        })
-        .await
+        self.record(|state| records(transition(state))).await
     }
 
     /// As [`Ledger::apply`] for a transition that may be refused. A refusal records nothing, but it rests on what was
@@ -126,11 +141,20 @@ impl Ledger {
         &self,
         transition: impl FnOnce(&mut State) -> Result<Step<A>, E>,
     ) -> Result<Result<A, E>, Stopped> {
-        self.apply(|state| match transition(state) {
-            Ok(step) => step.map(Ok),
-            Err(error) => Step::durable(Err(error), Vec::<Fact>::new()),
-        })
-        .await
+        self.apply(fallible(transition)).await
+    }
+
+    /// As [`Ledger::try_apply`] for an answer that nobody waits for: it may be held back for a moment, so that its
+    /// flush is shared with others.
+    ///
+    /// # Errors
+    /// As [`Ledger::try_apply`].
+    pub async fn try_apply_patiently<A, E>(
+        &self,
+        transition: impl FnOnce(&mut State) -> Result<Step<A>, E>,
+    ) -> Result<Result<A, E>, Stopped> {
+        let transition = fallible(transition);
+        self.run(Haste::Patient, |state| records(transition(state))).await
     }
 
     /// Runs a change that leaves records of any kind.
@@ -141,27 +165,35 @@ impl Ledger {
         &self,
         change: impl FnOnce(&mut State) -> (A, Vec<Record>, Told),
     ) -> Result<A, Stopped> {
-        let (answer, ticket) = {
+        self.run(Haste::Now, change).await
+    }
+
+    async fn run<A>(
+        &self,
+        haste: Haste,
+        change: impl FnOnce(&mut State) -> (A, Vec<Record>, Told),
+    ) -> Result<A, Stopped> {
+        let (answer, durable) = {
             let mut inner = self.shared.lock();
             let (answer, records, told) = change(&mut inner.state);
-            let any = !records.is_empty();
             if records.iter().any(|record| matches!(record, Record::Fact(Fact::Branch(..)))) {
                 inner.state.revision += 1;
             }
             inner.queued += records.len() as u64;
             inner.queue.extend(records);
-            let ticket = (told == Told::OnceDurable).then_some(inner.queued);
-            if let Some(ticket) = ticket {
-                inner.awaited = inner.awaited.max(ticket);
-            }
-            if any || ticket.is_some() {
+            let within = match (told, haste) {
+                (Told::OnceDurable, Haste::Now) => Duration::ZERO,
+                (Told::OnceDurable, Haste::Patient) => PATIENT_DELAY,
+                (Told::AtOnce, _) => LAZY_DELAY,
+            };
+            if inner.is_due_within(within) {
                 self.shared.thread_wake.notify_one();
                 self.shared.task_wake.notify_one();
             }
-            (answer, ticket)
+            (answer, (told == Told::OnceDurable).then(|| inner.wait()).flatten())
         };
-        if let Some(ticket) = ticket {
-            self.wait(|progress| progress.durable >= ticket).await?;
+        if let Some(durable) = durable {
+            durable.await.map_err(|_| Stopped)?;
         }
         Ok(answer)
     }
@@ -178,15 +210,13 @@ impl Ledger {
 
     /// How many flushes and records there were: (flushes, durable records, records waiting).
     pub fn figures(&self) -> (u64, u64, u64) {
-        let progress = self.shared.progress.get();
-        let queued = self.shared.lock().queued;
-        (progress.flushes, progress.durable, queued.saturating_sub(progress.durable))
+        let inner = self.shared.lock();
+        (inner.flushes, inner.durable, inner.queued - inner.durable)
     }
 
     /// Whether the record can still be written.
     pub fn is_writing(&self) -> bool {
-        let progress = self.shared.progress.get();
-        !progress.failed && !progress.closed
+        !self.shared.lock().ended
     }
 
     /// Writes what is queued and closes the store.
@@ -194,31 +224,75 @@ impl Ledger {
         self.shared.lock().stopping = true;
         self.shared.thread_wake.notify_one();
         self.shared.task_wake.notify_one();
-        self.shared.progress.wait_for(|progress| progress.closed.then_some(())).await;
+        self.shared.closed.wait_for(|closed| closed.then_some(())).await;
+    }
+}
+
+fn records<A>(step: Step<A>) -> (A, Vec<Record>, Told) {
+    let Step { answer, facts, told } = step;
+    (answer, facts.into_iter().map(Record::Fact).collect(), told)
+}
+
+fn fallible<A, E>(
+    transition: impl FnOnce(&mut State) -> Result<Step<A>, E>,
+) -> impl FnOnce(&mut State) -> Step<Result<A, E>> {
+    |state| match transition(state) {
+        Ok(step) => step.map(Ok),
+        Err(error) => Step::durable(Err(error), Vec::<Fact>::new()),
+    }
+}
+
+impl Inner {
+    // Whether the writer has to know: the queue is wanted sooner than it thinks.
+    fn is_due_within(&mut self, within: Duration) -> bool {
+        if self.queue.is_empty() {
+            return false; // whatever somebody may wait for is being written
+        }
+        let due = match self.queue.len() {
+            QUEUE_LONG.. => Instant::now(),
+            _ => Instant::now() + within,
+        };
+        let is_sooner = self.due.is_none_or(|before| due < before);
+        if is_sooner {
+            self.due = Some(due);
+        }
+        is_sooner
     }
 
-    async fn wait(&self, done: impl Fn(&Progress) -> bool) -> Result<(), Stopped> {
-        let outcome = |progress: &Progress| match done(progress) {
-            true => Some(Ok(())),
-            false if progress.failed || progress.closed => Some(Err(Stopped)),
-            false => None,
-        };
-        self.shared.progress.wait_for(outcome).await
+    // For the last record; nothing if it is durable already.
+    fn wait(&mut self) -> Option<oneshot::Receiver<()>> {
+        if self.durable == self.queued {
+            return None;
+        }
+        let (sender, receiver) = oneshot::channel();
+        // Once the writer has ended, nobody would ever answer.
+        if !self.ended {
+            self.waiting.push_back((self.queued, sender));
+        }
+        Some(receiver)
+    }
+
+    fn tell(&mut self) {
+        while let Some((_, sender)) = self.waiting.pop_front_if(|(ticket, _)| *ticket <= self.durable) {
+            // Whoever waited may have gone.
+            let _ = sender.send(());
+        }
     }
 }
 
 // However the writer ends, also by a panic: nobody waits for ever.
-struct Closing<'a>(&'a Watched<Progress>);
+struct Closing<'a>(&'a Shared);
 
 impl Drop for Closing<'_> {
     fn drop(&mut self) {
-        self.0.update(|progress| progress.closed = true);
+        self.0.end();
+        self.0.closed.update(|closed| *closed = true);
     }
 }
 
 enum Work {
     Write(Vec<Record>),
-    Rest { lazy: bool },
+    Rest { until: Option<Instant> },
     Stop,
 }
 
@@ -229,13 +303,10 @@ impl Shared {
     }
 
     fn write_in_thread(&self, mut store: Box<dyn Store>, on_failure: OnFailure) {
-        let _closing = Closing(&self.progress);
-        let mut lazy_due = false;
+        let _closing = Closing(self);
         loop {
             let mut inner = self.lock();
-            let work = self.next_work(&mut inner, lazy_due);
-            lazy_due = false;
-            match work {
+            match next_work(&mut inner) {
                 Work::Write(batch) => {
                     drop(inner);
                     if let Err(error) = self.write(&mut *store, &batch) {
@@ -243,12 +314,12 @@ impl Shared {
                         break;
                     }
                 }
-                Work::Rest { lazy: false } => {
+                Work::Rest { until: None } => {
                     drop(self.thread_wake.wait(inner).unwrap_or_else(PoisonError::into_inner));
                 }
-                Work::Rest { lazy: true } => {
-                    let woken = self.thread_wake.wait_timeout(inner, LAZY_DELAY);
-                    lazy_due = woken.unwrap_or_else(PoisonError::into_inner).1.timed_out();
+                Work::Rest { until: Some(due) } => {
+                    let left = due.saturating_duration_since(Instant::now());
+                    drop(self.thread_wake.wait_timeout(inner, left).unwrap_or_else(PoisonError::into_inner));
                 }
                 Work::Stop => break,
             }
@@ -257,11 +328,9 @@ impl Shared {
     }
 
     async fn write_in_task(&self, mut store: Box<dyn Store>, on_failure: OnFailure) {
-        let _closing = Closing(&self.progress);
-        let mut lazy_due = false;
+        let _closing = Closing(self);
         loop {
-            let work = self.next_work(&mut self.lock(), lazy_due);
-            lazy_due = false;
+            let work = next_work(&mut self.lock());
             match work {
                 Work::Write(batch) => {
                     if let Err(error) = self.write(&mut *store, &batch) {
@@ -269,10 +338,9 @@ impl Shared {
                         break;
                     }
                 }
-                Work::Rest { lazy: false } => self.task_wake.notified().await,
-                Work::Rest { lazy: true } => {
-                    let woken = tokio::time::timeout(LAZY_DELAY, self.task_wake.notified()).await;
-                    lazy_due = woken.is_err();
+                Work::Rest { until: None } => self.task_wake.notified().await,
+                Work::Rest { until: Some(due) } => {
+                    let _ = tokio::time::timeout_at(due, self.task_wake.notified()).await;
                 }
                 Work::Stop => break,
             }
@@ -280,27 +348,120 @@ impl Shared {
         drop(store);
     }
 
-    fn next_work(&self, inner: &mut Inner, lazy_due: bool) -> Work {
-        let durable = self.progress.get().durable;
-        let urgent = inner.awaited > durable || inner.stopping || lazy_due || inner.queue.len() >= QUEUE_LONG;
-        match (inner.queue.is_empty(), urgent) {
-            // All of it: a cut could part the facts of one step, which stand or fall together.
-            (false, true) => Work::Write(std::mem::take(&mut inner.queue)),
-            (false, false) => Work::Rest { lazy: true },
-            (true, _) if inner.stopping => Work::Stop,
-            (true, _) => Work::Rest { lazy: false },
+    fn write(&self, store: &mut dyn Store, batch: &[Record]) -> Result<(), StoreError> {
+        let written = store.append(batch);
+        match written {
+            Ok(()) => {
+                let mut inner = self.lock();
+                inner.durable += batch.len() as u64;
+                inner.flushes += 1;
+                inner.tell();
+            }
+            Err(_) => self.end(),
+        }
+        written
+    }
+
+    fn end(&self) {
+        let mut inner = self.lock();
+        inner.ended = true;
+        inner.waiting.clear();
+    }
+}
+
+fn next_work(inner: &mut Inner) -> Work {
+    let is_due = inner.stopping || inner.due.is_some_and(|due| due <= Instant::now());
+    match (inner.queue.is_empty(), is_due) {
+        // All of it: a cut could part the facts of one step, which stand or fall together.
+        (false, true) => {
+            inner.due = None;
+            Work::Write(std::mem::take(&mut inner.queue))
+        }
+        (false, false) => Work::Rest { until: inner.due },
+        (true, _) if inner.stopping => Work::Stop,
+        (true, _) => Work::Rest { until: None },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::iter;
+
+    use recarga_reservation::{HoldLimits, OperatorId, RequestKey, StoreId};
+
+    use super::*;
+    use crate::store::Boot;
+    use crate::store::memory::{MemoryDisk, MemoryStore};
+
+    fn ledger_on(store: Box<dyn Store>) -> Arc<Ledger> {
+        let operator = OperatorId::new("empresa-a").unwrap();
+        let company = Company::new(
+            operator,
+            StoreId(1),
+            1,
+            iter::empty(),
+            HoldLimits::default(),
+            Duration::from_secs(1),
+        );
+        let state = State { company, mailbox: Mailbox::default(), revision: 0 };
+        Arc::new(Ledger::start(state, store, Writer::Task, Box::new(|_| {})))
+    }
+
+    fn record() -> Record {
+        let key = RequestKey { vehicle: "carro-1".parse().unwrap(), request: "1".parse().unwrap() };
+        Record::LetterForgotten(key)
+    }
+
+    async fn write(ledger: Arc<Ledger>, haste: Haste) -> Duration {
+        let begun = Instant::now();
+        ledger.run(haste, |_| ((), vec![record()], Told::OnceDurable)).await.unwrap();
+        begun.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_patient_shares_the_next_flush_and_waits_for_it_only_so_long() {
+        let ledger = ledger_on(Box::new(MemoryStore::open(&MemoryDisk::default())));
+        assert_eq!(write(ledger.clone(), Haste::Now).await, Duration::ZERO);
+        // Among themselves, and time does not begin anew with everyone who comes.
+        let first = tokio::spawn(write(ledger.clone(), Haste::Patient));
+        tokio::time::sleep(PATIENT_DELAY / 2).await;
+        let second = tokio::spawn(write(ledger.clone(), Haste::Patient));
+        assert_eq!(second.await.unwrap(), PATIENT_DELAY / 2);
+        assert_eq!(first.await.unwrap(), PATIENT_DELAY);
+        assert_eq!(ledger.figures(), (2, 3, 0), "two flushes for three records");
+        // With somebody who is not.
+        let patient = tokio::spawn(write(ledger.clone(), Haste::Patient));
+        tokio::time::sleep(PATIENT_DELAY / 2).await;
+        assert_eq!(write(ledger.clone(), Haste::Now).await, Duration::ZERO);
+        assert_eq!(patient.await.unwrap(), PATIENT_DELAY / 2);
+        assert_eq!(ledger.figures(), (3, 5, 0));
+        ledger.close().await;
+        assert!(!ledger.is_writing());
+    }
+
+    struct Refusing;
+
+    impl Store for Refusing {
+        fn boot(&mut self, store: StoreId) -> Result<Boot, StoreError> {
+            Ok(Boot { store, epoch: 1 })
+        }
+
+        fn load(&mut self) -> Result<Vec<Record>, StoreError> {
+            Ok(vec![])
+        }
+
+        fn append(&mut self, _: &[Record]) -> Result<(), StoreError> {
+            Err(StoreError::Io { path: "disk".into(), reason: "it refuses".into() })
         }
     }
 
-    fn write(&self, store: &mut dyn Store, batch: &[Record]) -> Result<(), StoreError> {
-        let written = store.append(batch);
-        self.progress.update(|progress| match written {
-            Ok(()) => {
-                progress.durable += batch.len() as u64;
-                progress.flushes += 1;
-            }
-            Err(_) => progress.failed = true,
-        });
-        written
+    #[tokio::test(start_paused = true)]
+    async fn nobody_is_told_what_a_failed_write_has_lost() {
+        let ledger = ledger_on(Box::new(Refusing));
+        for haste in [Haste::Patient, Haste::Now] {
+            let told = ledger.run(haste, |_| ((), vec![record()], Told::OnceDurable)).await;
+            assert_eq!(told, Err(Stopped), "the first is written, the second comes too late");
+        }
+        assert!(!ledger.is_writing());
     }
 }

@@ -185,7 +185,8 @@ impl Participant {
 
     async fn confirm(&self, by: &OperatorId, transaction: &TransactionId) -> Result<(), Failure> {
         let confirm = |state: &mut State| state.company.participant.confirm(by, transaction);
-        if self.ledger.try_apply(confirm).await?? == Confirmation::ReleasedHeuristically {
+        // The driver has the answer; the coordinator only wants to know that it may forget.
+        if self.ledger.try_apply_patiently(confirm).await?? == Confirmation::ReleasedHeuristically {
             // It may have been a change: what it replaces was given back nevertheless.
             self.windows_given_back();
             return Err(Unacceptable::ReleasedHeuristically.into());
@@ -203,7 +204,8 @@ impl Participant {
     }
 
     async fn release(&self, by: &OperatorId, transaction: &TransactionId) -> Result<(), Failure> {
-        self.ledger.try_apply(|state| state.company.participant.release(by, transaction)).await??;
+        let release = |state: &mut State| state.company.participant.release(by, transaction);
+        self.ledger.try_apply_patiently(release).await??;
         self.windows_given_back();
         self.events.send(|| Event::hold(transaction, "released"));
         Ok(())

@@ -1,8 +1,8 @@
 //! Another company's node, spoken to over HTTP.
 //!
 //! Messages that wait at the same moment travel in one request: a single one under the name that the wire contract
-//! gives it, several as one batch. Few requests are under way at a time, so that batches form by themselves under
-//! load, and an idle pair of companies pays for no waiting.
+//! gives it, several as one batch. One request is under way at a time, more only while it takes long, so that batches
+//! form by themselves under load, and an idle pair of companies pays for no waiting.
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use recarga_wire::batch::{self, BatchRequest, Operation};
 use recarga_wire::hold::HoldRequest;
 use recarga_wire::peer::{self as answers, Asked, Unclear};
 use recarga_wire::session::{CancelReason, CancelRequest, ConfirmRequest, InquiryRequest};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::{Message, Peer, PeerError, Reply};
@@ -29,6 +29,8 @@ use crate::config::Secret;
 
 /// Requests under way to one company.
 const REQUESTS_MAX: usize = 4;
+/// How long a message waits for the request under way before it gets another one: that one may wait for a window.
+const REQUEST_PATIENCE: Duration = Duration::from_millis(2);
 /// Messages that wait for one company; more are refused at once.
 const QUEUE_MAX: usize = 4096;
 /// Messages in one request.
@@ -54,6 +56,7 @@ pub struct HttpPeerOptions {
 pub struct HttpPeer<C> {
     operator: OperatorId,
     queue: mpsc::Sender<Job>,
+    place: Arc<Semaphore>,
     answer_max: Duration,
     line: Arc<Line<C>>,
 }
@@ -84,8 +87,9 @@ impl<C: Connect + Clone + Send + Sync + 'static> HttpPeer<C> {
         let mut authorization = authorization.unwrap_or(HeaderValue::from_static(""));
         authorization.set_sensitive(true);
         let line = Arc::new(Line { client, options, authorization });
-        tokio::spawn(line.clone().run(queue));
-        Self { operator, queue: sender, answer_max, line }
+        let place = Arc::new(Semaphore::new(1));
+        tokio::spawn(line.clone().run(queue, place.clone()));
+        Self { operator, queue: sender, place, answer_max, line }
     }
 }
 
@@ -100,8 +104,12 @@ impl<C: Connect + Clone + Send + Sync + 'static> Peer for HttpPeer<C> {
     async fn send(&self, message: Message) -> Result<Reply, PeerError> {
         let unreachable = |reason: &str| Err(PeerError::Unreachable(reason.to_owned()));
         let (reply, replied) = oneshot::channel();
-        if self.queue.try_send(Job { message, reply }).is_err() {
-            return unreachable("too many messages wait for it");
+        let job = Job { message, reply };
+        match self.place.clone().try_acquire_owned() {
+            // Nobody waits: the semaphore is fair, and whoever takes from the queue waits for a place.
+            Ok(place) if self.queue.capacity() == QUEUE_MAX => self.line.begin(vec![job], place),
+            _ if self.queue.try_send(job).is_err() => return unreachable("too many messages wait for it"),
+            _ => {}
         }
         match timeout(self.answer_max, replied).await {
             Ok(Ok(reply)) => reply,
@@ -120,10 +128,16 @@ impl<C: Connect + Clone + Send + Sync + 'static> Peer for HttpPeer<C> {
 }
 
 impl<C: Connect + Clone + Send + Sync + 'static> Line<C> {
-    async fn run(self: Arc<Self>, mut queue: mpsc::Receiver<Job>) {
-        let places = Arc::new(Semaphore::new(REQUESTS_MAX));
+    async fn run(self: Arc<Self>, mut queue: mpsc::Receiver<Job>, place: Arc<Semaphore>) {
+        let others = Arc::new(Semaphore::new(REQUESTS_MAX - 1));
         while let Some(first) = queue.recv().await {
-            let Ok(place) = places.clone().acquire_owned().await else { return };
+            let place = match timeout(REQUEST_PATIENCE, place.clone().acquire_owned()).await {
+                Ok(place) => place,
+                Err(_) => others.clone().acquire_owned().await,
+            };
+            let Ok(place) = place else { return };
+            // Whatever is ready to run goes first: it may have messages for the same request.
+            tokio::task::yield_now().await;
             let mut jobs = vec![first];
             while jobs.len() < BATCH_MAX
                 && let Ok(job) = queue.try_recv()
@@ -132,15 +146,19 @@ impl<C: Connect + Clone + Send + Sync + 'static> Line<C> {
             }
             // Nobody waits for these any longer: a coordinator that has decided without the vote.
             jobs.retain(|job| !job.reply.is_closed());
-            if jobs.is_empty() {
-                continue;
+            if !jobs.is_empty() {
+                self.begin(jobs, place);
             }
-            let line = self.clone();
-            tokio::spawn(async move {
-                line.send(jobs).await;
-                drop(place);
-            });
         }
+    }
+
+    // In a task of its own, as whoever asked may stop waiting for the answer.
+    fn begin(self: &Arc<Self>, jobs: Vec<Job>, place: OwnedSemaphorePermit) {
+        let line = self.clone();
+        tokio::spawn(async move {
+            line.send(jobs).await;
+            drop(place);
+        });
     }
 
     async fn send(&self, mut jobs: Vec<Job>) {
