@@ -321,7 +321,13 @@ impl Shared {
                     let left = due.saturating_duration_since(Instant::now());
                     drop(self.thread_wake.wait_timeout(inner, left).unwrap_or_else(PoisonError::into_inner));
                 }
-                Work::Stop => break,
+                Work::Stop => {
+                    drop(inner);
+                    if let Err(error) = store.close() {
+                        on_failure(&error);
+                    }
+                    break;
+                }
             }
         }
         drop(store);
@@ -342,7 +348,12 @@ impl Shared {
                 Work::Rest { until: Some(due) } => {
                     let _ = tokio::time::timeout_at(due, self.task_wake.notified()).await;
                 }
-                Work::Stop => break,
+                Work::Stop => {
+                    if let Err(error) = store.close() {
+                        on_failure(&error);
+                    }
+                    break;
+                }
             }
         }
         drop(store);

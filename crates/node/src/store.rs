@@ -21,6 +21,12 @@ pub trait Store: Send + 'static {
     /// Writes the records, in order, all or none; durable on return. After an error the state on disk is unknown
     /// and the process must not go on.
     fn append(&mut self, records: &[Record]) -> Result<(), StoreError>;
+
+    /// Ends the work on a store that is needed no longer. What was appended is durable without it; an error says that
+    /// the disk is not to be trusted, as one of [`Store::append`] does.
+    fn close(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 /// Which database this is, and which run of the node on it.

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::ConnectInfo;
-use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{ALLOW, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use recarga_node::store::memory::{MemoryDisk, MemoryStore};
 use recarga_wire::audit::{AuditPage, BranchState};
@@ -140,7 +140,8 @@ fn request_of(text: &str) -> Option<Request<Body>> {
 pub fn check(answer: &Answer, is_bodiless: bool) -> Result<Verdict, String> {
     let has = |name: HeaderName| answer.headers.contains_key(name);
     match answer.status {
-        200..=299 | 304 | 307 => return Ok(Verdict::Accepted),
+        200..=299 | 304 => return Ok(Verdict::Accepted),
+        303 | 307 if has(LOCATION) => return Ok(Verdict::Accepted),
         401 if !has(WWW_AUTHENTICATE) => return Err("401 without a challenge".to_owned()),
         405 if !has(ALLOW) => return Err("405 without what is allowed".to_owned()),
         429 | 503 if !has(RETRY_AFTER) => return Err("try again, but when?".to_owned()),

@@ -207,14 +207,17 @@ impl Store for RedbStore {
         self.failed |= written.is_err();
         written
     }
+
+    // Then the next start needs no journal.
+    fn close(&mut self) -> Result<(), StoreError> {
+        if self.failed { Ok(()) } else { self.end_journal() }
+    }
 }
 
-// Closed well, a store needs no journal at the next start. If that fails, the journal has everything.
 impl Drop for RedbStore {
     fn drop(&mut self) {
-        if !self.failed {
-            let _ = self.end_journal();
-        }
+        // Whoever wants to know calls `close`. The journal has everything until the tables do.
+        let _ = self.close();
     }
 }
 

@@ -125,4 +125,8 @@ impl Store for Corrupted {
             }
         }
     }
+
+    fn close(&mut self) -> Result<(), StoreError> {
+        self.store.close()
+    }
 }

@@ -64,6 +64,10 @@ impl Store for Watched {
         self.notary.record(&self.company, records, false);
         Ok(())
     }
+
+    fn close(&mut self) -> Result<(), StoreError> {
+        self.store.close()
+    }
 }
 
 #[derive(Default)]
