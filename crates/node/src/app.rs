@@ -108,7 +108,8 @@ impl Node {
         let peers = connect(&config, &connector);
         let participant = {
             let (ledger, clock, events, metrics) = shared();
-            Arc::new(Participant::new(operator.clone(), boot.store, ledger, clock, events, metrics))
+            let (operator, patience) = (operator.clone(), config.limits.window_wait());
+            Arc::new(Participant::new(operator, boot.store, ledger, clock, events, metrics, patience))
         };
         let delivery = {
             let (ledger, clock, events, metrics) = shared();
@@ -117,8 +118,10 @@ impl Node {
         let coordinator = {
             let (ledger, clock, events, metrics) = shared();
             let (own, others, delivery) = (participant.clone(), peers.clone(), delivery.clone());
-            let operator = operator.clone();
-            Coordinator::new(operator, own, others, delivery, ledger, clock, events, metrics, decide)
+            let (operator, attempts) = (operator.clone(), config.limits.attempts_max);
+            Coordinator::new(
+                operator, own, others, delivery, ledger, clock, events, metrics, decide, attempts,
+            )
         };
         let termination = {
             let (ledger, clock, _, metrics) = shared();

@@ -149,6 +149,10 @@ pub struct Limits {
     pub decide_seconds_max: u64,
     /// Longest wait for one answer of another company.
     pub peer_answer_seconds_max: u64,
+    /// Attempts at one trip while somebody's momentary hold is in the way.
+    pub attempts_max: u32,
+    /// How long an older trip waits behind a window that a younger one has prepared; 0 for not at all.
+    pub window_wait_millis: u64,
     /// Longest window.
     pub window_hours_max: u64,
     /// How far ahead a window may start.
@@ -182,6 +186,8 @@ impl Default for Limits {
             peer_requests_per_second_max: 10_000,
             decide_seconds_max: 5,
             peer_answer_seconds_max: 3,
+            attempts_max: 8,
+            window_wait_millis: 20,
             window_hours_max: 12,
             ahead_days_max: 90,
             soft_hold_seconds_max: 900,
@@ -217,6 +223,11 @@ impl Limits {
     /// How long the past is kept.
     pub fn history(&self) -> Duration {
         Duration::from_secs(self.history_days * 24 * 3600)
+    }
+
+    /// How long an older trip waits for a window.
+    pub fn window_wait(&self) -> Duration {
+        Duration::from_millis(self.window_wait_millis)
     }
 
     /// From a trip's request to its decision.
@@ -418,6 +429,8 @@ fn check_limits(limits: &Limits, problems: &mut Vec<String>) {
         ("decide_seconds_max", limits.decide_seconds_max, 1, HOUR),
         ("peer_answer_seconds_max", limits.peer_answer_seconds_max, 1, HOUR),
         ("request_seconds_max", limits.request_seconds_max, decided, 3 * HOUR),
+        ("attempts_max", limits.attempts_max.into(), 1, 100),
+        ("window_wait_millis", limits.window_wait_millis, 0, 1000),
         ("window_hours_max", limits.window_hours_max, 1, 24 * 366),
         ("ahead_days_max", limits.ahead_days_max, 1, 3660),
         ("soft_hold_seconds_max", limits.soft_hold_seconds_max, 1, 24 * HOUR),

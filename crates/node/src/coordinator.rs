@@ -25,8 +25,6 @@ use crate::participant::Participant;
 use crate::peer::{Message, Peer, Reply};
 use crate::watched::Watched;
 
-/// Attempts for one request while somebody's momentary hold is in the way.
-const ATTEMPTS_MAX: u32 = 8;
 /// First pause between attempts; grows with each, with jitter.
 const RETRY_PAUSE: Duration = Duration::from_millis(8);
 
@@ -63,6 +61,8 @@ pub struct Coordinator {
     events: Events,
     metrics: Arc<Metrics>,
     decide_limit: Duration,
+    // For one request, while somebody's momentary hold is in the way.
+    attempts_max: u32,
     flights: Mutex<HashMap<RequestKey, Flight>>,
     delivery: Arc<Delivery>,
     tasks: TaskTracker,
@@ -87,6 +87,7 @@ impl Coordinator {
         events: Events,
         metrics: Arc<Metrics>,
         decide_limit: Duration,
+        attempts_max: u32,
     ) -> Self {
         Self {
             operator,
@@ -97,6 +98,7 @@ impl Coordinator {
             events,
             metrics,
             decide_limit,
+            attempts_max,
             flights: Mutex::default(),
             delivery,
             tasks: TaskTracker::new(),
@@ -183,7 +185,7 @@ impl Coordinator {
             };
             let passing = matches!(&answer, Answer::Refused(refusal) if refusal.reason.is_passing());
             let spent = self.clock.now().elapsed.saturating_sub(asked.elapsed);
-            if !passing || attempt == ATTEMPTS_MAX || spent > self.decide_limit {
+            if !passing || attempt >= self.attempts_max || spent > self.decide_limit {
                 break answer;
             }
             let pause = RETRY_PAUSE * attempt;

@@ -19,9 +19,6 @@ use crate::metrics::Metrics;
 use crate::peer::{Message, Peer, PeerError, Reply};
 use crate::watched::Watched;
 
-/// How long an older trip waits behind a window that a younger one has prepared.
-const PATIENCE: Duration = Duration::from_millis(20);
-
 /// Why a message to this company has no reply.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
@@ -42,12 +39,14 @@ pub struct Participant {
     clock: Arc<dyn Clock>,
     events: Events,
     metrics: Arc<Metrics>,
+    // How long an older trip waits behind a window that a younger one has prepared.
+    patience: Duration,
     // Counts how often windows were given back: those who wait for one look again.
     given_back: Watched<u64>,
 }
 
 impl Participant {
-    /// The service over a ledger.
+    /// The service over a ledger. `patience` is how long an older trip waits for a window.
     pub fn new(
         operator: OperatorId,
         store: StoreId,
@@ -55,8 +54,10 @@ impl Participant {
         clock: Arc<dyn Clock>,
         events: Events,
         metrics: Arc<Metrics>,
+        patience: Duration,
     ) -> Self {
-        Self { operator, store, ledger, clock, events, metrics, given_back: Watched::default() }
+        let given_back = Watched::default();
+        Self { operator, store, ledger, clock, events, metrics, patience, given_back }
     }
 
     /// Does what `by` asks. The reply may be told: all that it rests on is durable.
@@ -156,8 +157,8 @@ impl Participant {
         firmness: Firmness,
         valid_for: Duration,
     ) -> Result<Vote, Failure> {
-        let deadline = Instant::now() + PATIENCE;
-        let mut patience = Patience::CanWait;
+        let deadline = Instant::now() + self.patience;
+        let mut patience = if self.patience.is_zero() { Patience::MustVote } else { Patience::CanWait };
         loop {
             let before = self.given_back.get();
             let now = self.clock.now();

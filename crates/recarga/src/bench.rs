@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use tempfile::TempDir;
 
 mod connection;
+mod contention;
 mod disk;
 mod federation;
 mod figures;
@@ -25,6 +26,7 @@ pub struct Arguments {
 #[derive(clap::Subcommand)]
 enum Command {
     Trips(trips::Arguments),
+    Contention(contention::Arguments),
     Scale(scale::Arguments),
 }
 
@@ -35,6 +37,7 @@ enum Command {
 pub fn run(arguments: Arguments) -> Result<ExitCode> {
     match arguments.command {
         Command::Trips(arguments) => trips::run(arguments),
+        Command::Contention(arguments) => contention::run(&arguments),
         Command::Scale(arguments) => scale::run(&arguments),
     }
 }

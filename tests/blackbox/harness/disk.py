@@ -8,9 +8,9 @@ _SOURCE = Path(__file__).with_name("disk_shim.c")
 
 
 def build_shim(folder):
-    """Compiles the preloaded library once per run."""
+    """Compiles the preloaded library, unless that has been done."""
     library = Path(folder) / "disk_shim.so"
-    if not library.exists():
+    if not library.exists() or library.stat().st_mtime < _SOURCE.stat().st_mtime:
         command = ["cc", "-shared", "-fPIC", "-O1", "-o", library, _SOURCE, "-ldl", "-lpthread"]
         subprocess.run(command, check=True)
     return library

@@ -75,6 +75,20 @@ async fn an_older_trip_waits_no_longer_than_its_patience_and_a_younger_not_at_al
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_waits_where_the_operator_wants_no_waiting() {
+    let node = start_one(Plan { limits: "window_wait_millis = 0".into(), ..Plan::default() }).await;
+    let mut fastest = Duration::MAX;
+    for round in 1..10 {
+        let from = i64::from(round) * 10;
+        node.as_stranger(post(&hold(10 * round, "A-1", from, from + 10))).await.expect(201);
+        let (answer, took) = timed(node.as_stranger(post(&older(10 * round + 1, "A-1", from)))).await;
+        vote_no(&answer, "ponto-retido");
+        fastest = fastest.min(took);
+    }
+    assert!(fastest < PATIENCE, "an older one fails at once, too: {fastest:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_waits_behind_a_soft_hold_or_a_reservation() {
     let node = start_one(Plan::default()).await;
     let soft = with(&hold(1, "A-1", 0, 10), "tipo", Some(json!("provisoria")));

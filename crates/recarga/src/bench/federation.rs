@@ -38,16 +38,16 @@ pub struct Target {
 
 impl Federation {
     /// Starts three processes of `program` with configurations and databases in `folder`, and waits until all take
-    /// requests.
+    /// requests. `limits` are lines of TOML.
     ///
     /// # Errors
     /// One of them does not start.
-    pub async fn start(program: &Path, folder: &Path) -> Result<Federation> {
+    pub async fn start(program: &Path, folder: &Path, limits: &str) -> Result<Federation> {
         let ports = company::free_ports(COMPANIES)?;
         let mut companies = Vec::new();
         for own in 0..COMPANIES {
             let path = folder.join(format!("{}.toml", name(own)));
-            std::fs::write(&path, configuration(own, &ports, folder))
+            std::fs::write(&path, configuration(own, &ports, folder, limits))
                 .with_context(|| format!("cannot write {}", path.display()))?;
             companies.push(Company::start(program, &path, folder, &[])?);
         }
@@ -102,14 +102,14 @@ fn name(number: usize) -> String {
     format!("empresa-{}", ["a", "b", "c"][number % COMPANIES])
 }
 
-fn configuration(own: usize, ports: &[u16], folder: &Path) -> String {
+fn configuration(own: usize, ports: &[u16], folder: &Path, limits: &str) -> String {
     let (id, port) = (name(own), ports[own]);
     let data_dir = toml::Value::String(folder.join(&id).display().to_string());
     let mut text = format!(
         "[operator]\nid = \"{id}\"\nname = \"{id}\"\nlisten = \"127.0.0.1:{port}\"\ndata_dir = {data_dir}\n\
          operator_token = \"bench-operator\"\n\n\
          # Nothing but the work itself is to be measured, over as many days as it takes.\n\
-         [limits]\nclient_requests_per_second_max = 0\npeer_requests_per_second_max = 0\nahead_days_max = 3650\n"
+         [limits]\nclient_requests_per_second_max = 0\npeer_requests_per_second_max = 0\nahead_days_max = 3650\n{limits}\n"
     );
     for other in (0..COMPANIES).filter(|other| *other != own) {
         let (id, port) = (name(other), ports[other]);
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn the_configurations_are_valid_and_know_each_other() {
         for own in 0..COMPANIES {
-            let text = configuration(own, &[1, 2, 3], Path::new("/some \"where\""));
+            let text = configuration(own, &[1, 2, 3], Path::new("/some \"where\""), "attempts_max = 1");
             let config =
                 recarga_node::config::Config::parse(&text, "bench", Path::new("."), &|_| None).unwrap();
             assert_eq!(config.peers.len(), 2);

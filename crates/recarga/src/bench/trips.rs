@@ -122,7 +122,7 @@ async fn measure_own(arguments: &Arguments) -> Result<ExitCode> {
         Some(program) => program.clone(),
         None => std::env::current_exe().context("cannot find this program's own file")?,
     };
-    let mut federation = Federation::start(&program, folder.path()).await?;
+    let mut federation = Federation::start(&program, folder.path(), "").await?;
     let urls: Vec<String> = federation.companies.iter().map(|one| one.url().to_owned()).collect();
     let pids: Vec<u32> = federation.companies.iter().map(|one| one.pid()).collect();
     let bench = Bench::new(arguments, &urls, Some(pids), Some(folder.path())).await?;
