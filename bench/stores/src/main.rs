@@ -190,6 +190,7 @@ struct Figures {
     processor: f64,
 }
 
+#[expect(clippy::disallowed_methods, reason = "what is measured is real time")]
 fn measure(
     backend: &mut dyn Backend,
     load: &mut Load,
@@ -264,7 +265,13 @@ fn others() -> Result<BTreeSet<OperatorId>> {
 fn transaction(trip: u64) -> Result<TransactionId> {
     let nonce = u128::from(trip).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c834);
     let coordinator = COMPANIES[usize::try_from(trip % 3)?].parse()?;
-    Ok(TransactionId { coordinator, store: StoreId(u128::from(trip % 3) + 1), epoch: 1, counter: trip, nonce })
+    Ok(TransactionId {
+        coordinator,
+        store: StoreId(u128::from(trip % 3) + 1),
+        epoch: 1,
+        counter: trip,
+        nonce,
+    })
 }
 
 fn key(trip: u64) -> Result<RequestKey> {
@@ -317,7 +324,7 @@ fn main() -> Result<()> {
     let processor = File::open("/proc/self/stat")?;
     let mut seen: BTreeMap<(usize, u64), Vec<Figures>> = BTreeMap::new();
     for round in 1..=arguments.rounds {
-        for number in 0..BACKENDS.len() {
+        for (number, name) in BACKENDS.iter().enumerate() {
             let folder = tempfile::tempdir_in(&arguments.data)?;
             let mut backend = open(number, folder.path())?;
             let mut load = Load::default();
@@ -325,7 +332,7 @@ fn main() -> Result<()> {
                 let figures = measure(&mut *backend, &mut load, *records, arguments.seconds, &processor)?;
                 seen.entry((number, *records)).or_default().push(figures);
             }
-            eprintln!("round {round}/{}: {}", arguments.rounds, BACKENDS[number]);
+            eprintln!("round {round}/{}: {name}", arguments.rounds);
         }
     }
     println!("| records in a write | | records/s | p50 µs | p99 µs | CPU µs/record |");
