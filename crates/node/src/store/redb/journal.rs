@@ -17,6 +17,7 @@
 
 use std::hash::Hasher as _;
 use std::io;
+use std::iter;
 
 use redb::StorageBackend;
 use twox_hash::XxHash3_64;
@@ -149,7 +150,8 @@ pub fn read(
     frames.sort_by_key(|frame| frame.sequence);
     frames.retain(|frame| frame.sequence > absorbed);
     let last = frames.last().map_or(absorbed, |frame| frame.sequence);
-    let is_whole = (absorbed + 1..).zip(&frames).all(|(expected, frame)| frame.sequence == expected);
+    let sequences = iter::once(absorbed).chain(frames.iter().map(|frame| frame.sequence));
+    let is_whole = sequences.is_sorted_by(|before, next| before.checked_add(1) == Some(*next));
     if !is_whole || latest_elsewhere.is_some_and(|latest| latest > last) {
         return damaged("has lost frames that were durable");
     }
