@@ -71,6 +71,7 @@ url = "http://127.0.0.1:1"
 token = "to-{other}"
 accepts = "{COMPANY_TOKEN}"
 [limits]
+offer_refresh_millis = 0
 client_requests_per_second_max = 0
 peer_requests_per_second_max = 0
 [[locations]]

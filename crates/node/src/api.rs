@@ -30,6 +30,7 @@ mod availability;
 mod documents;
 mod events;
 mod holds;
+mod network;
 mod operation;
 mod trips;
 mod vehicles;
@@ -43,6 +44,7 @@ pub fn router(node: Arc<Node>) -> Router {
         // Between companies: the four operations of the protocol, the inquiry, and many of them in one request.
         .routes(routes!(availability::available))
         .routes(routes!(availability::points))
+        .routes(routes!(network::show))
         .routes(routes!(holds::hold))
         .routes(routes!(holds::confirm))
         .routes(routes!(holds::cancel))

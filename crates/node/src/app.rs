@@ -20,14 +20,15 @@ use crate::coordinator::Coordinator;
 use crate::delivery::Delivery;
 use crate::events::Events;
 use crate::greeting::greet;
-use crate::ledger::{Ledger, OnFailure, State, Stopped, Writer};
+use crate::ledger::{Ledger, OnFailure, Revisions, State, Stopped, Writer};
 use crate::mailbox::Mailbox;
 use crate::metrics::Metrics;
 use crate::mqtt;
+use crate::network::{Network, OwnCatalogue};
 use crate::offer::Offer;
 use crate::participant::Participant;
-use crate::peer::Peer;
 use crate::peer::http::{HttpPeer, HttpPeerOptions};
+use crate::peer::{Catalogue, Peer};
 use crate::server::{self, Listener, ServerLimits};
 use crate::store::{Boot, Record, Store, StoreError};
 use crate::termination::Termination;
@@ -67,7 +68,8 @@ pub struct Node {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) participant: Arc<Participant>,
     pub(crate) coordinator: Arc<Coordinator>,
-    pub(crate) offer: Offer,
+    pub(crate) offer: Arc<Offer>,
+    pub(crate) network: Arc<Network>,
     pub(crate) vehicles: Vehicles<VehicleStatus>,
     pub(crate) access: Access,
     pub(crate) events: Events,
@@ -99,13 +101,19 @@ impl Node {
         C: Connect + Clone + Send + Sync + 'static,
     {
         let Setup { config, clock, mut store, writer, on_failure, connector } = setup;
-        let offer = Offer::new(config.stations.clone());
+        let offer = Arc::new(Offer::new(config.stations.clone()));
         let (boot, state) = read_back(&mut *store, &config, &offer, &*clock)?;
         let ledger = Arc::new(Ledger::start(state, store, writer, on_failure));
         let (events, metrics) = (Events::default(), Arc::new(Metrics::default()));
         let (operator, decide) = (config.operator.clone(), config.limits.decide());
         let shared = || (ledger.clone(), clock.clone(), events.clone(), metrics.clone());
-        let peers = connect(&config, &connector);
+        let (peers, mut catalogues) = connect(&config, &connector);
+        let own: Arc<dyn Catalogue> = {
+            let (ledger, clock, ..) = shared();
+            Arc::new(OwnCatalogue { operator: operator.clone(), offer: offer.clone(), ledger, clock })
+        };
+        catalogues.insert(operator.clone(), own);
+        let network = Network::new(catalogues, clock.clone(), config.limits.network());
         let participant = {
             let (ledger, clock, events, metrics) = shared();
             let (operator, patience) = (operator.clone(), config.limits.window_wait());
@@ -145,6 +153,7 @@ impl Node {
             participant,
             delivery,
             offer,
+            network: Arc::new(network),
             events,
             metrics,
             clock,
@@ -167,6 +176,8 @@ impl Node {
         let greeting = tokio::spawn(async move {
             greet(&node.peers, &node.ledger, &*node.clock).await;
         });
+        let network = self.network.clone();
+        let following = tokio::spawn(async move { network.follow().await });
         let cars = self.config.mqtt.clone().map(|broker| {
             let (node, connected) = (self.clone(), self.broker_connected.clone());
             tokio::spawn(mqtt::serve(node, broker, connected, self.stopping.clone()))
@@ -191,6 +202,7 @@ impl Node {
         }
         ticking.abort();
         greeting.abort();
+        following.abort();
         self.ledger.close().await;
         info!(operator = %self.operator, "stopped");
     }
@@ -292,7 +304,8 @@ fn read_back(
     let (limits, decide) = (config.limits.hold_limits(), config.limits.decide());
     let operator = config.operator.clone();
     let company = Company::new(operator.clone(), boot.store, boot.epoch, offer.evses(), limits, decide);
-    let mut state = State { company, mailbox: Mailbox::default(), revision: boot.epoch << 32 };
+    let mut state =
+        State { company, mailbox: Mailbox::default(), revisions: Revisions::of_epoch(boot.epoch) };
     let records = store.load()?;
     info!(%operator, store = %boot.store, epoch = boot.epoch, records = records.len(), "record read");
     let now = clock.now();
@@ -303,22 +316,28 @@ fn read_back(
             Record::LetterForgotten(_) => {}
         }
     }
+    // Whoever keeps a copy knows nothing of this run yet.
+    state.company.participant.take_touched();
     Ok((boot, state))
 }
 
-fn connect<C>(config: &Config, connector: &C) -> BTreeMap<OperatorId, Arc<dyn Peer>>
+type Peers = BTreeMap<OperatorId, Arc<dyn Peer>>;
+type Catalogues = BTreeMap<OperatorId, Arc<dyn Catalogue>>;
+
+fn connect<C>(config: &Config, connector: &C) -> (Peers, Catalogues)
 where
     C: Connect + Clone + Send + Sync + 'static,
 {
-    let peer = |peer: &crate::config::PeerConfig| {
+    let connect = |peer: &crate::config::PeerConfig| {
         let options = HttpPeerOptions {
             operator: peer.id.clone(),
             url: peer.url.clone(),
             token: peer.token.clone(),
             answer_max: Duration::from_secs(config.limits.peer_answer_seconds_max),
         };
-        let peer_node: Arc<dyn Peer> = Arc::new(HttpPeer::new(options, connector.clone()));
-        (peer.id.clone(), peer_node)
+        let http = Arc::new(HttpPeer::new(options, connector.clone()));
+        let (as_peer, as_catalogue): (Arc<dyn Peer>, Arc<dyn Catalogue>) = (http.clone(), http);
+        ((peer.id.clone(), as_peer), (peer.id.clone(), as_catalogue))
     };
-    config.peers.iter().map(peer).collect()
+    config.peers.iter().map(connect).unzip()
 }

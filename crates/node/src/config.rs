@@ -5,15 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use recarga_reservation::{HoldLimits, OperatorId, Station};
+use recarga_reservation::{OperatorId, Station};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use thiserror::Error;
 
 mod environment;
+mod limits;
 pub mod locations;
+
+pub use limits::Limits;
 
 /// What is wrong with a configuration; every message names the field and the cure.
 #[derive(Debug, Error)]
@@ -127,113 +129,6 @@ pub struct PeerConfig {
     pub token: Secret,
     /// What it must present to us.
     pub accepts: Secret,
-}
-
-/// Every limit of the node, with its default.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Limits {
-    /// Largest request body and MQTT payload, bytes.
-    pub body_bytes_max: usize,
-    /// Open connections.
-    pub connections_max: usize,
-    /// From the first byte to the end of a request's head.
-    pub head_seconds_max: u64,
-    /// From the end of the head to the answer.
-    pub request_seconds_max: u64,
-    /// Requests per second of one client address; 0 for no limit.
-    pub client_requests_per_second_max: u32,
-    /// Requests per second of one other company; 0 for no limit.
-    pub peer_requests_per_second_max: u32,
-    /// From a trip's request to its decision.
-    pub decide_seconds_max: u64,
-    /// Longest wait for one answer of another company.
-    pub peer_answer_seconds_max: u64,
-    /// Attempts at one trip while somebody's momentary hold is in the way.
-    pub attempts_max: u32,
-    /// How long an older trip waits behind a window that a younger one has prepared; 0 for not at all.
-    pub window_wait_millis: u64,
-    /// Longest window.
-    pub window_hours_max: u64,
-    /// How far ahead a window may start.
-    pub ahead_days_max: u64,
-    /// Longest soft hold.
-    pub soft_hold_seconds_max: u64,
-    /// Undecided holds of one other company.
-    pub undecided_holds_max: u32,
-    /// Undecided EVSE time of one other company.
-    pub undecided_evse_hours_max: u64,
-    /// From a vote to the first question about its outcome.
-    pub inquire_after_millis: u64,
-    /// From a window's start to the heuristic release of a hold that is still in doubt.
-    pub grace_seconds: u64,
-    /// How long a tombstone is kept; less than a day is unsafe and refused.
-    pub tombstone_hours: u64,
-    /// How long past reservations, trips and answers are kept.
-    pub history_days: u64,
-    /// Cars whose last status is kept.
-    pub vehicles_max: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            body_bytes_max: 64 * 1024,
-            connections_max: 2048,
-            head_seconds_max: 5,
-            request_seconds_max: 15,
-            client_requests_per_second_max: 500,
-            peer_requests_per_second_max: 10_000,
-            decide_seconds_max: 5,
-            peer_answer_seconds_max: 3,
-            attempts_max: 8,
-            window_wait_millis: 20,
-            window_hours_max: 12,
-            ahead_days_max: 90,
-            soft_hold_seconds_max: 900,
-            undecided_holds_max: 2_000,
-            undecided_evse_hours_max: 10_000,
-            inquire_after_millis: 2_000,
-            grace_seconds: 900,
-            tombstone_hours: 24,
-            history_days: 30,
-            vehicles_max: 100_000,
-        }
-    }
-}
-
-impl Limits {
-    /// The part that the rules enforce.
-    pub fn hold_limits(&self) -> HoldLimits {
-        const HOUR: u64 = 3600;
-        HoldLimits {
-            window_max: Duration::from_secs(self.window_hours_max * HOUR),
-            ahead_max: Duration::from_secs(self.ahead_days_max * 24 * HOUR),
-            soft_max: Duration::from_secs(self.soft_hold_seconds_max),
-            undecided_holds_max: self.undecided_holds_max,
-            undecided_time_max: Duration::from_secs(self.undecided_evse_hours_max * HOUR),
-            inquire_after: Duration::from_millis(self.inquire_after_millis),
-            grace: Duration::from_secs(self.grace_seconds),
-            tombstone_keep: Duration::from_secs(self.tombstone_hours * HOUR),
-            reservation_keep: self.history(),
-            ..HoldLimits::default()
-        }
-    }
-
-    /// How long the past is kept.
-    pub fn history(&self) -> Duration {
-        Duration::from_secs(self.history_days * 24 * 3600)
-    }
-
-    /// How long an older trip waits for a window.
-    pub fn window_wait(&self) -> Duration {
-        Duration::from_millis(self.window_wait_millis)
-    }
-
-    /// From a trip's request to its decision.
-    pub fn decide(&self) -> Duration {
-        Duration::from_secs(self.decide_seconds_max)
-    }
 }
 
 #[derive(Deserialize)]
@@ -362,7 +257,7 @@ fn check(file: File, folder: &Path, problems: &mut Vec<String>) -> Option<Config
     if let Some(mqtt) = &file.mqtt {
         check_url(&mqtt.url, "mqtt://", "mqtt.url", problems);
     }
-    check_limits(&file.limits, problems);
+    limits::check(&file.limits, problems);
     let peers = check_peers(file.peers, operator.as_ref(), problems);
     let mut tables = file.locations;
     for (index, path) in file.location_files.iter().enumerate() {
@@ -416,36 +311,6 @@ fn check_peers(
         peers.push(PeerConfig { id, url, token: table.token, accepts: table.accepts });
     }
     peers
-}
-
-fn check_limits(limits: &Limits, problems: &mut Vec<String>) {
-    const HOUR: u64 = 3600;
-    const MEBIBYTE: u64 = 1024 * 1024;
-    let decided = limits.decide_seconds_max.saturating_mul(2).saturating_add(1);
-    for (name, value, least, most) in [
-        ("body_bytes_max", limits.body_bytes_max as u64, 1024, 16 * MEBIBYTE),
-        ("connections_max", limits.connections_max as u64, 8, 1_000_000),
-        ("head_seconds_max", limits.head_seconds_max, 1, HOUR),
-        ("decide_seconds_max", limits.decide_seconds_max, 1, HOUR),
-        ("peer_answer_seconds_max", limits.peer_answer_seconds_max, 1, HOUR),
-        ("request_seconds_max", limits.request_seconds_max, decided, 3 * HOUR),
-        ("attempts_max", limits.attempts_max.into(), 1, 100),
-        ("window_wait_millis", limits.window_wait_millis, 0, 1000),
-        ("window_hours_max", limits.window_hours_max, 1, 24 * 366),
-        ("ahead_days_max", limits.ahead_days_max, 1, 3660),
-        ("soft_hold_seconds_max", limits.soft_hold_seconds_max, 1, 24 * HOUR),
-        ("undecided_evse_hours_max", limits.undecided_evse_hours_max, 1, 1_000_000_000),
-        ("inquire_after_millis", limits.inquire_after_millis, 100, 1000 * HOUR),
-        ("grace_seconds", limits.grace_seconds, 0, 24 * HOUR),
-        ("tombstone_hours", limits.tombstone_hours, 24, 24 * 3660),
-        ("history_days", limits.history_days, 1, 36_600),
-    ] {
-        if value < least {
-            problems.push(format!("limits.{name}: {value} is too small; at least {least}"));
-        } else if value > most {
-            problems.push(format!("limits.{name}: {value} is too large; at most {most}"));
-        }
-    }
 }
 
 fn check_url(url: &str, scheme: &str, field: &str, problems: &mut Vec<String>) {

@@ -5,6 +5,8 @@
 //! its records waits for the flush, also when the records are somebody else's: memory may run ahead of the disk, but
 //! nobody outside hears of it.
 
+mod revisions;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,6 +19,7 @@ use tokio::time::Instant;
 use crate::mailbox::Mailbox;
 use crate::store::{Record, Store, StoreError};
 use crate::watched::Watched;
+pub use revisions::Revisions;
 
 /// Records in the queue from which on a flush does not wait for anybody to need it.
 const QUEUE_LONG: usize = 8192;
@@ -37,8 +40,14 @@ pub struct State {
     pub company: Company,
     /// Requests by MQTT and the answers to them.
     pub mailbox: Mailbox,
-    /// Grows with every change to what this company holds.
-    pub revision: u64,
+    /// Which EVSEs changed when.
+    pub revisions: Revisions,
+}
+
+impl State {
+    fn note_changes(&mut self) {
+        self.revisions.changed(self.company.participant.take_touched());
+    }
 }
 
 /// Where the writer runs.
@@ -176,9 +185,7 @@ impl Ledger {
         let (answer, durable) = {
             let mut inner = self.shared.lock();
             let (answer, records, told) = change(&mut inner.state);
-            if records.iter().any(|record| matches!(record, Record::Fact(Fact::Branch(..)))) {
-                inner.state.revision += 1;
-            }
+            inner.state.note_changes();
             inner.queued += records.len() as u64;
             inner.queue.extend(records);
             let within = match (told, haste) {
@@ -414,7 +421,7 @@ mod tests {
             HoldLimits::default(),
             Duration::from_secs(1),
         );
-        let state = State { company, mailbox: Mailbox::default(), revision: 0 };
+        let state = State { company, mailbox: Mailbox::default(), revisions: Revisions::of_epoch(1) };
         Arc::new(Ledger::start(state, store, Writer::Task, Box::new(|_| {})))
     }
 

@@ -16,6 +16,7 @@ pub mod ledger;
 pub mod mailbox;
 pub mod metrics;
 pub mod mqtt;
+pub mod network;
 pub mod offer;
 pub mod participant;
 pub mod peer;

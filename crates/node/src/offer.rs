@@ -1,14 +1,14 @@
 //! What this company offers: its EVSEs and when they are free.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use recarga_reservation::{Branch, Evse, EvseId, Station, TimeWindow, Timestamp, VehicleId};
+use recarga_reservation::{Branch, Evse, EvseId, OperatorId, Station, TimeWindow, Timestamp, VehicleId};
 use recarga_wire::availability::{
-    AvailabilityQuery, AvailablePoint, Near, PAGE_POINTS_MAX, Point, PointState,
+    AvailabilityAnswer, AvailabilityQuery, AvailablePoint, Near, PAGE_POINTS_MAX, Point, PointState,
 };
 
-use crate::ledger::State;
+use crate::ledger::{Ledger, State};
 
 /// Without a period: the next day.
 const PERIOD: Duration = Duration::from_secs(24 * 3600);
@@ -60,12 +60,35 @@ impl Offer {
 
     /// The EVSEs that match, without their times.
     pub fn points(&self, query: &AvailabilityQuery) -> Page<Point> {
-        let (found, next) = self.find(query);
+        let (found, next) = self.find(query, None);
         Page { points: found.into_iter().map(|(station, evse)| Point::new(station, evse)).collect(), next }
     }
 
-    /// The EVSEs that match, and when they are free within `period`. `is_charging` tells whether a car says so.
-    pub fn available(
+    /// The EVSEs that match, and when they are free within `period`; only those that changed, where that is asked for
+    /// and known. `is_charging` tells whether a car says so.
+    pub fn answer(
+        &self,
+        operator: &OperatorId,
+        query: &AvailabilityQuery,
+        period: TimeWindow,
+        now: Timestamp,
+        ledger: &Ledger,
+        is_charging: impl Fn(&VehicleId) -> bool,
+    ) -> AvailabilityAnswer {
+        ledger.look(|state| {
+            let since = query.changed_after.filter(|since| state.revisions.changed_after(*since).is_some());
+            let page = self.available(query, period, now, state, is_charging);
+            AvailabilityAnswer {
+                empresa: operator.clone(),
+                revisao: state.revisions.latest(),
+                alterados_desde: since,
+                pontos: page.points,
+                proximo: page.next,
+            }
+        })
+    }
+
+    fn available(
         &self,
         query: &AvailabilityQuery,
         period: TimeWindow,
@@ -73,7 +96,8 @@ impl Offer {
         state: &State,
         is_charging: impl Fn(&VehicleId) -> bool,
     ) -> Page<AvailablePoint> {
-        let (found, next) = self.find(query);
+        let changed = query.changed_after.and_then(|revision| state.revisions.changed_after(revision));
+        let (found, next) = self.find(query, changed.map(Iterator::collect));
         let participant = &state.company.participant;
         let this_moment = TimeWindow::new(now, now + Duration::from_millis(1));
         let point = |(station, evse): (&Station, &Evse)| AvailablePoint {
@@ -91,11 +115,19 @@ impl Offer {
         Page { points: found.into_iter().map(point).collect(), next }
     }
 
-    fn find(&self, query: &AvailabilityQuery) -> (Vec<(&Station, &Evse)>, Option<String>) {
+    fn find(
+        &self,
+        query: &AvailabilityQuery,
+        among: Option<BTreeSet<&EvseId>>,
+    ) -> (Vec<(&Station, &Evse)>, Option<String>) {
         let most = query.limit.unwrap_or(PAGE_POINTS_MAX).clamp(1, PAGE_POINTS_MAX);
         let after = query.cursor.as_deref().unwrap_or("");
         let mut found: Vec<(&Station, &Evse)> = Vec::new();
-        for (id, &(station, evse)) in &self.evses {
+        let candidates: Box<dyn Iterator<Item = _>> = match among {
+            None => Box::new(self.evses.iter()),
+            Some(among) => Box::new(among.into_iter().filter_map(|id| self.evses.get_key_value(id))),
+        };
+        for (id, &(station, evse)) in candidates {
             if id.as_str() <= after {
                 continue;
             }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use recarga_reservation::{Firmness, Hold, Outcome, StoreId, TransactionId, Unacceptable, Vote};
+use recarga_wire::availability::{AvailabilityAnswer, AvailabilityQuery};
 use thiserror::Error;
 
 pub mod http;
@@ -85,4 +86,25 @@ pub trait Peer: Send + Sync + fmt::Debug {
 
     /// From which database it speaks now.
     async fn store(&self) -> Result<StoreId, PeerError>;
+}
+
+/// What a company offers can be asked for in pages.
+#[async_trait]
+pub trait Catalogue: Send + Sync + fmt::Debug {
+    /// One page; or the word that nothing has changed, if `tag` is that of an earlier answer to the same question.
+    async fn page(&self, query: &AvailabilityQuery, tag: Option<&str>) -> Result<CatalogueAnswer, PeerError>;
+}
+
+/// An answer to what a company offers.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CatalogueAnswer {
+    /// As before.
+    Unchanged,
+    /// A page.
+    Page {
+        /// The page.
+        page: Box<AvailabilityAnswer>,
+        /// What to show next time.
+        tag: Option<String>,
+    },
 }

@@ -169,6 +169,8 @@ fn every_limit_has_limits() {
         "inquire_after_millis",
         "tombstone_hours",
         "history_days",
+        "offer_days",
+        "offer_evses_max",
     ] {
         for value in small.iter().chain(&large) {
             let message = with_limit(&format!("{name} = {value}")).unwrap_err();

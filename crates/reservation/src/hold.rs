@@ -23,7 +23,7 @@ pub use branch::{
     Patience, Stop,
 };
 
-use self::windows::Obstacle;
+use self::windows::{Obstacle, Touched};
 use crate::calendar::Calendar;
 use crate::decision::{Fact, Outcome, Reason, Refusal, Step, Unacceptable, Vote};
 use crate::ids::{EvseId, OperatorId, RequestKey, StoreId, TransactionId};
@@ -61,6 +61,7 @@ pub struct Participant {
     changing: BTreeMap<TransactionId, TransactionId>,
     timers: BTreeMap<TransactionId, Timer>,
     usage: BTreeMap<OperatorId, Usage>,
+    touched: Touched,
 }
 
 impl Participant {
@@ -85,6 +86,7 @@ impl Participant {
             changing: BTreeMap::new(),
             timers: BTreeMap::new(),
             usage: BTreeMap::new(),
+            touched: Touched::default(),
         }
     }
 
@@ -461,6 +463,11 @@ impl Participant {
         };
         let soft = self.timers.keys().filter(is_soft).count();
         (soft, self.timers.len() - soft)
+    }
+
+    /// The EVSEs whose calendars changed since this was last asked: for whoever keeps a copy of what is free.
+    pub fn take_touched(&mut self) -> BTreeSet<EvseId> {
+        std::mem::take(&mut self.touched.0)
     }
 
     /// The calendar of an EVSE; none if nothing is held there.

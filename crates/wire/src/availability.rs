@@ -37,6 +37,8 @@ pub struct AvailabilityQuery {
     pub limit: Option<usize>,
     /// Where the page begins: `proximo` of the page before.
     pub cursor: Option<String>,
+    /// Only EVSEs whose free windows changed after this `revisao`.
+    pub changed_after: Option<u64>,
 }
 
 /// A circle on the map.
@@ -95,6 +97,11 @@ pub struct AvailabilityParams {
     /// The `proximo` of the page before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
+    /// Only EVSEs whose free windows changed after this `revisao` of an earlier answer. Where the company cannot tell,
+    /// the answer has all of them, and no `alterados_desde`. Not for `GET /pontos`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<u64>)]
+    pub alterados_desde: Option<String>,
 }
 
 /// A page of EVSEs with their free windows.
@@ -106,6 +113,9 @@ pub struct AvailabilityAnswer {
     pub empresa: OperatorId,
     /// Grows with each change.
     pub revisao: u64,
+    /// As asked for, where only what changed since is here; absent where everything is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alterados_desde: Option<u64>,
     /// The EVSEs, in the order of `ponto_id`.
     #[serde(with = "fields::objects")]
     pub pontos: Vec<AvailablePoint>,
@@ -229,6 +239,7 @@ impl AvailabilityQuery {
             raio_km: self.near.map(|near| near.radius_km.to_string()),
             limite: self.limit.map(|limit| limit.to_string()),
             cursor: self.cursor.clone(),
+            alterados_desde: self.changed_after.map(|revision| revision.to_string()),
         };
         serde_urlencoded::to_string(params).unwrap_or_default()
     }
@@ -271,6 +282,7 @@ impl AvailabilityParams {
             near,
             limit: given(self.limite).map(|text| page_limit(&text)).transpose()?,
             cursor: given(self.cursor),
+            changed_after: given(self.alterados_desde).map(|text| revision(&text)).transpose()?,
         })
     }
 }
@@ -348,6 +360,13 @@ fn page_limit(text: &str) -> Result<usize, Problem> {
     limit.ok_or_else(|| {
         let detail = format!("use um número inteiro de 1 a {PAGE_POINTS_MAX}");
         Problem::new(ProblemKind::InvalidField, detail).at("limite")
+    })
+}
+
+fn revision(text: &str) -> Result<u64, Problem> {
+    text.parse().map_err(|_| {
+        let detail = "use o valor de `revisao` de uma resposta anterior, um número inteiro";
+        Problem::new(ProblemKind::InvalidField, detail).at("alterados_desde")
     })
 }
 

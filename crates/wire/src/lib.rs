@@ -15,6 +15,7 @@ pub mod event;
 pub mod health;
 pub mod hold;
 pub mod instant;
+pub mod network;
 pub mod peer;
 pub mod problem;
 pub mod schema;
@@ -75,6 +76,7 @@ messages! {
     health::HealthAnswer
     hold::HoldAnswer
     hold::HoldRequest
+    network::NetworkAnswer
     session::CancelRequest
     session::ConfirmRequest
     session::InquiryAnswer

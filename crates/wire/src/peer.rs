@@ -4,6 +4,7 @@
 use recarga_reservation::{OperatorId, Outcome, Refusal, StoreId, TransactionId, Unacceptable, Vote};
 use thiserror::Error;
 
+use crate::availability::AvailabilityAnswer;
 use crate::decode::decode;
 use crate::health::HealthAnswer;
 use crate::hold::{HoldAnswer, YesVote};
@@ -121,6 +122,19 @@ pub fn read_store(operator: &OperatorId, status: u16, body: &[u8]) -> Result<Sto
     }
     let answer: HealthAnswer = read_success(status, body)?;
     if answer.empresa == *operator { Ok(answer.deposito) } else { Err(Unclear::Mismatched) }
+}
+
+/// One page of what `operator` offers.
+///
+/// # Errors
+/// [`Unclear`]: it does not say, or another company answers.
+pub fn read_offer(operator: &OperatorId, status: u16, body: &[u8]) -> Result<AvailabilityAnswer, Unclear> {
+    if !is_success(status) {
+        let problem = read_problem(status, body)?;
+        return Err(Unclear::Problem { status, problem });
+    }
+    let answer: AvailabilityAnswer = read_success(status, body)?;
+    if answer.empresa == *operator { Ok(answer) } else { Err(Unclear::Mismatched) }
 }
 
 impl Asked<'_> {

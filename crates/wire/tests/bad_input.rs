@@ -260,7 +260,7 @@ fn statuses_and_sessions() {
 #[test]
 fn queries() {
     let good = "de=2026-12-01T11:00:00Z&ate=2026-12-01T12:00:00Z&uf=BA&plugue=CHADEMO&potencia_min_kw=50\
-                &ponto_id=A-1&lat=-12.98&lon=-38.46&raio_km=10&limite=10&cursor=x";
+                &ponto_id=A-1&lat=-12.98&lon=-38.46&raio_km=10&limite=10&cursor=x&alterados_desde=7";
     check(
         query,
         good,
@@ -277,6 +277,7 @@ fn queries() {
             ("lon=-38.46&", "", "campo-ausente", "lon", "junto"),
             ("limite=10", "limite=0", "campo-invalido", "limite", "1 a 500"),
             ("limite=10", "limite=501", "campo-invalido", "limite", "1 a 500"),
+            ("desde=7", "desde=-7", "campo-invalido", "alterados_desde", "`revisao`"),
             ("limite=10", "limites=10", "campo-desconhecido", "limites", "limite"),
             ("limite=10", "limite=10&limite=10", "campo-invalido", "limite", "duas vezes"),
         ],

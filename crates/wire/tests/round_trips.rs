@@ -141,17 +141,21 @@ fn query() -> impl Strategy<Value = AvailabilityQuery> {
         option::of(near),
         option::of(1usize..=500),
         option::of("\\PC{1,40}"),
+        option::of(any::<u64>()),
     )
-        .prop_map(|(window, state, plug, power_kw_min, evse, near, limit, cursor)| AvailabilityQuery {
-            from: window.map(TimeWindow::start),
-            until: window.map(TimeWindow::end),
-            state,
-            plug,
-            power_kw_min,
-            evse,
-            near,
-            limit,
-            cursor,
+        .prop_map(|(window, state, plug, power_kw_min, evse, near, limit, cursor, changed_after)| {
+            AvailabilityQuery {
+                from: window.map(TimeWindow::start),
+                until: window.map(TimeWindow::end),
+                state,
+                plug,
+                power_kw_min,
+                evse,
+                near,
+                limit,
+                cursor,
+                changed_after,
+            }
         })
 }
 

@@ -37,15 +37,7 @@ pub async fn available(
         let seen = node.vehicles.get(vehicle);
         seen.is_some_and(|seen| seen.status.estado == Some(VehicleState::Carregando))
     };
-    let (revision, page) = node
-        .ledger
-        .look(|state| (state.revision, node.offer.available(&query, period, now, state, charging)));
-    let answer = AvailabilityAnswer {
-        empresa: node.operator.clone(),
-        revisao: revision,
-        pontos: page.points,
-        proximo: page.next,
-    };
+    let answer = node.offer.answer(&node.operator, &query, period, now, &node.ledger, charging);
     Ok(cached(&headers, &answer))
 }
 
@@ -58,6 +50,10 @@ pub async fn points(
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
     let query = AvailabilityQuery::decode(query.as_deref().unwrap_or(""))?;
+    if query.changed_after.is_some() {
+        let detail = "use `alterados_desde` com GET /disponibilidade; aqui nada diz quando está livre";
+        return Err(Problem::new(ProblemKind::UnknownField, detail).at("alterados_desde").into());
+    }
     let page = node.offer.points(&query);
     let answer =
         PointsAnswer { empresa: node.operator.clone(), revisao: 1, pontos: page.points, proximo: page.next };

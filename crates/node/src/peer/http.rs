@@ -11,12 +11,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use hyper::{Method, Request};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH};
+use hyper::http::response::Parts;
+use hyper::{Method, Request, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::Connect;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use recarga_reservation::{OperatorId, Outcome, StoreId, Unacceptable};
+use recarga_wire::availability::AvailabilityQuery;
 use recarga_wire::batch::{self, BatchRequest, Operation};
 use recarga_wire::hold::HoldRequest;
 use recarga_wire::peer::{self as answers, Asked, Unclear};
@@ -24,7 +26,7 @@ use recarga_wire::session::{CancelReason, CancelRequest, ConfirmRequest, Inquiry
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::{Message, Peer, PeerError, Reply};
+use super::{Catalogue, CatalogueAnswer, Message, Peer, PeerError, Reply};
 use crate::config::Secret;
 
 /// Requests under way to one company.
@@ -127,6 +129,26 @@ impl<C: Connect + Clone + Send + Sync + 'static> Peer for HttpPeer<C> {
     }
 }
 
+#[async_trait]
+impl<C: Connect + Clone + Send + Sync + 'static> Catalogue for HttpPeer<C> {
+    async fn page(&self, query: &AvailabilityQuery, tag: Option<&str>) -> Result<CatalogueAnswer, PeerError> {
+        let path = format!("/disponibilidade?{}", query.encode());
+        let mut request = self.line.request(Call { method: Method::GET, path, body: Vec::new() });
+        // A tag that is no header value was none that we were given.
+        if let (Ok(request), Some(Ok(tag))) = (&mut request, tag.map(HeaderValue::from_str)) {
+            request.headers_mut().insert(IF_NONE_MATCH, tag);
+        }
+        let (head, body) = self.line.carry(request).await.map_err(PeerError::Unreachable)?;
+        if head.status == StatusCode::NOT_MODIFIED && tag.is_some() {
+            return Ok(CatalogueAnswer::Unchanged);
+        }
+        let page = answers::read_offer(&self.operator, head.status.as_u16(), &body);
+        let page = page.map_err(|unclear| PeerError::Unreachable(unclear.to_string()))?;
+        let tag = head.headers.get(ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned);
+        Ok(CatalogueAnswer::Page { page: Box::new(page), tag })
+    }
+}
+
 impl<C: Connect + Clone + Send + Sync + 'static> Line<C> {
     async fn run(self: Arc<Self>, mut queue: mpsc::Receiver<Job>, place: Arc<Semaphore>) {
         let others = Arc::new(Semaphore::new(REQUESTS_MAX - 1));
@@ -203,18 +225,27 @@ impl<C: Connect + Clone + Send + Sync + 'static> Line<C> {
     }
 
     async fn exchange(&self, call: Call) -> Result<(u16, Bytes), String> {
+        let (head, body) = self.carry(self.request(call)).await?;
+        Ok((head.status.as_u16(), body))
+    }
+
+    fn request(&self, call: Call) -> Result<Request<Full<Bytes>>, String> {
         let request = Request::builder()
             .method(call.method)
             .uri(format!("{}{}", self.options.url, call.path))
             .header(AUTHORIZATION, self.authorization.clone())
             .header(CONTENT_TYPE, "application/json")
-            .body(Full::new(Bytes::from(call.body)))
-            .map_err(|error| error.to_string())?;
+            .body(Full::new(Bytes::from(call.body)));
+        request.map_err(|error| error.to_string())
+    }
+
+    async fn carry(&self, request: Result<Request<Full<Bytes>>, String>) -> Result<(Parts, Bytes), String> {
+        let request = request?;
         let answered = timeout(self.options.answer_max, async {
             let response = self.client.request(request).await.map_err(|error| chain(&error))?;
-            let status = response.status().as_u16();
-            let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
-            Ok((status, body.map_err(|error| error.to_string())?.to_bytes()))
+            let (head, body) = response.into_parts();
+            let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
+            Ok((head, body.map_err(|error| error.to_string())?.to_bytes()))
         });
         answered.await.unwrap_or_else(|_| Err("no answer in time".to_owned()))
     }

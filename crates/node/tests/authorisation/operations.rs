@@ -16,9 +16,10 @@ enum For {
     Operator,
 }
 
-const OPERATIONS: [(&str, &str, For); 19] = [
+const OPERATIONS: [(&str, &str, For); 20] = [
     ("get", "/disponibilidade", For::Everybody),
     ("get", "/pontos", For::Everybody),
+    ("get", "/rede", For::Everybody),
     ("get", "/saude", For::Everybody),
     ("get", "/metrics", For::Everybody),
     ("get", "/problemas/{tipo}", For::Everybody),

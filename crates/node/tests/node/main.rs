@@ -15,4 +15,5 @@ mod changing;
 mod contention;
 mod durability;
 mod holds;
+mod network;
 mod serving;

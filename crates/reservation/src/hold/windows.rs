@@ -1,12 +1,14 @@
 //! Whose windows are whose: what may be granted, and all that is derived from the branches.
 
+use std::collections::BTreeSet;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::branch::{AbortCause, Branch, Hold};
 use super::{Participant, Timer};
 use crate::decision::{Fact, Reason, Refusal};
-use crate::ids::TransactionId;
+use crate::ids::{EvseId, TransactionId};
 use crate::time_window::{Now, Timestamp};
 
 /// Why a hold cannot be granted now.
@@ -14,6 +16,23 @@ pub(super) enum Obstacle {
     // Prepared by younger trips only.
     Younger(Refusal),
     Firm(Refusal),
+}
+
+// The EVSEs whose calendars changed since somebody last asked. No rule reads it, so two states that differ in nothing
+// else are the same state.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Touched(pub(super) BTreeSet<EvseId>);
+
+impl PartialEq for Touched {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Touched {}
+
+impl Hash for Touched {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
 }
 
 impl Participant {
@@ -167,6 +186,7 @@ impl Participant {
         for stop in &hold.stops {
             let calendar = self.calendars.entry(stop.evse.clone()).or_default();
             calendar.take(stop.window, hold.transaction.clone());
+            self.touched.0.insert(stop.evse.clone());
         }
         self.live.entry(hold.key.clone()).or_default().insert(hold.transaction.clone());
         if let Some(old) = &hold.replaces {
@@ -203,6 +223,7 @@ impl Participant {
         for stop in &hold.stops {
             if let Some(calendar) = self.calendars.get_mut(&stop.evse) {
                 calendar.give_back(stop.window, &hold.transaction);
+                self.touched.0.insert(stop.evse.clone());
                 if calendar.is_empty() {
                     self.calendars.remove(&stop.evse);
                 }

@@ -140,7 +140,7 @@ fn configuration(number: usize, settings: &Settings) -> String {
         );
     }
     // Rates are measured on the machine's own clock, which would make two runs of one seed differ.
-    text += "[limits]\ninquire_after_millis = 300\ndecide_seconds_max = 2\npeer_answer_seconds_max = 1\n\
+    text += "[limits]\noffer_refresh_millis = 0\ninquire_after_millis = 300\ndecide_seconds_max = 2\npeer_answer_seconds_max = 1\n\
              client_requests_per_second_max = 0\npeer_requests_per_second_max = 0\n";
     let _ = write!(
         text,

@@ -1,0 +1,423 @@
+//! What all companies offer, kept fresh: trips are planned with it. It promises nothing, as the hold decides; a copy
+//! that is behind costs an attempt, never a trip.
+//!
+//! Each company, this one too, is asked for everything once an hour, and every moment for what has changed since. One
+//! that does not answer keeps its last known offer, marked.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::future::join_all;
+use recarga_reservation::{EvseId, OperatorId, TimeWindow, Timestamp};
+use recarga_wire::availability::{AvailabilityAnswer, AvailabilityQuery, AvailablePoint};
+use thiserror::Error;
+use tokio::time::sleep;
+use tracing::{debug, info, warn};
+
+use crate::clock::Clock;
+use crate::ledger::Ledger;
+use crate::offer::Offer;
+use crate::peer::{Catalogue, CatalogueAnswer, PeerError};
+
+/// EVSEs on one page: small enough that a page with full calendars stays within the longest answer.
+const PAGE: usize = 200;
+/// The period that is known begins at a full hour, so that what is asked for is the same for an hour.
+const HOUR_MILLIS: i64 = 3_600_000;
+/// Longest pause between questions to a company that does not answer.
+const PAUSE_MAX: Duration = Duration::from_secs(10);
+
+/// Every company's offer.
+#[derive(Debug)]
+pub struct Network {
+    companies: BTreeMap<OperatorId, Company>,
+    clock: Arc<dyn Clock>,
+    limits: NetworkLimits,
+}
+
+/// How the copies are kept.
+#[derive(Clone, Copy, Debug)]
+pub struct NetworkLimits {
+    /// Between two questions to a company; zero: the others are never asked.
+    pub refresh: Duration,
+    /// How far ahead free windows are known.
+    pub ahead: Duration,
+    /// Most EVSEs of one company.
+    pub evses_max: usize,
+}
+
+/// The copy of one company's offer. Never changed, but replaced.
+#[derive(Clone, Debug)]
+pub struct Copy {
+    /// Whose.
+    pub operator: OperatorId,
+    /// By EVSE.
+    pub points: BTreeMap<EvseId, Arc<AvailablePoint>>,
+    /// The company's count of its changes.
+    pub revision: u64,
+    /// When the company last said so, and for which period; none if it never has.
+    pub seen: Option<(Timestamp, TimeWindow)>,
+    /// Whether it answered when it was last asked.
+    pub is_reachable: bool,
+    // What was asked for last and the tag of the answer.
+    tag: Option<(String, String)>,
+}
+
+#[derive(Debug)]
+struct Company {
+    catalogue: Arc<dyn Catalogue>,
+    copy: RwLock<Arc<Copy>>,
+}
+
+#[derive(Debug, Error)]
+enum NotCopied {
+    #[error(transparent)]
+    Peer(#[from] PeerError),
+    #[error("it began anew while it was being read")]
+    BeganAnew,
+    #[error("it offers more than the {0} EVSEs of limits.offer_evses_max")]
+    TooMany(usize),
+    #[error("its pages lead nowhere")]
+    NoProgress,
+}
+
+impl Network {
+    /// Nothing is known yet. `own` is this company among `catalogues`.
+    pub fn new(
+        catalogues: BTreeMap<OperatorId, Arc<dyn Catalogue>>,
+        clock: Arc<dyn Clock>,
+        limits: NetworkLimits,
+    ) -> Self {
+        let company = |(operator, catalogue): (OperatorId, Arc<dyn Catalogue>)| {
+            let copy = RwLock::new(Arc::new(Copy::unknown(operator.clone())));
+            (operator, Company { catalogue, copy })
+        };
+        Self { companies: catalogues.into_iter().map(company).collect(), clock, limits }
+    }
+
+    /// Every copy, in the order of companies.
+    pub fn copies(&self) -> Vec<Arc<Copy>> {
+        self.companies.values().map(Company::copy).collect()
+    }
+
+    /// Keeps all copies fresh, for ever.
+    pub async fn follow(&self) {
+        if self.limits.refresh.is_zero() {
+            return;
+        }
+        join_all(self.companies.values().map(|company| self.follow_one(company))).await;
+    }
+
+    /// Asks one company now for what has changed: this company's own offer costs next to nothing.
+    pub async fn refresh(&self, operator: &OperatorId) {
+        if let Some(company) = self.companies.get(operator) {
+            self.refresh_one(company).await;
+        }
+    }
+
+    async fn follow_one(&self, company: &Company) {
+        let mut pause = self.limits.refresh;
+        loop {
+            pause = match self.refresh_one(company).await {
+                true => self.limits.refresh,
+                false => (pause * 2).min(PAUSE_MAX.max(self.limits.refresh)),
+            };
+            sleep(pause / 2 + self.clock.jitter(pause)).await;
+        }
+    }
+
+    async fn refresh_one(&self, company: &Company) -> bool {
+        let before = company.copy();
+        let (operator, was_reachable) = (&before.operator, before.is_reachable);
+        match self.read(company, &before).await {
+            Ok(copy) => {
+                if !was_reachable {
+                    info!(%operator, evses = copy.points.len(), "knows what it offers");
+                }
+                company.replace(copy);
+                true
+            }
+            Err(error) => {
+                match was_reachable {
+                    true => warn!(%operator, %error, "does not say what it offers; its last offer stays"),
+                    false => debug!(%operator, %error, "does not say what it offers"),
+                }
+                company.replace(Copy { is_reachable: false, ..(*before).clone() });
+                false
+            }
+        }
+    }
+
+    async fn read(&self, company: &Company, before: &Copy) -> Result<Copy, NotCopied> {
+        let now = self.clock.now().utc;
+        let period = self.period(now);
+        let since = before.seen.filter(|(_, known)| *known == period).map(|_| before.revision);
+        let mut query = AvailabilityQuery {
+            from: Some(period.start()),
+            until: Some(period.end()),
+            limit: Some(PAGE),
+            changed_after: since,
+            ..AvailabilityQuery::default()
+        };
+        let asked = query.encode();
+        let known = before.tag.as_ref().filter(|(before, _)| *before == asked).map(|(_, tag)| tag.as_str());
+        let (first, tag) = match company.catalogue.page(&query, known).await? {
+            CatalogueAnswer::Unchanged => {
+                let seen = Some((now, period));
+                return Ok(Copy { seen, is_reachable: true, ..before.clone() });
+            }
+            CatalogueAnswer::Page { page, tag } => (page, tag),
+        };
+        let mut copy = Copy {
+            operator: before.operator.clone(),
+            points: if first.alterados_desde.is_some() { before.points.clone() } else { BTreeMap::new() },
+            // Of the first page: what changes while the others are read is asked for once more.
+            revision: first.revisao,
+            seen: Some((now, period)),
+            is_reachable: true,
+            tag: tag.map(|tag| (asked, tag)),
+        };
+        let basis = first.alterados_desde;
+        let mut page = first;
+        loop {
+            let next = copy.take(*page, self.limits.evses_max)?;
+            let Some(next) = next else { return Ok(copy) };
+            if query.cursor.as_ref().is_some_and(|cursor| *cursor >= next) {
+                return Err(NotCopied::NoProgress);
+            }
+            query.cursor = Some(next);
+            page = match company.catalogue.page(&query, None).await? {
+                CatalogueAnswer::Page { page, .. } if page.alterados_desde == basis => page,
+                _ => return Err(NotCopied::BeganAnew),
+            };
+        }
+    }
+
+    fn period(&self, now: Timestamp) -> TimeWindow {
+        let hour = Timestamp::from_millis(now.as_millis() - now.as_millis().rem_euclid(HOUR_MILLIS));
+        let ahead = self.limits.ahead.max(Duration::from_secs(3600));
+        #[expect(clippy::expect_used, reason = "it lasts an hour at least")]
+        TimeWindow::new(hour, hour + ahead).expect("it lasts an hour at least")
+    }
+}
+
+impl Copy {
+    fn unknown(operator: OperatorId) -> Self {
+        Self { operator, points: BTreeMap::new(), revision: 0, seen: None, is_reachable: false, tag: None }
+    }
+
+    // Returns where the next page begins.
+    fn take(&mut self, page: AvailabilityAnswer, evses_max: usize) -> Result<Option<String>, NotCopied> {
+        for point in page.pontos {
+            self.points.insert(point.ponto.ponto_id.clone(), Arc::new(point));
+        }
+        if self.points.len() > evses_max {
+            return Err(NotCopied::TooMany(evses_max));
+        }
+        Ok(page.proximo)
+    }
+}
+
+impl Company {
+    fn copy(&self) -> Arc<Copy> {
+        self.copy.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn replace(&self, copy: Copy) {
+        *self.copy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(copy);
+    }
+}
+
+/// This company's own offer, asked as any other's.
+#[derive(Debug)]
+pub struct OwnCatalogue {
+    /// Who it is.
+    pub operator: OperatorId,
+    /// What there is.
+    pub offer: Arc<Offer>,
+    /// When it is free.
+    pub ledger: Arc<Ledger>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+}
+
+#[async_trait]
+impl Catalogue for OwnCatalogue {
+    async fn page(&self, query: &AvailabilityQuery, _: Option<&str>) -> Result<CatalogueAnswer, PeerError> {
+        let now = self.clock.now().utc;
+        let over = || PeerError::Unreachable("the period is over".to_owned());
+        let period = Offer::period(query, now).ok_or_else(over)?;
+        let page = self.offer.answer(&self.operator, query, period, now, &self.ledger, |_| false);
+        Ok(CatalogueAnswer::Page { page: Box::new(page), tag: None })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::sync::Mutex;
+
+    use recarga_reservation::Now;
+    use serde_json::json;
+
+    use super::*;
+
+    const HOUR: i64 = HOUR_MILLIS;
+
+    #[derive(Debug, Default)]
+    struct Frozen(Mutex<i64>);
+
+    impl Clock for Frozen {
+        fn now(&self) -> Now {
+            let millis = *self.0.lock().unwrap();
+            Now { utc: Timestamp::from_millis(millis), elapsed: Duration::ZERO }
+        }
+
+        fn nonce(&self) -> u128 {
+            0
+        }
+    }
+
+    // Answers in the order of the script, and remembers what it was asked.
+    #[derive(Debug, Default)]
+    struct Scripted {
+        answers: Mutex<VecDeque<Result<CatalogueAnswer, PeerError>>>,
+        asked: Mutex<Vec<(AvailabilityQuery, Option<String>)>>,
+    }
+
+    #[async_trait]
+    impl Catalogue for Scripted {
+        async fn page(
+            &self,
+            query: &AvailabilityQuery,
+            tag: Option<&str>,
+        ) -> Result<CatalogueAnswer, PeerError> {
+            self.asked.lock().unwrap().push((query.clone(), tag.map(str::to_owned)));
+            self.answers.lock().unwrap().pop_front().expect("nothing else is asked")
+        }
+    }
+
+    fn page(revision: u64, since: Option<u64>, evses: &[(&str, i64)], next: Option<&str>) -> CatalogueAnswer {
+        let at = |millis| recarga_wire::instant::format(Timestamp::from_millis(millis));
+        let point = |&(evse, free_until): &(&str, i64)| {
+            json!({"ponto_id": evse, "estacao_id": "S", "nome": "", "cidade": "", "uf": "BA", "latitude": 0.0,
+                "longitude": 0.0, "fuso": "America/Bahia", "conectores": [], "preco_kwh": 1.0, "taxa_ativacao": 0.0,
+                "estado": "disponivel", "livres": [{"inicio": at(0), "fim": at(free_until)}]})
+        };
+        let points: Vec<_> = evses.iter().map(point).collect();
+        let body = json!({"empresa": "b", "revisao": revision, "alterados_desde": since, "pontos": points,
+            "proximo": next});
+        let page = recarga_wire::decode(body.to_string().as_bytes()).expect("an answer");
+        CatalogueAnswer::Page { page: Box::new(page), tag: Some(format!("\"{revision}\"")) }
+    }
+
+    struct Stage {
+        network: Network,
+        script: Arc<Scripted>,
+        clock: Arc<Frozen>,
+        operator: OperatorId,
+    }
+
+    impl Stage {
+        fn new() -> Self {
+            let (script, clock): (Arc<Scripted>, Arc<Frozen>) = Default::default();
+            let operator = OperatorId::new("b").unwrap();
+            let catalogue: Arc<dyn Catalogue> = script.clone();
+            let limits = NetworkLimits {
+                refresh: Duration::from_secs(1),
+                ahead: Duration::from_secs(24 * 3600),
+                evses_max: 3,
+            };
+            let network = Network::new([(operator.clone(), catalogue)].into(), clock.clone(), limits);
+            Self { network, script, clock, operator }
+        }
+
+        // What the copy is after the company has answered like this: the EVSEs, each with the end of its free window.
+        async fn after(
+            &self,
+            answers: impl IntoIterator<Item = Result<CatalogueAnswer, PeerError>>,
+        ) -> (Vec<(String, i64)>, Arc<Copy>) {
+            self.script.answers.lock().unwrap().extend(answers);
+            self.network.refresh(&self.operator).await;
+            assert!(self.script.answers.lock().unwrap().is_empty(), "all pages are read");
+            let copy = self.network.copies().remove(0);
+            let point = |(id, point): (&EvseId, &Arc<AvailablePoint>)| {
+                (id.to_string(), point.livres[0].end().as_millis())
+            };
+            (copy.points.iter().map(point).collect(), copy)
+        }
+
+        fn last_asked(&self) -> (AvailabilityQuery, Option<String>) {
+            self.script.asked.lock().unwrap().last().cloned().unwrap()
+        }
+    }
+
+    fn known(evses: &[(&str, i64)]) -> Vec<(String, i64)> {
+        evses.iter().map(|(id, end)| ((*id).to_owned(), *end)).collect()
+    }
+
+    #[tokio::test]
+    async fn everything_is_read_once_and_then_what_has_changed() {
+        let stage = Stage::new();
+        assert_eq!(stage.network.copies()[0].seen, None);
+        let all = [page(7, None, &[("1", 10), ("2", 10)], Some("2")), page(8, None, &[("3", 10)], None)];
+        let (points, copy) = stage.after(all.map(Ok)).await;
+        assert_eq!((points, copy.revision), (known(&[("1", 10), ("2", 10), ("3", 10)]), 7));
+        // The first page's revision, or what changed while the second was read would be missed.
+        let (points, copy) = stage.after([Ok(page(9, Some(7), &[("2", 5)], None))]).await;
+        assert_eq!((points, copy.revision), (known(&[("1", 10), ("2", 5), ("3", 10)]), 9));
+        let (query, _) = stage.last_asked();
+        assert_eq!(query.changed_after, Some(7));
+        *stage.clock.0.lock().unwrap() = 1;
+        stage.after([Ok(page(9, Some(9), &[], None))]).await;
+        let (points, copy) = stage.after([Ok(CatalogueAnswer::Unchanged)]).await;
+        assert_eq!(stage.last_asked().1.as_deref(), Some("\"9\""), "the same question has a tag");
+        assert_eq!(points, known(&[("1", 10), ("2", 5), ("3", 10)]));
+        assert_eq!(copy.seen.unwrap().0.as_millis(), 1);
+        // An hour later the period is another one, and what was asked for does not cover it.
+        *stage.clock.0.lock().unwrap() = HOUR;
+        let (points, copy) = stage.after([Ok(page(9, None, &[("1", 20)], None))]).await;
+        assert_eq!(stage.last_asked().0.changed_after, None);
+        assert_eq!(points, known(&[("1", 20)]), "what is no longer offered is gone");
+        assert_eq!(copy.seen.unwrap().1.start().as_millis(), HOUR);
+    }
+
+    #[tokio::test]
+    async fn a_company_that_began_anew_is_read_anew() {
+        let stage = Stage::new();
+        stage.after([Ok(page(7, None, &[("1", 10), ("2", 10)], None))]).await;
+        // It cannot tell what has changed since, so it says everything.
+        let (points, _) = stage.after([Ok(page(900, None, &[("2", 4)], None))]).await;
+        assert_eq!(points, known(&[("2", 4)]));
+        // While it is read: nothing of both is mixed.
+        let torn = [page(901, Some(900), &[("2", 3)], Some("2")), page(1300, None, &[("1", 1)], None)];
+        let (points, copy) = stage.after(torn.map(Ok)).await;
+        assert_eq!((points, copy.is_reachable), (known(&[("2", 4)]), false));
+    }
+
+    #[tokio::test]
+    async fn who_does_not_answer_keeps_the_last_offer_marked() {
+        let stage = Stage::new();
+        let gone = || Err(PeerError::Unreachable("gone".into()));
+        let (points, copy) = stage.after([gone()]).await;
+        assert_eq!((points, copy.seen, copy.is_reachable), (vec![], None, false));
+        stage.after([Ok(page(7, None, &[("1", 10)], None))]).await;
+        let (points, copy) = stage.after([gone()]).await;
+        assert_eq!((points, copy.is_reachable), (known(&[("1", 10)]), false));
+        assert_eq!(copy.seen.unwrap().0.as_millis(), 0);
+        let (_, copy) = stage.after([Ok(page(8, Some(7), &[], None))]).await;
+        assert!(copy.is_reachable);
+    }
+
+    #[tokio::test]
+    async fn an_offer_without_end_is_not_kept() {
+        let stage = Stage::new();
+        let many = [("1", 1), ("2", 1), ("3", 1), ("4", 1)];
+        let (points, copy) = stage.after([Ok(page(7, None, &many, Some("4")))]).await;
+        assert_eq!((points, copy.is_reachable), (vec![], false));
+        let circle = [page(7, None, &[("1", 1)], Some("1")), page(7, None, &[("1", 1)], Some("1"))];
+        let (points, copy) = stage.after(circle.map(Ok)).await;
+        assert_eq!((points, copy.is_reachable), (vec![], false));
+    }
+}
