@@ -126,10 +126,8 @@ impl Node {
         let coordinator = {
             let (ledger, clock, events, metrics) = shared();
             let (own, others, delivery) = (participant.clone(), peers.clone(), delivery.clone());
-            let (operator, attempts) = (operator.clone(), config.limits.attempts_max);
-            Coordinator::new(
-                operator, own, others, delivery, ledger, clock, events, metrics, decide, attempts,
-            )
+            let (operator, patience) = (operator.clone(), config.limits.patience());
+            Coordinator::new(operator, own, others, delivery, ledger, clock, events, metrics, patience)
         };
         let termination = {
             let (ledger, clock, _, metrics) = shared();

@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use recarga_reservation::{
-    Beginning, Decision, Firmness, Fresh, Hold, NotChangeable, OperatorId, OwedMessage, Reason, Refusal,
+    Beginning, Decision, Firmness, Fresh, Hold, NotChangeable, Now, OperatorId, OwedMessage, Reason, Refusal,
     RequestKey, Step, Tally, Timestamp, TransactionId, Trip, TripId, TripRequest, Vote,
 };
 use tokio::time::{Instant, sleep, timeout_at};
@@ -39,15 +40,65 @@ pub enum Answer {
     Different,
     /// The trip to change cannot be changed.
     NotChangeable(NotChangeable),
+    /// No stops were found, for this reason in the words of the planner.
+    NoStops(Arc<str>),
     /// Nothing can be promised: the node is stopping. The request can be repeated.
     Stopped,
 }
 
+/// Finds the stops of a trip.
+#[async_trait]
+pub trait Planner: Send + Sync {
+    /// Stops that lead to where the driver wants to go, or why there are none, in words that are handed on.
+    async fn propose(&self) -> Result<TripRequest, Arc<str>>;
+
+    /// These stops were refused: the next proposal has to do without what was not to be had.
+    fn refused(&self, proposal: &TripRequest, refusal: &Refusal);
+}
+
 /// A request for a trip, or for other stops of an existing one.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct Wish {
-    request: Arc<TripRequest>,
+    wanted: Wanted,
     changes: Option<TripId>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Wanted {
+    Stops(Arc<TripRequest>),
+    // In the words of the planner, which finds them.
+    Journey { key: RequestKey, wish: Arc<str> },
+}
+
+impl Wish {
+    fn key(&self) -> &RequestKey {
+        match &self.wanted {
+            Wanted::Stops(request) => request.key(),
+            Wanted::Journey { key, .. } => key,
+        }
+    }
+
+    // A change is the same only if it was of the same trip.
+    fn has_become(&self, trip: &Trip) -> bool {
+        let same = match &self.wanted {
+            Wanted::Stops(request) => trip.request == *request,
+            Wanted::Journey { wish, .. } => {
+                trip.request.planned().is_some_and(|planned| planned.wish == *wish)
+            }
+        };
+        same && self.changes.as_ref().is_none_or(|id| *id == trip.id)
+    }
+}
+
+/// How long and how often a trip is tried.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// From the votes' request to the decision.
+    pub decide: Duration,
+    /// Attempts at the same stops, while somebody's momentary hold is in the way.
+    pub attempts_max: u32,
+    /// Different stops for the same journey.
+    pub proposals_max: u32,
 }
 
 /// This company as a coordinator.
@@ -60,9 +111,7 @@ pub struct Coordinator {
     clock: Arc<dyn Clock>,
     events: Events,
     metrics: Arc<Metrics>,
-    decide_limit: Duration,
-    // For one request, while somebody's momentary hold is in the way.
-    attempts_max: u32,
+    limits: Patience,
     flights: Mutex<HashMap<RequestKey, Flight>>,
     delivery: Arc<Delivery>,
     tasks: TaskTracker,
@@ -86,8 +135,7 @@ impl Coordinator {
         clock: Arc<dyn Clock>,
         events: Events,
         metrics: Arc<Metrics>,
-        decide_limit: Duration,
-        attempts_max: u32,
+        limits: Patience,
     ) -> Self {
         Self {
             operator,
@@ -97,8 +145,7 @@ impl Coordinator {
             clock,
             events,
             metrics,
-            decide_limit,
-            attempts_max,
+            limits,
             flights: Mutex::default(),
             delivery,
             tasks: TaskTracker::new(),
@@ -107,12 +154,23 @@ impl Coordinator {
 
     /// Books all stops or none. A repeat of a request joins the one under way or gets its answer.
     pub async fn book(self: &Arc<Self>, request: TripRequest) -> Answer {
-        self.fly(Wish { request: Arc::new(request), changes: None }).await
+        self.fly(Wish { wanted: Wanted::Stops(Arc::new(request)), changes: None }, None).await
+    }
+
+    /// As [`Coordinator::book`] for a driver who leaves the stops to `planner`. Where some are refused, others are
+    /// asked for, as old as the first. `wish` is what is planned: a repeat is recognised by it.
+    pub async fn book_journey(
+        self: &Arc<Self>,
+        key: RequestKey,
+        wish: Arc<str>,
+        planner: Box<dyn Planner>,
+    ) -> Answer {
+        self.fly(Wish { wanted: Wanted::Journey { key, wish }, changes: None }, Some(planner)).await
     }
 
     /// Moves a trip to other stops; until that is committed, and if it is refused, the old ones stay.
     pub async fn change(self: &Arc<Self>, id: TripId, request: TripRequest) -> Answer {
-        self.fly(Wish { request: Arc::new(request), changes: Some(id) }).await
+        self.fly(Wish { wanted: Wanted::Stops(Arc::new(request)), changes: Some(id) }, None).await
     }
 
     /// Cancels a whole trip; repeatable. Every company is told until it has acknowledged.
@@ -144,16 +202,12 @@ impl Coordinator {
         self.tasks.wait().await;
     }
 
-    async fn fly(self: &Arc<Self>, wish: Wish) -> Answer {
-        let key = wish.request.key().clone();
+    async fn fly(self: &Arc<Self>, wish: Wish, planner: Option<Box<dyn Planner>>) -> Answer {
+        let key = wish.key().clone();
         let landed = {
             let mut flights = lock(&self.flights);
             match flights.get(&key) {
-                Some(flight)
-                    if flight.wish.request != wish.request || flight.wish.changes != wish.changes =>
-                {
-                    return Answer::Different;
-                }
+                Some(flight) if flight.wish != wish => return Answer::Different,
                 Some(flight) => flight.landed.clone(),
                 None => {
                     let landed = Arc::new(Watched::new(None));
@@ -161,8 +215,8 @@ impl Coordinator {
                     flights.insert(key.clone(), Flight { wish: wish.clone(), landed: landed.clone() });
                     let this = self.clone();
                     self.tasks.spawn(async move {
-                        let answer = this.run(&wish).await;
-                        lock(&this.flights).remove(wish.request.key());
+                        let answer = this.run(&wish, planner.as_deref()).await;
+                        lock(&this.flights).remove(wish.key());
                         landing.0.update(|landed| *landed = Some(answer));
                     });
                     landed
@@ -172,29 +226,78 @@ impl Coordinator {
         landed.wait_for(Clone::clone).await
     }
 
-    async fn run(self: &Arc<Self>, wish: &Wish) -> Answer {
+    async fn run(self: &Arc<Self>, wish: &Wish, planner: Option<&dyn Planner>) -> Answer {
         if let Some(answer) = self.answered_before(wish).await {
             return answer;
         }
         let asked = self.clock.now();
-        let mut attempt = 1;
-        let answer = loop {
-            let answer = match self.attempt(wish, asked.utc).await {
+        let mut attempts = 0;
+        let answer = match (&wish.wanted, planner) {
+            (Wanted::Stops(request), _) => self.try_stops(wish, request, asked, &mut attempts).await,
+            (Wanted::Journey { .. }, Some(planner)) => {
+                self.try_journey(wish, planner, asked, &mut attempts).await
+            }
+            (Wanted::Journey { .. }, None) => Answer::Stopped,
+        };
+        self.report(wish, &answer, asked, attempts);
+        answer
+    }
+
+    // Other stops for as long as they are refused, without losing the place in the queue that the first ones had.
+    async fn try_journey(
+        self: &Arc<Self>,
+        wish: &Wish,
+        planner: &dyn Planner,
+        asked: Now,
+        attempts: &mut u32,
+    ) -> Answer {
+        for proposal in 1.. {
+            let request = match planner.propose().await {
+                Ok(request) => Arc::new(request),
+                Err(reason) => return Answer::NoStops(reason),
+            };
+            let answer = self.try_stops(wish, &request, asked, attempts).await;
+            let Answer::Refused(refusal) = &answer else { return answer };
+            if proposal >= self.limits.proposals_max || self.is_late(asked) {
+                return answer;
+            }
+            planner.refused(&request, refusal);
+        }
+        Answer::Stopped
+    }
+
+    // Again for as long as somebody's momentary hold is in the way.
+    async fn try_stops(
+        self: &Arc<Self>,
+        wish: &Wish,
+        request: &Arc<TripRequest>,
+        asked: Now,
+        attempts: &mut u32,
+    ) -> Answer {
+        for attempt in 1.. {
+            *attempts += 1;
+            let answer = match self.attempt(wish.changes.as_ref(), request, asked.utc).await {
                 Ok(answer) => answer,
                 Err(Stopped) => Answer::Stopped,
             };
-            let passing = matches!(&answer, Answer::Refused(refusal) if refusal.reason.is_passing());
-            let spent = self.clock.now().elapsed.saturating_sub(asked.elapsed);
-            if !passing || attempt >= self.attempts_max || spent > self.decide_limit {
-                break answer;
+            let is_passing = matches!(&answer, Answer::Refused(refusal) if refusal.reason.is_passing());
+            if !is_passing || attempt >= self.limits.attempts_max || self.is_late(asked) {
+                return answer;
             }
             let pause = RETRY_PAUSE * attempt;
             sleep(pause / 2 + self.clock.jitter(pause)).await;
-            attempt += 1;
-        };
+        }
+        Answer::Stopped
+    }
+
+    fn is_late(&self, asked: Now) -> bool {
+        self.clock.now().elapsed.saturating_sub(asked.elapsed) > self.limits.decide
+    }
+
+    fn report(&self, wish: &Wish, answer: &Answer, asked: Now, attempt: u32) {
         let took = self.clock.now().elapsed.saturating_sub(asked.elapsed);
-        let key = wish.request.key();
-        match &answer {
+        let key = wish.key();
+        match answer {
             Answer::Booked(trip) => {
                 let transaction = &trip.transaction;
                 info!(%transaction, trip = %trip.id, vehicle = %key.vehicle, request = %key.request, attempt,
@@ -210,12 +313,11 @@ impl Coordinator {
             }
             other => info!(vehicle = %key.vehicle, request = %key.request, answer = ?other, "not booked"),
         }
-        answer
     }
 
     // A repeat of a request that was booked. What is told must be durable, also when it happened a moment ago.
     async fn answered_before(&self, wish: &Wish) -> Option<Answer> {
-        let key = wish.request.key();
+        let key = wish.key();
         let known = self.ledger.apply(|state| {
             let trip = state.company.coordinator.trip_of(key).cloned();
             match trip {
@@ -223,26 +325,27 @@ impl Coordinator {
                 None => Step::lazy(None, vec![]),
             }
         });
-        // A change is the same only if it was of the same trip.
-        let same = |trip: &Trip| {
-            trip.request == wish.request && wish.changes.as_ref().is_none_or(|id| *id == trip.id)
-        };
         match known.await {
             Ok(None) => None,
-            Ok(Some(trip)) if same(&trip) => Some(Answer::Booked(Box::new(trip))),
+            Ok(Some(trip)) if wish.has_become(&trip) => Some(Answer::Booked(Box::new(trip))),
             Ok(Some(_)) => Some(Answer::Different),
             Err(Stopped) => Some(Answer::Stopped),
         }
     }
 
-    async fn attempt(self: &Arc<Self>, wish: &Wish, priority: Timestamp) -> Result<Answer, Stopped> {
-        let deadline = Instant::now() + self.decide_limit;
+    async fn attempt(
+        self: &Arc<Self>,
+        changes: Option<&TripId>,
+        request: &Arc<TripRequest>,
+        priority: Timestamp,
+    ) -> Result<Answer, Stopped> {
+        let deadline = Instant::now() + self.limits.decide;
         let (now, fresh) = (self.clock.now(), self.fresh());
         let beginning = self.ledger.adjust(|state| {
             let coordinator = &mut state.company.coordinator;
-            match &wish.changes {
-                None => Ok(coordinator.begin(&wish.request, priority, fresh, now)),
-                Some(id) => coordinator.begin_change(id, &wish.request, priority, fresh, now),
+            match changes {
+                None => Ok(coordinator.begin(request, priority, fresh, now)),
+                Some(id) => coordinator.begin_change(id, request, priority, fresh, now),
             }
         });
         let (transaction, holds) = match beginning {
@@ -250,7 +353,7 @@ impl Coordinator {
             Ok(Beginning::Different) => return Ok(Answer::Different),
             // Only one flight per request, which looked for an earlier answer before it took off.
             Ok(Beginning::InFlight(_) | Beginning::Done(_)) => {
-                error!(request = ?wish.request.key(), "a request is registered twice");
+                error!(request = ?request.key(), "a request is registered twice");
                 return Ok(Answer::Stopped);
             }
             Err(error) => return Ok(Answer::NotChangeable(error)),
@@ -290,7 +393,7 @@ impl Coordinator {
         let unreachable =
             || Vote::No(Refusal { stop: number, reason: Reason::Unreachable { operator: operator.clone() } });
         let Some(peer) = self.peer(operator) else { return unreachable() };
-        let valid_for = self.decide_limit;
+        let valid_for = self.limits.decide;
         match peer.send(Message::Hold { hold: hold.into(), firmness: Firmness::Prepared, valid_for }).await {
             Ok(Reply::Vote(vote)) => {
                 self.delivery.reached(operator);

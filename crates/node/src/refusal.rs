@@ -31,10 +31,16 @@ pub fn why(key: &RequestKey, answer: &Answer) -> Problem {
         Answer::Refused(refusal) => Problem::from_refusal(refusal, Stops::OfTrip),
         Answer::Different => Problem::of(ProblemKind::RequestDiffers).at("requisicao_id"),
         Answer::NotChangeable(error) => Problem::from(*error),
+        Answer::NoStops(reason) => no_stops(reason),
         Answer::Stopped => stopped(),
         // Not asked of a trip that was booked; the truth about it is where trips are asked for.
         Answer::Booked(_) => in_progress(key),
     }
+}
+
+// The planner has written it.
+fn no_stops(problem: &str) -> Problem {
+    recarga_wire::decode(problem.as_bytes()).unwrap_or_else(|_| Problem::of(ProblemKind::NoPlan))
 }
 
 /// The answer takes longer than a client should wait; where to ask for it.

@@ -57,10 +57,15 @@ fn trip(counter: u64, stage: Stage) -> Trip {
         TripStop { operator: operator("empresa-a"), stop: stop(0) },
         TripStop { operator: operator("empresa-c"), stop: stop(1) },
     ];
+    let mut request = TripRequest::new(key(), Some(Plug::TYPE2), stops).unwrap();
+    if counter % 2 == 0 {
+        let planned = Planned { wish: "{ \"a\" : 1 }".into(), itinerary: "ação".into() };
+        request = request.planned_for(planned);
+    }
     Trip {
         id: "0123456789abcdef".parse().unwrap(),
         transaction: transaction(counter),
-        request: Arc::new(TripRequest::new(key(), Some(Plug::TYPE2), stops).unwrap()),
+        request: Arc::new(request),
         decided: at(77),
         stage,
         lost: BTreeSet::from([operator("empresa-c")]),

@@ -30,6 +30,6 @@ pub use ids::{
 pub use station::{Connector, Evse, Plug, Station, Tariff, UnknownPlug};
 pub use time_window::{EmptyWindow, Now, TimeWindow, Timestamp};
 pub use trip::{
-    Beginning, Coordinator, Decision, Fresh, NotChangeable, Owed, OwedMessage, Stage, TRIP_STOPS_MAX, Tally,
-    Trip, TripError, TripRequest, TripStop,
+    Beginning, Coordinator, Decision, Fresh, NotChangeable, Owed, OwedMessage, Planned, Stage,
+    TRIP_STOPS_MAX, Tally, Trip, TripError, TripRequest, TripStop,
 };

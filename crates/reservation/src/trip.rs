@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use record::{
-    Beginning, Decision, Fresh, NotChangeable, Owed, OwedMessage, Stage, TRIP_STOPS_MAX, Tally, Trip,
-    TripError, TripRequest, TripStop,
+    Beginning, Decision, Fresh, NotChangeable, Owed, OwedMessage, Planned, Stage, TRIP_STOPS_MAX, Tally,
+    Trip, TripError, TripRequest, TripStop,
 };
 
 use crate::decision::{Fact, Outcome, Reason, Refusal, Step, Vote};

@@ -5,6 +5,7 @@ use std::time::Duration;
 use recarga_reservation::HoldLimits;
 use serde::Deserialize;
 
+use crate::coordinator::Patience;
 use crate::network::NetworkLimits;
 
 /// Every limit of the node, with its default.
@@ -29,6 +30,8 @@ pub struct Limits {
     pub peer_answer_seconds_max: u64,
     /// Attempts at one trip while somebody's momentary hold is in the way.
     pub attempts_max: u32,
+    /// Different stops that are tried for one journey, as long as some are refused.
+    pub proposals_max: u32,
     /// How long an older trip waits behind a window that a younger one has prepared; 0 for not at all.
     pub window_wait_millis: u64,
     /// Longest window.
@@ -71,6 +74,7 @@ impl Default for Limits {
             decide_seconds_max: 5,
             peer_answer_seconds_max: 3,
             attempts_max: 8,
+            proposals_max: 8,
             window_wait_millis: 20,
             window_hours_max: 12,
             ahead_days_max: 90,
@@ -117,6 +121,11 @@ impl Limits {
         Duration::from_millis(self.window_wait_millis)
     }
 
+    /// How long and how often a trip is tried.
+    pub fn patience(&self) -> Patience {
+        Patience { decide: self.decide(), attempts_max: self.attempts_max, proposals_max: self.proposals_max }
+    }
+
     /// How the offers of all companies are known.
     pub fn network(&self) -> NetworkLimits {
         NetworkLimits {
@@ -144,6 +153,7 @@ pub(super) fn check(limits: &Limits, problems: &mut Vec<String>) {
         ("peer_answer_seconds_max", limits.peer_answer_seconds_max, 1, HOUR),
         ("request_seconds_max", limits.request_seconds_max, decided, 3 * HOUR),
         ("attempts_max", limits.attempts_max.into(), 1, 100),
+        ("proposals_max", limits.proposals_max.into(), 1, 100),
         ("window_wait_millis", limits.window_wait_millis, 0, 1000),
         ("window_hours_max", limits.window_hours_max, 1, 24 * 366),
         ("ahead_days_max", limits.ahead_days_max, 1, 3660),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use recarga_reservation::{
-    AbortCause, Branch, Fact, Hold, OperatorId, Plug, RequestKey, Stage, Stop, StoreId, TimeWindow,
+    AbortCause, Branch, Fact, Hold, OperatorId, Planned, Plug, RequestKey, Stage, Stop, StoreId, TimeWindow,
     Timestamp, Trip, TripRequest, TripStop,
 };
 use serde::{Deserialize, Serialize};
@@ -173,6 +173,15 @@ struct TripRow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     replaces: Option<String>,
     participants: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    planned: Option<PlannedRow>,
+}
+
+// Kept as it was written, byte for byte.
+#[derive(Serialize, Deserialize)]
+struct PlannedRow {
+    wish: String,
+    itinerary: String,
 }
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -269,6 +278,10 @@ fn write_trip(trip: &Trip) -> Result<Vec<u8>, Malformed> {
         lost: texts(&trip.lost),
         replaces: trip.replaces.as_ref().map(ToString::to_string),
         participants: texts(&trip.participants),
+        planned: request.planned().map(|planned| PlannedRow {
+            wish: planned.wish.to_string(),
+            itinerary: planned.itinerary.to_string(),
+        }),
     };
     Ok(serde_json::to_vec(&row)?)
 }
@@ -283,10 +296,14 @@ fn read_trip(bytes: &[u8]) -> Result<Trip, Malformed> {
     }
     let key = RequestKey { vehicle: row.vehicle.parse()?, request: row.request.parse()? };
     let plug = row.plug.as_deref().map(Plug::from_name).transpose()?;
+    let mut request = TripRequest::new(key, plug, stops)?;
+    if let Some(PlannedRow { wish, itinerary }) = row.planned {
+        request = request.planned_for(Planned { wish: wish.into(), itinerary: itinerary.into() });
+    }
     Ok(Trip {
         id: row.id.parse()?,
         transaction: row.transaction.parse()?,
-        request: Arc::new(TripRequest::new(key, plug, stops)?),
+        request: Arc::new(request),
         decided: Timestamp::from_millis(row.decided),
         stage: match row.stage {
             StageName::Committed => Stage::Committed { unacknowledged: waiting_for },

@@ -29,6 +29,17 @@ pub struct TripRequest {
     key: RequestKey,
     plug: Option<Plug>,
     stops: Vec<TripStop>,
+    planned: Option<Planned>,
+}
+
+/// What the stops of a trip were found for, in the words of whoever found them. No rule reads it: it is kept so that a
+/// repeated wish is recognised, and answered as it was.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Planned {
+    /// What the driver asked for instead of stops.
+    pub wish: Arc<str>,
+    /// What the driver is told about them.
+    pub itinerary: Arc<str>,
 }
 
 /// Why stops make no trip.
@@ -67,7 +78,17 @@ impl TripRequest {
         for (number, stop) in (0..).zip(&mut stops) {
             stop.stop.number = number;
         }
-        Ok(TripRequest { key, plug, stops })
+        Ok(TripRequest { key, plug, stops, planned: None })
+    }
+
+    /// The same request, with what its stops were found for.
+    pub fn planned_for(self, planned: Planned) -> TripRequest {
+        TripRequest { planned: Some(planned), ..self }
+    }
+
+    /// What its stops were found for, if they were not the driver's own.
+    pub fn planned(&self) -> Option<&Planned> {
+        self.planned.as_ref()
     }
 
     /// Under which repeats are recognised.

@@ -107,6 +107,11 @@ catalogue! {
         "O ponto não tem um conector para o plugue do veículo."
         "Escolha um ponto com o plugue do veículo: `GET /disponibilidade?plugue=`."
         "EVSE has no connector for the car"
+    NoPlan "sem-roteiro" 409
+        "Não há paradas que levem ao destino"
+        "Com a bateria, o carro e os horários livres que se conhecem, nenhuma sequência de paradas chega ao destino."
+        "Faça o que `detail` sugere: saia em outro horário, com mais carga, ou aceite mais paradas."
+        "no stops lead to the destination"
     Expired "expirada" 422
         "O pedido expirou"
         "O pedido chegou depois de seu `expira_em` e não foi executado."
