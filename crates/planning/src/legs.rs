@@ -1,0 +1,210 @@
+//! How long a drive takes and what it costs the battery.
+
+use crate::problem::Invalid;
+
+/// A place on the map, in degrees, WGS 84.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Position {
+    /// -90 to 90.
+    pub latitude: f64,
+    /// -180 to 180.
+    pub longitude: f64,
+}
+
+/// A drive without a stop.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Leg {
+    /// On the road.
+    pub km: f64,
+    /// At the wheel.
+    pub minutes: f64,
+    /// From the battery.
+    pub kwh: f64,
+}
+
+/// The drives between all points of a problem: the way points first (origin, via points, destination), then the
+/// stations, each in its order.
+pub trait Legs: Sync {
+    /// How many points there are.
+    fn points(&self) -> usize;
+
+    /// The drive from one point to another; none if there is no road.
+    fn leg(&self, from: usize, to: usize) -> Option<Leg>;
+
+    /// Calls with every point that can be driven to with `kwh` at most.
+    fn within(&self, from: usize, kwh: f64, call: &mut dyn FnMut(usize, Leg)) {
+        for to in (0..self.points()).filter(|to| *to != from) {
+            if let Some(leg) = self.leg(from, to).filter(|leg| leg.kwh <= kwh) {
+                call(to, leg);
+            }
+        }
+    }
+}
+
+/// Great circles, longer by a factor as roads are. Roads differ: where time is counted, the usual factor is taken; for
+/// energy a careful one, so that nobody is left on the road.
+#[derive(Clone, Debug)]
+pub struct StraightLine {
+    // Unit vectors: the angle between two is the arc between the places.
+    places: Vec<[f64; 3]>,
+    minutes_per_km: f64,
+    kwh_per_km: f64,
+}
+
+/// The mean radius of the earth.
+const EARTH_RADIUS_KM: f64 = 6371.0;
+
+impl StraightLine {
+    /// Road kilometres for each of the great circle: the mean of real routes in Brazil.
+    pub const CIRCUITY: f64 = 1.21;
+    /// The same for energy: nine of ten real routes are shorter.
+    pub const CIRCUITY_CAREFUL: f64 = 1.30;
+
+    /// Drives at a steady speed with a steady consumption for each road kilometre.
+    ///
+    /// # Errors
+    /// A position is none, or a number makes no sense.
+    pub fn new(
+        points: impl IntoIterator<Item = Position>,
+        speed_kmh: f64,
+        kwh_per_km: f64,
+    ) -> Result<Self, Invalid> {
+        Invalid::unless((10.0..=200.0).contains(&speed_kmh), "speed_kmh", "use 10 to 200 km/h")?;
+        Invalid::unless(
+            (0.02..=5.0).contains(&kwh_per_km),
+            "consumption_kwh_per_km",
+            "use 0.02 to 5 kWh for each km",
+        )?;
+        let places: Result<Vec<_>, _> = points.into_iter().map(unit_vector).collect();
+        Ok(Self { places: places?, minutes_per_km: 60.0 / speed_kmh, kwh_per_km })
+    }
+
+    fn along(&self, arc_km: f64) -> Leg {
+        let km = arc_km * Self::CIRCUITY;
+        Leg { km, minutes: km * self.minutes_per_km, kwh: arc_km * Self::CIRCUITY_CAREFUL * self.kwh_per_km }
+    }
+}
+
+impl Legs for StraightLine {
+    fn points(&self) -> usize {
+        self.places.len()
+    }
+
+    fn leg(&self, from: usize, to: usize) -> Option<Leg> {
+        let (from, to) = (self.places.get(from)?, self.places.get(to)?);
+        Some(self.along(arc_km(dot(from, to))))
+    }
+
+    fn within(&self, from: usize, kwh: f64, call: &mut dyn FnMut(usize, Leg)) {
+        let Some(start) = self.places.get(from) else { return };
+        let reach_km = kwh / (Self::CIRCUITY_CAREFUL * self.kwh_per_km);
+        // Compared by cosines, as most pairs are far apart; only the others need the arc itself.
+        let least = (reach_km / EARTH_RADIUS_KM).min(std::f64::consts::PI).cos() - 1e-12;
+        for (to, place) in self.places.iter().enumerate() {
+            let cosine = dot(start, place);
+            if cosine >= least && to != from {
+                let leg = self.along(arc_km(cosine));
+                if leg.kwh <= kwh {
+                    call(to, leg);
+                }
+            }
+        }
+    }
+}
+
+/// Every drive by itself, as a routing service or a problem file gives them.
+#[derive(Clone, Debug)]
+pub struct Table {
+    points: usize,
+    legs: Vec<Option<Leg>>,
+}
+
+impl Table {
+    /// A square table, row after row; none where there is no road.
+    ///
+    /// # Errors
+    /// It is not square, or a number is negative or none.
+    pub fn new(points: usize, legs: Vec<Option<Leg>>) -> Result<Self, Invalid> {
+        const FIELD: &str = "legs_km";
+        let square = points.checked_mul(points) == Some(legs.len());
+        Invalid::unless(square, FIELD, "give a square table with a row for each point")?;
+        let good =
+            |leg: &Leg| [leg.km, leg.minutes, leg.kwh].iter().all(|one| (0.0..=1_000_000.0).contains(one));
+        Invalid::unless(legs.iter().flatten().all(good), FIELD, "use distances of 0 to 20000 km")?;
+        Ok(Self { points, legs })
+    }
+}
+
+impl Legs for Table {
+    fn points(&self) -> usize {
+        self.points
+    }
+
+    fn leg(&self, from: usize, to: usize) -> Option<Leg> {
+        if from >= self.points || to >= self.points {
+            return None;
+        }
+        self.legs[from * self.points + to]
+    }
+}
+
+/// The great circle between two places, in km.
+///
+/// # Errors
+/// A position is none.
+pub fn distance_km(from: Position, to: Position) -> Result<f64, Invalid> {
+    Ok(arc_km(dot(&unit_vector(from)?, &unit_vector(to)?)))
+}
+
+pub(crate) fn unit_vector(position: Position) -> Result<[f64; 3], Invalid> {
+    let Position { latitude, longitude } = position;
+    Invalid::unless((-90.0..=90.0).contains(&latitude), "latitude", "use degrees from -90 to 90")?;
+    Invalid::unless((-180.0..=180.0).contains(&longitude), "longitude", "use degrees from -180 to 180")?;
+    let (latitude, longitude) = (latitude.to_radians(), longitude.to_radians());
+    let (height, radius) = latitude.sin_cos();
+    Ok([radius * longitude.cos(), radius * longitude.sin(), height])
+}
+
+pub(crate) fn dot(a: &[f64; 3], b: &[f64; 3]) -> f64 {
+    a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+}
+
+pub(crate) fn arc_km(cosine: f64) -> f64 {
+    EARTH_RADIUS_KM * cosine.clamp(-1.0, 1.0).acos()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RECIFE: Position = Position { latitude: -8.05, longitude: -34.88 };
+    const SALVADOR: Position = Position { latitude: -12.97, longitude: -38.50 };
+
+    #[test]
+    fn distances_are_those_of_the_map() {
+        let km = distance_km(RECIFE, SALVADOR).unwrap();
+        assert!((674.0..677.0).contains(&km), "{km}");
+        assert!(distance_km(RECIFE, RECIFE).unwrap() < 0.2);
+        let far = Position { latitude: f64::NAN, longitude: 0.0 };
+        assert_eq!(distance_km(RECIFE, far).unwrap_err().field, "latitude");
+    }
+
+    #[test]
+    fn both_ways_of_asking_find_the_same() {
+        let mut random = fastrand::Rng::with_seed(1);
+        let point = |random: &mut fastrand::Rng| Position {
+            latitude: random.f64() * 20.0 - 20.0,
+            longitude: random.f64() * 20.0 - 55.0,
+        };
+        let points: Vec<_> = (0..200).map(|_| point(&mut random)).collect();
+        let legs = StraightLine::new(points, 80.0, 0.17).unwrap();
+        for kwh in [0.0, 5.0, 40.0, 1e9] {
+            let mut near = Vec::new();
+            legs.within(7, kwh, &mut |to, leg| near.push((to, leg)));
+            let all = (0..legs.points()).filter(|to| *to != 7);
+            let expected: Vec<_> =
+                all.filter_map(|to| Some((to, legs.leg(7, to)?))).filter(|(_, leg)| leg.kwh <= kwh).collect();
+            assert_eq!(near, expected);
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Why there is no plan.
+
+use std::collections::VecDeque;
+
+use recarga_reservation::Plug;
+use thiserror::Error;
+
+use crate::legs::Legs;
+use crate::outlook::Outlook;
+use crate::problem::Problem;
+
+/// A point of a problem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// Origin (0), via points, destination.
+    Waypoint(usize),
+    /// By its index.
+    Station(usize),
+}
+
+/// What is in the way of a plan.
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum Obstacle {
+    /// The battery is below the reserve at the start.
+    #[error("the battery holds less than the reserve")]
+    BelowReserve,
+    /// No station has a plug for the car.
+    #[error("no station has one of the plugs {}", names(.plugs))]
+    NoPlug {
+        /// The car's.
+        plugs: Vec<Plug>,
+    },
+    /// Beyond a place nothing is within reach, whether it is free or not.
+    #[error("nothing is within reach after {after:?}")]
+    OutOfReach {
+        /// The farthest place on the way that can be reached.
+        after: Place,
+        /// From there to the nearest place that would help, in road km.
+        next_km: f64,
+        /// How far a full battery goes from there, in road km.
+        range_km: f64,
+    },
+    /// It takes more stops than allowed.
+    #[error("it takes {needed} stops, and {allowed} are allowed")]
+    TooManyStops {
+        /// At least so many.
+        needed: usize,
+        /// The limit.
+        allowed: usize,
+    },
+    /// Chargers are within reach, but none that leads on is free for long enough.
+    #[error("no free window is long enough after {after:?}")]
+    NoFreeWindow {
+        /// The farthest place on the way from which the journey could go on in time.
+        after: Place,
+    },
+    /// The search took more steps than allowed.
+    #[error("the search was given up after {labels_max} steps")]
+    TooLarge {
+        /// The limit.
+        labels_max: usize,
+    },
+    /// Nobody wants the plan any longer.
+    #[error("withdrawn")]
+    Withdrawn,
+}
+
+fn names(plugs: &[Plug]) -> String {
+    plugs.iter().map(|plug| plug.name()).collect::<Vec<_>>().join(", ")
+}
+
+impl Obstacle {
+    // The search found nothing: what would have had to be otherwise?
+    pub(crate) fn find(outlook: &Outlook, problem: &Problem, legs: &dyn Legs, left: &[bool]) -> Obstacle {
+        if problem.charge_kwh < outlook.reserve_kwh {
+            return Obstacle::BelowReserve;
+        }
+        let reached = reach(outlook, problem);
+        match reached[outlook.layout().destination()] {
+            Some(needed) if needed <= problem.settings.stops_max => {
+                return Obstacle::NoFreeWindow { after: farthest(outlook, legs, left) };
+            }
+            Some(needed) => {
+                return Obstacle::TooManyStops { needed, allowed: problem.settings.stops_max };
+            }
+            None => {}
+        }
+        if !problem.stations.is_empty() && !(0..problem.stations.len()).any(|one| is_usable(outlook, one)) {
+            return Obstacle::NoPlug { plugs: problem.vehicle.plugs().to_vec() };
+        }
+        let reached: Vec<bool> = reached.iter().map(Option::is_some).collect();
+        let after = farthest(outlook, legs, &reached);
+        let (next_km, range_km) = gap(outlook, problem, legs, after);
+        Obstacle::OutOfReach { after, next_km, range_km }
+    }
+}
+
+fn is_usable(outlook: &Outlook, station: usize) -> bool {
+    outlook.tables[station].iter().flatten().any(Option::is_some)
+}
+
+// The fewest stops with which each node can be left, however many that are; calendars aside.
+fn reach(outlook: &Outlook, problem: &Problem) -> Vec<Option<usize>> {
+    let layout = outlook.layout();
+    let mut reached: Vec<Option<(usize, f64)>> = vec![None; layout.nodes()];
+    reached[0] = Some((0, problem.charge_kwh));
+    let mut queue = VecDeque::from([0]);
+    while let Some(node) = queue.pop_front() {
+        let Some((stops, kwh)) = reached[node] else { continue };
+        for edge in &outlook.out[layout.point(node)] {
+            let Some(next) = layout.arrival(layout.layer(node), edge.to as usize) else { continue };
+            let left = kwh - f64::from(edge.kwh);
+            let needed = if next == layout.destination() { outlook.arrive_kwh } else { outlook.reserve_kwh };
+            let station = layout.station_of(next);
+            if left < needed || station.is_some_and(|station| !is_usable(outlook, station)) {
+                continue;
+            }
+            let now = match station {
+                Some(_) => (stops + 1, problem.vehicle.usable_kwh()),
+                None => (stops, left),
+            };
+            // Breadth first: a later visit has as many stops at least, so only more charge is news.
+            if reached[next].is_none_or(|(_, known)| now.1 > known) {
+                reached[next] = Some((reached[next].map_or(now.0, |(known, _)| known), now.1));
+                queue.push_back(next);
+            }
+        }
+    }
+    reached.into_iter().map(|one| one.map(|(stops, _)| stops)).collect()
+}
+
+// Of the places that can be left, the one that is nearest to where the journey goes.
+fn farthest(outlook: &Outlook, legs: &dyn Legs, left: &[bool]) -> Place {
+    let layout = outlook.layout();
+    let nodes = (0..layout.nodes()).filter(|node| *node != layout.destination() && left[*node]);
+    let to_go = |node: usize| {
+        let next = (layout.layer(node) + 1).min(layout.destination());
+        legs.leg(layout.point(node), next).map_or(f64::INFINITY, |leg| leg.km)
+    };
+    let last = nodes
+        .min_by(|a, b| layout.layer(*b).cmp(&layout.layer(*a)).then_with(|| to_go(*a).total_cmp(&to_go(*b))));
+    let last = last.unwrap_or(0);
+    layout.station_of(last).map_or(Place::Waypoint(last), Place::Station)
+}
+
+// From a place to the nearest one that is nearer to the destination, and how far the car goes.
+fn gap(outlook: &Outlook, problem: &Problem, legs: &dyn Legs, after: Place) -> (f64, f64) {
+    let layout = outlook.layout();
+    // A via point is as good as the origin here: nobody charges there.
+    let (point, kwh) = match after {
+        Place::Waypoint(at) => (at, problem.charge_kwh),
+        Place::Station(station) => (layout.waypoints + station, problem.vehicle.usable_kwh()),
+    };
+    let destination = layout.destination();
+    let to_go = |from: usize| legs.leg(from, destination).map_or(f64::INFINITY, |leg| leg.km);
+    let own = to_go(point);
+    let usable =
+        |to: usize| to.checked_sub(layout.waypoints).is_none_or(|station| is_usable(outlook, station));
+    let helps = (1..legs.points()).filter(|to| *to != point && usable(*to));
+    let next = helps
+        .filter(|to| *to == destination || to_go(*to) < own)
+        .filter_map(|to| legs.leg(point, to))
+        .filter(|leg| leg.kwh + outlook.reserve_kwh > kwh)
+        .min_by(|a, b| a.km.total_cmp(&b.km));
+    let Some(next) = next else { return (own, 0.0) };
+    let spare_kwh = (kwh - outlook.reserve_kwh).max(0.0);
+    let range = if next.kwh > 0.0 { next.km * spare_kwh / next.kwh } else { 0.0 };
+    (next.km, range)
+}

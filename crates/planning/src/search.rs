@@ -1,0 +1,342 @@
+//! The search itself: A* over (place, charge) in the order of what a plan will come to at least.
+//!
+//! A label is a way to be at a place with a charge at a time: on arriving, or ready to leave. What comes first from
+//! the heap at the destination is the best plan on the grid of charge.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use crate::battery::LEVELS;
+use crate::obstacle::Obstacle;
+use crate::outlook::Outlook;
+use crate::potential::NEVER;
+use crate::problem::{Connector, Problem, Station};
+
+/// Labels between two questions whether anybody still wants the plan.
+const ASK_EVERY: usize = 2048;
+/// Windows of one EVSE that are looked at for one arrival.
+const WINDOWS_MAX: usize = 64;
+
+/// One stop of the plan that was found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Choice {
+    pub station: usize,
+    pub evse: usize,
+    pub connector: usize,
+    /// When the stay begins, in minutes from the departure.
+    pub start: f64,
+    /// To which is charged.
+    pub to_kwh: f64,
+    /// Via points behind.
+    pub vias: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Label {
+    node: u32,
+    parent: u32,
+    minutes: f64,
+    // What counts beside time, in minutes.
+    extra: f64,
+    kwh: f64,
+    stops: u8,
+    is_leaving: bool,
+    evse: u16,
+    connector: u16,
+    start: f64,
+}
+
+const NOBODY: u32 = u32::MAX;
+
+/// What a search comes to.
+#[derive(Debug)]
+pub enum Found {
+    /// The best plan.
+    Path(Vec<Choice>),
+    /// There is none; these nodes could be left in time.
+    Nothing(Vec<bool>),
+}
+
+/// Finds the best plan.
+///
+/// # Errors
+/// It was given up: too large, or not wanted any longer.
+pub fn run(outlook: &Outlook, problem: &Problem, stop: &dyn Fn() -> bool) -> Result<Found, Obstacle> {
+    let mut search = Search::new(outlook, problem);
+    search.begin();
+    let mut steps = 0;
+    while let Some(Reverse((_, index))) = search.heap.pop() {
+        steps += 1;
+        if steps % ASK_EVERY == 0 && stop() {
+            return Err(Obstacle::Withdrawn);
+        }
+        if search.labels.len() > problem.settings.labels_max {
+            return Err(Obstacle::TooLarge { labels_max: problem.settings.labels_max });
+        }
+        let label = search.labels[index as usize];
+        if !search.is_current(index, &label) {
+            continue; // a better one came after it was put here
+        }
+        if label.node as usize == outlook.layout().destination() {
+            return Ok(Found::Path(search.path(index)));
+        }
+        if label.is_leaving {
+            search.drive(index, &label);
+        } else {
+            search.charge(index, &label);
+        }
+    }
+    Ok(Found::Nothing(search.leaving.iter().map(|labels| !labels.is_empty()).collect()))
+}
+
+struct Search<'a> {
+    outlook: &'a Outlook,
+    problem: &'a Problem,
+    // Free windows in minutes from the departure, by station and EVSE.
+    free: Vec<Vec<Vec<(f64, f64)>>>,
+    labels: Vec<Label>,
+    // By estimate, as bits: they sort like the numbers, as none is negative.
+    heap: BinaryHeap<Reverse<(u64, u32)>>,
+    // The labels of each node that no other one of it outdoes.
+    arriving: Vec<Vec<u32>>,
+    leaving: Vec<Vec<u32>>,
+    unnoticed: Unnoticed,
+}
+
+// By so much a label may be worse than another and still count as good. Without it, labels that differ by seconds and
+// cents are all kept where money counts, and there are millions of them.
+struct Unnoticed {
+    kwh: f64,
+    minutes: f64,
+    extra: f64,
+}
+
+impl Unnoticed {
+    const NOTHING: Unnoticed = Unnoticed { kwh: 0.0, minutes: 0.0, extra: 0.0 };
+
+    fn of(problem: &Problem) -> Self {
+        let price_weight = problem.settings.objective.price_weight;
+        let minutes = if price_weight > 0.0 { 0.5 } else { 0.02 };
+        Self { kwh: problem.vehicle.step_kwh() * 0.2, minutes, extra: 0.05 * price_weight }
+    }
+}
+
+impl<'a> Search<'a> {
+    fn new(outlook: &'a Outlook, problem: &'a Problem) -> Self {
+        let window = |window: &recarga_reservation::TimeWindow| {
+            (problem.minutes(window.start()), problem.minutes(window.end()))
+        };
+        let free = |station: &Station| {
+            station.evses.iter().map(|evse| evse.free.iter().map(window).collect()).collect()
+        };
+        let nodes = outlook.layout().nodes();
+        Self {
+            outlook,
+            problem,
+            free: problem.stations.iter().map(free).collect(),
+            labels: Vec::new(),
+            heap: BinaryHeap::new(),
+            arriving: vec![Vec::new(); nodes],
+            leaving: vec![Vec::new(); nodes],
+            unnoticed: Unnoticed::of(problem),
+        }
+    }
+
+    fn begin(&mut self) {
+        self.push(Label {
+            node: 0,
+            parent: NOBODY,
+            minutes: 0.0,
+            extra: 0.0,
+            kwh: self.problem.charge_kwh,
+            stops: 0,
+            is_leaving: true,
+            evse: 0,
+            connector: 0,
+            start: 0.0,
+        });
+    }
+
+    fn push(&mut self, label: Label) {
+        let stops_left = self.problem.settings.stops_max - usize::from(label.stops);
+        let (node, level) = (label.node as usize, self.outlook.level(label.kwh));
+        let potential = &self.outlook.potential;
+        let ahead = match label.is_leaving {
+            true => potential.leaving(node, level, stops_left),
+            false => potential.arriving(node, level, stops_left),
+        };
+        if ahead >= NEVER {
+            return;
+        }
+        let front = if label.is_leaving { &mut self.leaving[node] } else { &mut self.arriving[node] };
+        let (labels, unnoticed) = (&self.labels, &self.unnoticed);
+        if front.iter().any(|other| labels[*other as usize].outdoes(&label, unnoticed)) {
+            return;
+        }
+        front.retain(|other| !label.outdoes(&labels[*other as usize], &Unnoticed::NOTHING));
+        let index = labels.len() as u32;
+        front.push(index);
+        let estimate = label.minutes + label.extra + f64::from(ahead);
+        self.heap.push(Reverse((estimate.max(0.0).to_bits(), index)));
+        self.labels.push(label);
+    }
+
+    fn is_current(&self, index: u32, label: &Label) -> bool {
+        let fronts = if label.is_leaving { &self.leaving } else { &self.arriving };
+        fronts[label.node as usize].contains(&index)
+    }
+
+    fn drive(&mut self, index: u32, label: &Label) {
+        let outlook = self.outlook;
+        let layout = outlook.layout();
+        let node = label.node as usize;
+        let layer = layout.layer(node);
+        for edge in &outlook.out[layout.point(node)] {
+            let Some(next) = layout.arrival(layer, edge.to as usize) else { continue };
+            let needed = if next == layout.destination() { outlook.arrive_kwh } else { outlook.reserve_kwh };
+            let kwh = label.kwh - f64::from(edge.kwh);
+            if kwh < needed {
+                continue;
+            }
+            // A way point is passed: who arrives leaves.
+            let passes = layout.station_of(next).is_none() && next != layout.destination();
+            self.push(Label {
+                node: next as u32,
+                parent: index,
+                minutes: label.minutes + f64::from(edge.minutes),
+                kwh,
+                is_leaving: passes,
+                ..*label
+            });
+        }
+    }
+
+    fn charge(&mut self, index: u32, label: &Label) {
+        let Some(station) = self.outlook.layout().station_of(label.node as usize) else { return };
+        if usize::from(label.stops) >= self.problem.settings.stops_max {
+            return;
+        }
+        let problem = self.problem;
+        for (evse, one) in problem.stations[station].evses.iter().enumerate() {
+            for (connector, cable) in one.connectors.iter().enumerate() {
+                self.charge_at(index, label, (station, evse, connector), cable);
+            }
+        }
+    }
+
+    fn charge_at(
+        &mut self,
+        index: u32,
+        label: &Label,
+        (station, evse, connector): (usize, usize, usize),
+        cable: &Connector,
+    ) {
+        let (problem, outlook) = (self.problem, self.outlook);
+        let Some(table) = &outlook.tables[station][evse][connector] else { return };
+        let (settings, one) = (&problem.settings, &problem.stations[station]);
+        // The first level worth charging to, and what is charged by then.
+        let first_level = outlook.level(label.kwh) + 1;
+        let step_kwh = problem.vehicle.step_kwh();
+        let first = self.free[station][evse].partition_point(|(_, end)| *end <= label.minutes);
+        // What an earlier window allows is no better in a later one, unless money counts.
+        let mut reached = first_level;
+        for at in first..self.free[station][evse].len().min(first + WINDOWS_MAX) {
+            let (opens, closes) = self.free[station][evse][at];
+            for start in starts(problem, one, cable, label.minutes.max(opens), closes) {
+                let charging = start + settings.setup_minutes;
+                let mut price = cable.tariff.activation;
+                let counts_money = settings.objective.price_weight > 0.0;
+                let mut kwh = label.kwh;
+                for to in first_level..LEVELS {
+                    let to_kwh = to as f64 * step_kwh;
+                    let end = charging + table.between(label.kwh, to_kwh);
+                    if end + settings.buffer_minutes > closes {
+                        break;
+                    }
+                    if counts_money {
+                        let begins = charging + table.between(label.kwh, kwh);
+                        price += self.per_kwh(one, cable, begins) * (to_kwh - kwh);
+                        kwh = to_kwh;
+                    }
+                    if to < reached && !counts_money {
+                        continue;
+                    }
+                    reached = reached.max(to + 1);
+                    let extra = settings.objective.stop_minutes
+                        + one.penalty_minutes
+                        + settings.objective.price_weight * price;
+                    self.push(Label {
+                        node: label.node,
+                        parent: index,
+                        minutes: end,
+                        extra: label.extra + extra,
+                        kwh: to_kwh,
+                        stops: label.stops + 1,
+                        is_leaving: true,
+                        evse: evse as u16,
+                        connector: connector as u16,
+                        start,
+                    });
+                }
+            }
+            if reached == LEVELS && settings.objective.price_weight == 0.0 {
+                break;
+            }
+        }
+    }
+
+    fn per_kwh(&self, station: &Station, cable: &Connector, minutes: f64) -> f64 {
+        cable.tariff.per_kwh_at(local_minute(self.problem, station, minutes))
+    }
+
+    fn path(&self, last: u32) -> Vec<Choice> {
+        let layout = self.outlook.layout();
+        let mut path = Vec::new();
+        let mut at = last;
+        while at != NOBODY {
+            let label = &self.labels[at as usize];
+            let node = label.node as usize;
+            if let (true, Some(station)) = (label.is_leaving, layout.station_of(node)) {
+                path.push(Choice {
+                    station,
+                    evse: usize::from(label.evse),
+                    connector: usize::from(label.connector),
+                    start: label.start,
+                    to_kwh: label.kwh,
+                    vias: layout.layer(node),
+                });
+            }
+            at = label.parent;
+        }
+        path.reverse();
+        path
+    }
+}
+
+impl Label {
+    // Whatever can follow on the other can follow on this, and is no worse but for what nobody notices.
+    fn outdoes(&self, other: &Label, unnoticed: &Unnoticed) -> bool {
+        self.stops <= other.stops
+            && self.kwh >= other.kwh - unnoticed.kwh
+            && self.minutes <= other.minutes + unnoticed.minutes
+            && self.extra <= other.extra + unnoticed.extra
+    }
+}
+
+/// The minute of the day at a station, so many minutes after the departure.
+pub fn local_minute(problem: &Problem, station: &Station, minutes: f64) -> f64 {
+    let departure = problem.departure.as_millis().rem_euclid(86_400_000) as f64 / 60_000.0;
+    departure + minutes + f64::from(station.utc_offset_minutes)
+}
+
+// When a stay may begin: at once, or where money counts so that it charges from the moment at which a price changes.
+fn starts(problem: &Problem, station: &Station, cable: &Connector, from: f64, closes: f64) -> Vec<f64> {
+    let mut starts = vec![from];
+    if problem.settings.objective.price_weight > 0.0 {
+        let charging = local_minute(problem, station, from + problem.settings.setup_minutes);
+        let changes = cable.tariff.bands.iter().flat_map(|band| [band.from_minute, band.to_minute]);
+        let later = changes.map(|change| from + (f64::from(change) - charging).rem_euclid(1440.0));
+        starts.extend(later.filter(|start| *start < closes));
+    }
+    starts
+}
