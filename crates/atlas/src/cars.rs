@@ -157,7 +157,7 @@ mod tests {
             assert_eq!(car.curve.last().unwrap().0, 100.0, "{}", car.id);
         }
         assert_eq!(find(" BYD-Dolphin ").unwrap().name, "BYD Dolphin GS");
-        assert!(find("fusca").unwrap_err().to_string().contains("byd-seal"));
+        assert!(find("fusca").unwrap_err().to_string().contains("byd-seal-awd"));
     }
 
     #[test]
