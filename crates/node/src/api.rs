@@ -52,6 +52,8 @@ pub fn router(node: Arc<Node>) -> Router {
         .routes(routes!(holds::batch))
         // For drivers and apps.
         .routes(routes!(trips::book, trips::list))
+        .routes(routes!(trips::plan))
+        .routes(routes!(trips::models))
         .routes(routes!(trips::show, trips::change, trips::cancel))
         .routes(routes!(vehicles::list))
         .routes(routes!(vehicles::show))

@@ -20,6 +20,7 @@ use crate::coordinator::Coordinator;
 use crate::delivery::Delivery;
 use crate::events::Events;
 use crate::greeting::greet;
+use crate::journeys::Journeys;
 use crate::ledger::{Ledger, OnFailure, Revisions, State, Stopped, Writer};
 use crate::mailbox::Mailbox;
 use crate::metrics::Metrics;
@@ -70,6 +71,7 @@ pub struct Node {
     pub(crate) coordinator: Arc<Coordinator>,
     pub(crate) offer: Arc<Offer>,
     pub(crate) network: Arc<Network>,
+    pub(crate) journeys: Arc<Journeys>,
     pub(crate) vehicles: Vehicles<VehicleStatus>,
     pub(crate) access: Access,
     pub(crate) events: Events,
@@ -113,7 +115,9 @@ impl Node {
             Arc::new(OwnCatalogue { operator: operator.clone(), offer: offer.clone(), ledger, clock })
         };
         catalogues.insert(operator.clone(), own);
-        let network = Network::new(catalogues, clock.clone(), config.limits.network());
+        let network = Arc::new(Network::new(catalogues, clock.clone(), config.limits.network()));
+        let journeys =
+            Journeys::new(operator.clone(), network.clone(), clock.clone(), config.limits.journeys());
         let participant = {
             let (ledger, clock, events, metrics) = shared();
             let (operator, patience) = (operator.clone(), config.limits.window_wait());
@@ -151,7 +155,8 @@ impl Node {
             participant,
             delivery,
             offer,
-            network: Arc::new(network),
+            network,
+            journeys: Arc::new(journeys),
             events,
             metrics,
             clock,

@@ -52,8 +52,9 @@ pub trait Planner: Send + Sync {
     /// Stops that lead to where the driver wants to go, or why there are none, in words that are handed on.
     async fn propose(&self) -> Result<TripRequest, Arc<str>>;
 
-    /// These stops were refused: the next proposal has to do without what was not to be had.
-    fn refused(&self, proposal: &TripRequest, refusal: &Refusal);
+    /// These stops were refused: the next proposal has to do without what was not to be had. Says whether there may be
+    /// another one.
+    fn refused(&self, proposal: &TripRequest, refusal: &Refusal) -> bool;
 }
 
 /// A request for a trip, or for other stops of an existing one.
@@ -258,10 +259,10 @@ impl Coordinator {
             };
             let answer = self.try_stops(wish, &request, asked, attempts).await;
             let Answer::Refused(refusal) = &answer else { return answer };
-            if proposal >= self.limits.proposals_max || self.is_late(asked) {
+            let may_go_on = proposal < self.limits.proposals_max && !self.is_late(asked);
+            if !may_go_on || !planner.refused(&request, refusal) {
                 return answer;
             }
-            planner.refused(&request, refusal);
         }
         Answer::Stopped
     }

@@ -12,6 +12,7 @@ pub mod coordinator;
 pub mod delivery;
 pub mod events;
 pub mod greeting;
+pub mod journeys;
 pub mod ledger;
 pub mod mailbox;
 pub mod metrics;

@@ -8,17 +8,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use recarga_mqtt::link::{Incoming, Link, LinkOptions, LinkState, Message, Qos};
-use recarga_reservation::{OperatorId, RequestKey, Told, VehicleId};
+use recarga_reservation::{OperatorId, RequestKey, Timestamp, Told, VehicleId};
 use recarga_wire::topic::{ALL_REQUESTS, ALL_STATUS, Topic};
-use recarga_wire::vehicle::{
-    VehicleAnswer, VehicleRequest, VehicleRequestBody, VehicleStatus, Wish, salvage,
-};
+use recarga_wire::vehicle::{VehicleAnswer, VehicleRequest, VehicleStatus, Wish, decode_request, salvage};
 use recarga_wire::{Problem, ProblemKind, decode};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error, info, warn};
+use twox_hash::XxHash3_64;
 
 use crate::app::Node;
 use crate::config;
@@ -164,8 +163,7 @@ impl Office {
             self.refuse_unreadable(envelope, payload, problem);
             return Ok(());
         }
-        let request = decode::<VehicleRequestBody>(payload).and_then(|body| body.into_request(&vehicle));
-        let request = match request {
+        let request = match decode_request(payload, &vehicle) {
             Ok(request) => request,
             Err(problem) => {
                 self.refuse_unreadable(envelope, payload, problem);
@@ -224,12 +222,22 @@ impl Office {
                 let field = if request.operator.is_some() { "servidor" } else { "paradas[0].empresa" };
                 Err(Problem::new(ProblemKind::UnknownOperator, detail).at(field).of_operator(operator))
             }
+            // Whoever plans knows all companies' offers, so any can; the cars are spread over them.
+            None if matches!(request.wish, Wish::Plan(_)) => Ok(self.is_home_of(&request.vehicle)),
             None if self.is_first() => {
                 let detail = "para cancelar, informe em `servidor` a empresa que confirmou a viagem";
                 Err(Problem::new(ProblemKind::MissingField, detail).at("servidor"))
             }
             Some(_) | None => Ok(false),
         }
+    }
+
+    // The same for every company and every version of the program.
+    fn is_home_of(&self, vehicle: &VehicleId) -> bool {
+        let mut companies = self.node.companies();
+        companies.sort_unstable();
+        let place = XxHash3_64::oneshot(vehicle.as_str().as_bytes()) % companies.len() as u64;
+        companies.get(place as usize) == Some(&self.node.operator.as_str())
     }
 
     fn is_first(&self) -> bool {
@@ -275,8 +283,7 @@ impl Office {
 
     async fn answer(&self, letter: &Letter) -> Result<(), Stopped> {
         let key = &letter.key;
-        let body = decode::<VehicleRequestBody>(letter.request.as_bytes());
-        let answer = match body.and_then(|body| body.into_request(&key.vehicle)) {
+        let answer = match decode_request(letter.request.as_bytes(), &key.vehicle) {
             Ok(request) => self.decide(letter, request).await?,
             Err(problem) => self.refused(key, problem),
         };
@@ -291,22 +298,18 @@ impl Office {
     async fn decide(&self, letter: &Letter, request: VehicleRequest) -> Result<VehicleAnswer, Stopped> {
         let key = &letter.key;
         match request.wish {
+            Wish::Book(_) | Wish::Plan(_) if self.is_expired(key, request.expires) => {
+                Ok(self.refused(key, Problem::of(ProblemKind::Expired).at("expira_em")))
+            }
             Wish::Book(trip) => {
-                let expired = request.expires.is_some_and(|expires| expires <= self.node.clock.now().utc);
-                let booked_before =
-                    self.node.ledger.look(|state| state.company.coordinator.trip_of(key).is_some());
-                if expired && !booked_before {
-                    let problem = Problem::of(ProblemKind::Expired).at("expira_em");
-                    return Ok(self.refused(key, problem));
-                }
                 if let Err(problem) = refusal::check_companies(&self.node, &trip) {
                     return Ok(self.refused(key, problem));
                 }
-                match self.node.coordinator.book(trip).await {
-                    Answer::Booked(trip) => Ok(VehicleAnswer::confirmed(&trip)),
-                    Answer::Stopped => Err(Stopped),
-                    other => Ok(self.refused(key, refusal::why(key, &other))),
-                }
+                self.tell(key, self.node.coordinator.book(trip).await)
+            }
+            Wish::Plan(journey) => {
+                let (wish, planner) = (journey.journey.canonical(), self.node.journeys.planner(*journey));
+                self.tell(key, self.node.coordinator.book_journey(key.clone(), wish.into(), planner).await)
             }
             Wish::Cancel(id) => {
                 // A car cancels its own trips only; of others it is not told that they exist.
@@ -325,6 +328,20 @@ impl Office {
                     Err(error) => Ok(self.refused(key, Problem::from(error))),
                 }
             }
+        }
+    }
+
+    // What was booked before it expired stays booked.
+    fn is_expired(&self, key: &RequestKey, expires: Option<Timestamp>) -> bool {
+        let expired = expires.is_some_and(|expires| expires <= self.node.clock.now().utc);
+        expired && !self.node.ledger.look(|state| state.company.coordinator.trip_of(key).is_some())
+    }
+
+    fn tell(&self, key: &RequestKey, answer: Answer) -> Result<VehicleAnswer, Stopped> {
+        match answer {
+            Answer::Booked(trip) => Ok(VehicleAnswer::confirmed(&trip)),
+            Answer::Stopped => Err(Stopped),
+            other => Ok(self.refused(key, refusal::why(key, &other))),
         }
     }
 

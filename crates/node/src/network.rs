@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use recarga_reservation::{EvseId, OperatorId, TimeWindow, Timestamp};
 use recarga_wire::availability::{AvailabilityAnswer, AvailabilityQuery, AvailablePoint};
+use recarga_wire::network::OfferView;
 use thiserror::Error;
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
@@ -203,6 +204,11 @@ impl Network {
 }
 
 impl Copy {
+    /// As it is shown.
+    pub fn view(&self) -> OfferView {
+        OfferView::new(self.operator.clone(), self.is_reachable, self.points.len(), self.revision, self.seen)
+    }
+
     fn unknown(operator: OperatorId) -> Self {
         Self { operator, points: BTreeMap::new(), revision: 0, seen: None, is_reachable: false, tag: None }
     }

@@ -80,6 +80,17 @@ impl Itinerary {
         (self.arrival.as_millis() - self.departure.as_millis()) as f64 / 60_000.0
     }
 
+    // A car is at one place at a time: where the next stop begins the buffer of the one before has ended.
+    fn part_windows(&mut self) {
+        for at in 1..self.stops.len() {
+            let next = self.stops[at].window.start();
+            let window = self.stops[at - 1].window;
+            if let Ok(shorter) = TimeWindow::new(window.start(), window.end().min(next)) {
+                self.stops[at - 1].window = shorter;
+            }
+        }
+    }
+
     // The search charges to whole levels and rounds drives up; as it is driven nothing takes longer.
     pub(crate) fn follow(
         outlook: &Outlook,
@@ -95,6 +106,7 @@ impl Itinerary {
             *last = (*last - drive.spare_kwh.max(0.0)).max(arrive_kwh);
         }
         let mut trip = Drive::along(outlook, problem, legs, path, &targets).trip;
+        trip.part_windows();
         alternatives::add_backups(outlook, problem, legs, &mut trip);
         trip
     }

@@ -172,8 +172,29 @@ pub(crate) mod number {
         )*};
     }
 
+    macro_rules! optional {
+        ($($name:ident $of:ident)*) => {$(
+            pub fn $name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+                struct Checked(f64);
+                impl<'de> Deserialize<'de> for Checked {
+                    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                        $of(deserializer).map(Checked)
+                    }
+                }
+                Ok(Option::<Checked>::deserialize(deserializer)?.map(|checked| checked.0))
+            }
+        )*};
+    }
+
+    optional! {
+        optional_reserve reserve
+        optional_cruise cruise
+    }
+
     within! {
         percent 0 100 ""
+        reserve 0 50 ""
+        cruise 40 130 " km/h"
         latitude -90 90 " graus"
         longitude -180 180 " graus"
         speed 0 400 " km/h"

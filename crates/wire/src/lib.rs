@@ -15,6 +15,7 @@ pub mod event;
 pub mod health;
 pub mod hold;
 pub mod instant;
+pub mod journey;
 pub mod network;
 pub mod peer;
 pub mod problem;
@@ -76,6 +77,11 @@ messages! {
     health::HealthAnswer
     hold::HoldAnswer
     hold::HoldRequest
+    journey::JourneyBody
+    journey::JourneyTripBody
+    journey::ModelsAnswer
+    journey::PlansAnswer
+    journey::Itinerary
     network::NetworkAnswer
     session::CancelRequest
     session::ConfirmRequest

@@ -3,7 +3,9 @@
 
 use utoipa::{OpenApi, ToSchema};
 
-use crate::{audit, availability, batch, event, health, hold, problem, session, trip, vehicle};
+use crate::{
+    audit, availability, batch, event, health, hold, journey, network, problem, session, trip, vehicle,
+};
 
 /// The schemas of every message, to be merged into the document of who serves them.
 #[derive(OpenApi)]
@@ -17,6 +19,10 @@ use crate::{audit, availability, batch, event, health, hold, problem, session, t
     health::HealthAnswer,
     hold::HoldAnswer,
     hold::HoldRequest,
+    journey::JourneyBody,
+    journey::ModelsAnswer,
+    journey::PlansAnswer,
+    network::NetworkAnswer,
     problem::Problem,
     session::CancelRequest,
     session::ConfirmRequest,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::hold::Vehicle;
+use crate::journey::Itinerary;
 use crate::problem::{Problem, ProblemKind};
 use crate::{fields, schema, stops, text};
 
@@ -98,6 +99,9 @@ pub struct TripAnswer {
     /// The stops, in the order of the trip.
     #[serde(with = "fields::objects")]
     pub paradas: Vec<TripStopAnswer>,
+    /// The plan, where the stops were found and not asked for.
+    #[serde(default, with = "fields::optional_object", skip_serializing_if = "Option::is_none")]
+    pub roteiro: Option<Itinerary>,
 }
 
 /// One stop of a reserved trip.
@@ -212,6 +216,7 @@ impl TripAnswer {
             sessao: trip.transaction.clone(),
             decidida_em: trip.decided,
             paradas: trip.request.stops().iter().map(|stop| TripStopAnswer::new(trip, stop)).collect(),
+            roteiro: trip.request.planned().and_then(|planned| Itinerary::read(&planned.itinerary)),
         }
     }
 }
@@ -249,7 +254,7 @@ impl TripStopAnswer {
     }
 }
 
-fn request_id(body: Option<RequestId>, header: Option<&str>) -> Result<RequestId, Problem> {
+pub(crate) fn request_id(body: Option<RequestId>, header: Option<&str>) -> Result<RequestId, Problem> {
     const HEADER: &str = "Idempotency-Key";
     let unquoted = |text: &str| -> Result<RequestId, Problem> {
         let bare = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));

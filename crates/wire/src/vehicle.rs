@@ -4,7 +4,9 @@ use recarga_reservation::{OperatorId, RequestId, Timestamp, Trip, TripId, TripRe
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::decode::decode;
 use crate::hold::Vehicle;
+use crate::journey::{Itinerary, JourneyRequest, JourneyTripBody};
 use crate::problem::{Problem, ProblemKind};
 use crate::trip::{TripAnswer, TripBody, TripStopAnswer, TripStopBody};
 use crate::{fields, schema};
@@ -140,6 +142,8 @@ pub struct VehicleRequest {
 pub enum Wish {
     /// A trip.
     Book(TripRequest),
+    /// A trip whose stops are to be found.
+    Plan(Box<JourneyRequest>),
     /// The end of a whole trip.
     Cancel(TripId),
 }
@@ -171,6 +175,9 @@ pub struct VehicleAnswer {
     /// The stops of the trip; empty in a refusal.
     #[serde(default, with = "fields::objects")]
     pub paradas: Vec<TripStopAnswer>,
+    /// The plan, where the stops were found and not asked for.
+    #[serde(default, with = "fields::optional_object", skip_serializing_if = "Option::is_none")]
+    pub roteiro: Option<Itinerary>,
 }
 
 /// The answer to a car's request.
@@ -192,6 +199,30 @@ pub struct Salvaged {
     pub request: Option<RequestId>,
     /// Which car.
     pub vehicle: Option<VehicleId>,
+}
+
+/// Reads a car's request, on the topic of `vehicle`: a trip, a journey or a cancellation.
+///
+/// # Errors
+/// Names the field and the cure.
+pub fn decode_request(payload: &[u8], vehicle: &VehicleId) -> Result<VehicleRequest, Problem> {
+    let stops = decode::<VehicleRequestBody>(payload).and_then(|body| body.into_request(vehicle));
+    match stops {
+        Err(_) if JourneyTripBody::is_one(payload) => {
+            let body: JourneyTripBody = decode(payload)?;
+            check_vehicle(&body.veiculo.veiculo_id, vehicle, "veiculo.veiculo_id")?;
+            let (operator, expires) = (body.servidor.clone(), body.expira_em);
+            let journey = body.into_request(None)?;
+            Ok(VehicleRequest {
+                vehicle: vehicle.clone(),
+                request: journey.key.request.clone(),
+                operator,
+                expires,
+                wish: Wish::Plan(Box::new(journey)),
+            })
+        }
+        stops => stops,
+    }
 }
 
 impl VehicleStatus {
@@ -263,11 +294,11 @@ impl VehicleRequestBody {
 
 impl VehicleRequest {
     /// Which company answers: the one that the car names, or else that of the first stop. None for a cancellation
-    /// that names none: every company looks whether the trip is its own.
+    /// or a journey that names none.
     pub fn coordinator(&self) -> Option<&OperatorId> {
         let first = || match &self.wish {
             Wish::Book(request) => request.stops().first().map(|stop| &stop.operator),
-            Wish::Cancel(_) => None,
+            Wish::Plan(_) | Wish::Cancel(_) => None,
         };
         self.operator.as_ref().or_else(first)
     }
@@ -300,6 +331,7 @@ impl VehicleAnswer {
             viagem_id: None,
             motivo: Some(problem),
             paradas: vec![],
+            roteiro: None,
         }
     }
 
@@ -313,6 +345,7 @@ impl VehicleAnswer {
             viagem_id: Some(answer.viagem_id),
             motivo: None,
             paradas: answer.paradas,
+            roteiro: answer.roteiro,
         }
     }
 }

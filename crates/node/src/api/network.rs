@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use recarga_wire::network::{NetworkAnswer, OfferView};
+use recarga_wire::network::NetworkAnswer;
 
 use super::json;
 use crate::app::Node;
@@ -13,9 +13,6 @@ use crate::app::Node;
 /// Every company's offer as this one knows it: how many EVSEs, how fresh, and until when free windows are known.
 #[utoipa::path(get, path = "/rede", tag = "open", responses((status = 200, body = NetworkAnswer)))]
 pub async fn show(State(node): State<Arc<Node>>) -> Response {
-    let view = |copy: &Arc<crate::network::Copy>| {
-        OfferView::new(copy.operator.clone(), copy.is_reachable, copy.points.len(), copy.revision, copy.seen)
-    };
-    let empresas = node.network.copies().iter().map(view).collect();
+    let empresas = node.network.copies().iter().map(|copy| copy.view()).collect();
     json(StatusCode::OK, &NetworkAnswer { empresa: node.operator.clone(), empresas })
 }

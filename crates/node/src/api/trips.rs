@@ -7,6 +7,7 @@ use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use recarga_reservation::{RequestKey, Step, Trip, TripId, TripRequest};
+use recarga_wire::journey::{JourneyBody, JourneyRequest, JourneyTripBody, ModelsAnswer, PlansAnswer};
 use recarga_wire::trip::{TripAnswer, TripBody, TripsAnswer, TripsParams};
 use recarga_wire::{Problem, ProblemKind, decode, decode_query};
 use tokio::time::timeout;
@@ -20,7 +21,8 @@ use crate::refusal::{check_companies, in_progress, why};
 /// Most trips in one list.
 const LIST_MAX: usize = 500;
 
-/// Book a trip: all stops, at all companies, or none.
+/// Book a trip: all stops, at all companies, or none. With `origem` and `destino` in place of `paradas` the stops are
+/// found, and others if some are refused.
 #[utoipa::path(post, path = "/viagens", tag = "drivers", request_body = TripBody,
     params(("Idempotency-Key" = Option<String>, Header, description = "The same as `requisicao_id`.")),
     responses(
@@ -34,10 +36,45 @@ pub async fn book(
     caller: Caller,
     request: Request,
 ) -> Result<Response, Fault> {
-    let request = read_trip(&node, &caller, request).await?;
-    let key = request.key().clone();
-    let answered = timeout(node.answer_max, node.coordinator.book(request)).await;
-    answer(&key, answered.ok(), StatusCode::CREATED)
+    let answered = match read_wish(&node, &caller, request).await? {
+        Wish::Stops(request) => {
+            let key = request.key().clone();
+            (key, timeout(node.answer_max, node.coordinator.book(request)).await)
+        }
+        Wish::Journey(request) => {
+            let (key, wish) = (request.key.clone(), request.journey.canonical());
+            let planner = node.journeys.planner(request);
+            let booking = node.coordinator.book_journey(key.clone(), wish.into(), planner);
+            (key, timeout(node.answer_max, booking).await)
+        }
+    };
+    answer(&answered.0, answered.1.ok(), StatusCode::CREATED)
+}
+
+/// Find the stops of a journey, from the battery, the car and what is free at all companies. Nothing is reserved.
+#[utoipa::path(post, path = "/viagens/planejar", tag = "drivers", request_body = JourneyBody,
+    responses(
+        (status = 200, body = PlansAnswer, description = "The best plan, then others."),
+        (status = 409, body = Problem, description = "There is no plan: what is in the way, and what would help."),
+        (status = 422, body = Problem, description = "A field is not valid."),
+        (status = 503, body = Problem, description = "Too many plans are being made; try again."),
+    ))]
+pub async fn plan(
+    State(node): State<Arc<Node>>,
+    caller: Caller,
+    request: Request,
+) -> Result<Response, Fault> {
+    caller.check_driver(&node.access)?;
+    let (parts, body) = request.into_parts();
+    let bytes = read_body(&parts.headers, body, node.body_max).await?;
+    let journey: JourneyBody = decode(&bytes)?;
+    Ok(json(StatusCode::OK, &node.journeys.plan(journey).await?))
+}
+
+/// The cars of the catalogue: what to write in `modelo`.
+#[utoipa::path(get, path = "/modelos", tag = "open", responses((status = 200, body = ModelsAnswer)))]
+pub async fn models() -> Response {
+    json(StatusCode::OK, &crate::journeys::models())
 }
 
 /// The trips of a car that this company coordinates.
@@ -120,14 +157,46 @@ pub async fn cancel(
     Ok(json(StatusCode::OK, &TripAnswer::new(&trip)))
 }
 
-async fn read_trip(node: &Node, caller: &Caller, request: Request) -> Result<TripRequest, Fault> {
+enum Wish {
+    Stops(TripRequest),
+    Journey(JourneyRequest),
+}
+
+async fn read_wish(node: &Node, caller: &Caller, request: Request) -> Result<Wish, Fault> {
     caller.check_driver(&node.access)?;
     let (parts, body) = request.into_parts();
     let bytes = read_body(&parts.headers, body, node.body_max).await?;
-    let body: TripBody = decode(&bytes)?;
-    let request = body.into_request(idempotency_key(&parts.headers)?)?;
-    check_companies(node, &request)?;
-    Ok(request)
+    let key = idempotency_key(&parts.headers)?;
+    match decode::<TripBody>(&bytes) {
+        Ok(body) => {
+            let request = body.into_request(key)?;
+            check_companies(node, &request)?;
+            Ok(Wish::Stops(request))
+        }
+        Err(_) if JourneyTripBody::is_one(&bytes) => {
+            let body: JourneyTripBody = decode(&bytes)?;
+            for (field, is_there) in
+                [("servidor", body.servidor.is_some()), ("expira_em", body.expira_em.is_some())]
+            {
+                if is_there {
+                    let detail = format!("`{field}` só existe em pedidos por MQTT; retire o campo");
+                    return Err(Problem::new(ProblemKind::UnknownField, detail).at(field).into());
+                }
+            }
+            Ok(Wish::Journey(body.into_request(key)?))
+        }
+        Err(problem) => Err(problem.into()),
+    }
+}
+
+async fn read_trip(node: &Node, caller: &Caller, request: Request) -> Result<TripRequest, Fault> {
+    match read_wish(node, caller, request).await? {
+        Wish::Stops(request) => Ok(request),
+        Wish::Journey(_) => {
+            let detail = "uma alteração tem `paradas`; peça-as antes em POST /viagens/planejar";
+            Err(Problem::new(ProblemKind::MissingField, detail).at("paradas").into())
+        }
+    }
 }
 
 fn answer(key: &RequestKey, answer: Option<Answer>, booked: StatusCode) -> Result<Response, Fault> {

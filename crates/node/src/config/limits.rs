@@ -6,6 +6,7 @@ use recarga_reservation::HoldLimits;
 use serde::Deserialize;
 
 use crate::coordinator::Patience;
+use crate::journeys::JourneyLimits;
 use crate::network::NetworkLimits;
 
 /// Every limit of the node, with its default.
@@ -60,6 +61,10 @@ pub struct Limits {
     pub offer_days: u64,
     /// EVSEs of one company that are known.
     pub offer_evses_max: usize,
+    /// Journeys planned at a time.
+    pub planning_workers: usize,
+    /// Journeys that wait to be planned; more are refused.
+    pub planning_queue_max: usize,
 }
 
 impl Default for Limits {
@@ -89,6 +94,8 @@ impl Default for Limits {
             offer_refresh_millis: 2_000,
             offer_days: 7,
             offer_evses_max: 100_000,
+            planning_workers: 1,
+            planning_queue_max: 256,
         }
     }
 }
@@ -124,6 +131,11 @@ impl Limits {
     /// How long and how often a trip is tried.
     pub fn patience(&self) -> Patience {
         Patience { decide: self.decide(), attempts_max: self.attempts_max, proposals_max: self.proposals_max }
+    }
+
+    /// How many journeys are planned.
+    pub fn journeys(&self) -> JourneyLimits {
+        JourneyLimits { workers: self.planning_workers, queue_max: self.planning_queue_max }
     }
 
     /// How the offers of all companies are known.
@@ -166,6 +178,8 @@ pub(super) fn check(limits: &Limits, problems: &mut Vec<String>) {
         ("offer_refresh_millis", limits.offer_refresh_millis, 0, HOUR * 1000),
         ("offer_days", limits.offer_days, 1, 366),
         ("offer_evses_max", limits.offer_evses_max as u64, 1, 10_000_000),
+        ("planning_workers", limits.planning_workers as u64, 1, 1024),
+        ("planning_queue_max", limits.planning_queue_max as u64, 0, 100_000),
     ] {
         if value < least {
             problems.push(format!("limits.{name}: {value} is too small; at least {least}"));

@@ -16,7 +16,7 @@ enum For {
     Operator,
 }
 
-const OPERATIONS: [(&str, &str, For); 20] = [
+const OPERATIONS: [(&str, &str, For); 22] = [
     ("get", "/disponibilidade", For::Everybody),
     ("get", "/pontos", For::Everybody),
     ("get", "/rede", For::Everybody),
@@ -29,6 +29,8 @@ const OPERATIONS: [(&str, &str, For); 20] = [
     ("get", "/transacoes/{sessao}", For::Companies),
     ("post", "/lote", For::Companies),
     ("post", "/viagens", For::Drivers),
+    ("post", "/viagens/planejar", For::Drivers),
+    ("get", "/modelos", For::Everybody),
     ("get", "/viagens", For::Drivers),
     ("get", "/viagens/{id}", For::Drivers),
     ("put", "/viagens/{id}", For::Drivers),

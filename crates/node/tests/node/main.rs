@@ -15,5 +15,6 @@ mod changing;
 mod contention;
 mod durability;
 mod holds;
+mod journeys;
 mod network;
 mod serving;

@@ -1,6 +1,7 @@
 //! Replays a plan from the problem alone. It shares no code with the search but the drives and the charging times.
 
 use recarga_planning::{Itinerary, Legs, Problem, Stop};
+use recarga_reservation::Timestamp;
 
 /// Rounding of instants to milliseconds, in minutes.
 const ROUNDING: f64 = 1.0 / 10_000.0;
@@ -20,6 +21,8 @@ fn replay(problem: &Problem, legs: &dyn Legs, plan: &Itinerary) -> Result<(), St
     };
     let (vehicle, settings) = (&problem.vehicle, &problem.settings);
     check(plan.stops.len() <= settings.stops_max, || "too many stops".into())?;
+    let apart = plan.stops.windows(2).all(|two| two[0].window.end() <= two[1].window.start());
+    check(apart, || "at two places at a time".into())?;
     let (mut point, mut now, mut kwh, mut passed) = (0, 0.0, problem.charge_kwh, 0);
     let (mut km, mut price, mut waiting, mut charging) = (0.0, 0.0, 0.0, 0.0);
     let destination = problem.vias + 1;
@@ -39,7 +42,8 @@ fn replay(problem: &Problem, legs: &dyn Legs, plan: &Itinerary) -> Result<(), St
         go(destination + 1 + stop.station, &mut now, &mut kwh, vehicle.reserve_kwh())?;
         check((minutes(stop.arrive) - now).abs() < ROUNDING, || format!("stop {number}: arrives at {now}"))?;
         check((stop.arrive_kwh - kwh).abs() < 1e-6, || format!("stop {number}: arrives with {kwh}"))?;
-        let took = stay(problem, stop, number)?;
+        let next = plan.stops.get(number + 1).map(|next| next.start);
+        let took = stay(problem, stop, number, next)?;
         waiting += minutes(stop.start) - now;
         charging += took;
         now = minutes(stop.end);
@@ -61,7 +65,8 @@ fn replay(problem: &Problem, legs: &dyn Legs, plan: &Itinerary) -> Result<(), St
 }
 
 // How long it charges.
-fn stay(problem: &Problem, stop: &Stop, number: usize) -> Result<f64, String> {
+fn stay(problem: &Problem, stop: &Stop, number: usize, next: Option<Timestamp>) -> Result<f64, String> {
+    let next = next.unwrap_or(Timestamp::from_millis(i64::MAX));
     let evse = &problem.stations[stop.station].evses[stop.evse];
     let cable = &evse.connectors[stop.connector];
     check(problem.vehicle.plugs().contains(&cable.plug), || format!("stop {number}: wrong plug"))?;
@@ -80,7 +85,8 @@ fn stay(problem: &Problem, stop: &Stop, number: usize) -> Result<f64, String> {
         // A millisecond, for instants rounded up.
         free.start() <= stop.window.start()
             && stop.window.start() <= stop.start
-            && stop.end + buffer <= stop.window.end() + std::time::Duration::from_millis(1)
+            && (stop.end + buffer).min(next) <= stop.window.end() + std::time::Duration::from_millis(1)
+            && stop.end <= stop.window.end()
             && stop.window.end() <= free.end() + std::time::Duration::from_millis(1)
     });
     check(is_free, || format!("stop {number}: {:?} is not free", stop.window))?;

@@ -112,6 +112,11 @@ catalogue! {
         "Com a bateria, o carro e os horários livres que se conhecem, nenhuma sequência de paradas chega ao destino."
         "Faça o que `detail` sugere: saia em outro horário, com mais carga, ou aceite mais paradas."
         "no stops lead to the destination"
+    NothingToBook "nada-a-reservar" 409
+        "Não é preciso parar"
+        "A carga da bateria chega ao destino sem recarga, então não há o que reservar."
+        "Viaje sem reserva, ou peça uma `reserva_pct` maior para chegar com mais carga."
+        "the battery lasts; nothing to book"
     Expired "expirada" 422
         "O pedido expirou"
         "O pedido chegou depois de seu `expira_em` e não foi executado."

@@ -1,0 +1,228 @@
+//! Finds the stops of journeys with what is known of all companies' offers: for who only asks, and for trips that
+//! are booked at once.
+//!
+//! The search computes and waits for nothing, so it runs beside the rest, by a few workers with a bounded queue, and
+//! ends when nobody wants its plan any longer.
+
+mod country;
+mod question;
+mod telling;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use recarga_atlas::cars::{self, Car};
+use recarga_atlas::consumption::Drive;
+use recarga_planning::{Itinerary, Obstacle};
+use recarga_reservation::{OperatorId, Planned, Reason, Refusal, Stop, Timestamp, TripRequest, TripStop};
+use recarga_wire::journey::{JourneyBody, JourneyRequest, ModelView, ModelsAnswer, PlansAnswer};
+use recarga_wire::{Problem, ProblemKind};
+use tokio::sync::Semaphore;
+
+use self::country::Country;
+use self::question::Question;
+use crate::clock::Clock;
+use crate::coordinator::Planner;
+use crate::network::{Copy, Network};
+
+/// How many plans are made at a time, and how many may wait.
+#[derive(Clone, Copy, Debug)]
+pub struct JourneyLimits {
+    /// At a time.
+    pub workers: usize,
+    /// Waiting; more are refused at once.
+    pub queue_max: usize,
+}
+
+/// The service.
+#[derive(Debug)]
+pub struct Journeys {
+    operator: OperatorId,
+    network: Arc<Network>,
+    clock: Arc<dyn Clock>,
+    // Whoever has no place here is refused; whoever has one waits for a worker.
+    places: Arc<Semaphore>,
+    workers: Arc<Semaphore>,
+    country: Mutex<Option<Arc<Country>>>,
+}
+
+impl Journeys {
+    /// The service over what is known of all offers.
+    pub fn new(
+        operator: OperatorId,
+        network: Arc<Network>,
+        clock: Arc<dyn Clock>,
+        limits: JourneyLimits,
+    ) -> Self {
+        Self {
+            operator,
+            network,
+            clock,
+            places: Arc::new(Semaphore::new(limits.workers + limits.queue_max)),
+            workers: Arc::new(Semaphore::new(limits.workers)),
+            country: Mutex::new(None),
+        }
+    }
+
+    /// The best plan and others, without reserving anything.
+    ///
+    /// # Errors
+    /// A [`Problem`] that names the field and the cure, or says why there is no plan.
+    pub async fn plan(self: &Arc<Self>, journey: JourneyBody) -> Result<PlansAnswer, Problem> {
+        let (this, now) = (self.clone(), self.now().await);
+        self.work(move |wanted| {
+            let question = Question::new(&this.country(), &journey, None, now)?;
+            let best = question.best(wanted)?;
+            let others = question.others(&best, usize::from(journey.alternativas), wanted)?;
+            let roteiros = std::iter::once(&best).chain(&others).map(|plan| question.tell(plan)).collect();
+            Ok(PlansAnswer {
+                roteiros,
+                ofertas: this.network.copies().iter().map(|copy| copy.view()).collect(),
+            })
+        })
+        .await
+    }
+
+    /// Whoever finds the stops for a trip that is booked at once.
+    pub fn planner(self: &Arc<Self>, request: JourneyRequest) -> Box<dyn Planner> {
+        Box::new(Booking { journeys: self.clone(), request, question: Arc::default() })
+    }
+
+    // What this company has itself is known at once, so that it never offers what it has just given away.
+    async fn now(&self) -> Timestamp {
+        self.network.refresh(&self.operator).await;
+        self.clock.now().utc
+    }
+
+    // All offers by station. Made anew only when one has changed.
+    fn country(&self) -> Arc<Country> {
+        let copies: Vec<Arc<Copy>> = self.network.copies();
+        let mut known = self.country.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*known {
+            Some(country) if country.shows(&copies) => country.clone(),
+            _ => known.insert(Arc::new(Country::new(&copies))).clone(),
+        }
+    }
+
+    // Runs beside the rest. Whoever drops the future no longer wants the result.
+    async fn work<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&dyn Fn() -> bool) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let busy = || {
+            let detail = "há planos demais à espera; repita o pedido em instantes";
+            Problem::new(ProblemKind::Unavailable, detail)
+        };
+        let place = self.places.clone().try_acquire_owned().map_err(|_| busy())?;
+        let worker = self.workers.clone().acquire_owned().await.map_err(|_| busy())?;
+        let given_up = Arc::new(AtomicBool::new(false));
+        let giving_up = GiveUp(given_up.clone());
+        let done = tokio::task::spawn_blocking(move || {
+            let result = job(&|| given_up.load(Ordering::Relaxed));
+            drop((place, worker));
+            result
+        });
+        let result = done.await.unwrap_or_else(|_| Err(Problem::of(ProblemKind::Internal)));
+        drop(giving_up);
+        result
+    }
+}
+
+struct GiveUp(Arc<AtomicBool>);
+
+impl Drop for GiveUp {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+// The stops of one trip, proposed again without what was refused.
+struct Booking {
+    journeys: Arc<Journeys>,
+    request: JourneyRequest,
+    question: Arc<Mutex<Option<Question>>>,
+}
+
+#[async_trait]
+impl Planner for Booking {
+    async fn propose(&self) -> Result<TripRequest, Arc<str>> {
+        let (journeys, request, question) =
+            (self.journeys.clone(), self.request.clone(), self.question.clone());
+        let now = journeys.now().await;
+        let proposal = self.journeys.work(move |wanted| {
+            let mut question = question.lock().unwrap_or_else(PoisonError::into_inner);
+            let question = match &mut *question {
+                Some(question) => question,
+                none => {
+                    let country = journeys.country();
+                    none.insert(Question::new(&country, &request.journey, request.plug, now)?)
+                }
+            };
+            let plan = question.best(wanted)?;
+            trip(&request, question, &plan)
+        });
+        proposal
+            .await
+            .map_err(|problem| String::from_utf8_lossy(&recarga_wire::encode(&problem)).into_owned().into())
+    }
+
+    fn refused(&self, proposal: &TripRequest, refusal: &Refusal) -> bool {
+        let mut question = self.question.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(question) = &mut *question else { return false };
+        if let Reason::Unreachable { operator } = &refusal.reason {
+            return question.avoid(operator);
+        }
+        let stop = refusal.stop.and_then(|number| proposal.stops().get(usize::from(number)));
+        let Some(TripStop { operator, stop: Stop { evse, window, .. } }) = stop else { return false };
+        match refusal.reason {
+            Reason::Held | Reason::Booked { .. } => question.take(operator, evse, *window),
+            // It is not what it was thought to be.
+            _ => question.close(operator, evse),
+        }
+    }
+}
+
+fn trip(request: &JourneyRequest, question: &Question, plan: &Itinerary) -> Result<TripRequest, Problem> {
+    if plan.stops.is_empty() {
+        return Err(Problem::of(ProblemKind::NothingToBook));
+    }
+    let told = question.tell(plan);
+    let stop = |stop: &recarga_wire::journey::ItineraryStop| {
+        let window = recarga_reservation::TimeWindow::new(stop.janela_inicio, stop.janela_fim).ok()?;
+        let (operator, evse) = (stop.empresa.clone(), stop.ponto_id.clone());
+        Some(TripStop { operator, stop: Stop { number: stop.parada, evse, window } })
+    };
+    let stops: Option<Vec<TripStop>> = told.paradas.iter().map(stop).collect();
+    let planned = Planned {
+        wish: request.journey.canonical().into(),
+        itinerary: String::from_utf8_lossy(&recarga_wire::encode(&told)).into_owned().into(),
+    };
+    let trip = TripRequest::new(request.key.clone(), question.plug(), stops.unwrap_or_default())?;
+    Ok(trip.planned_for(planned))
+}
+
+/// The catalogue of cars.
+pub fn models() -> ModelsAnswer {
+    let model = |car: &Car| ModelView {
+        modelo: car.id.clone(),
+        nome: car.name.clone(),
+        bateria_kwh: car.usable_kwh,
+        potencia_max_kw: car.dc_kw,
+        plugues: car.plugs.clone(),
+        autonomia_km: (car.usable_kwh / car.kwh_per_km(Drive::default())).round(),
+    };
+    ModelsAnswer { modelos: cars::all().iter().map(model).collect() }
+}
+
+// Not told to anybody: whoever asked has gone.
+fn withdrawn() -> Problem {
+    Problem::of(ProblemKind::Unavailable)
+}
+
+fn told(question: &Question, obstacle: &Obstacle) -> Problem {
+    match obstacle {
+        Obstacle::Withdrawn => withdrawn(),
+        other => question.explain(other),
+    }
+}

@@ -1,0 +1,338 @@
+//! One journey as the planner takes it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use recarga_atlas::cars::{self, Car, NoCar};
+use recarga_atlas::cities::{self, City, NoPlace};
+use recarga_atlas::consumption::Drive;
+use recarga_planning::{
+    Connector, Corridor, Evse, Invalid, Itinerary, Objective, Outlook, Position, Settings, Spot, Station,
+    StraightLine, Tariff,
+};
+use recarga_reservation::{EvseId, OperatorId, Plug, TimeWindow, Timestamp};
+use recarga_wire::availability::AvailablePoint;
+use recarga_wire::journey::{JourneyBody, Preference};
+use recarga_wire::{Problem, ProblemKind};
+
+use super::country::{Country, Site};
+use super::told;
+
+/// Kept in the battery where the driver says nothing, as a share.
+const RESERVE: f64 = 0.10;
+/// Reserved after charging, for cars that come late.
+const BUFFER_MINUTES: f64 = 10.0;
+/// What a stop at a company counts more that is not one of those preferred.
+const NOT_PREFERRED_MINUTES: f64 = 20.0;
+/// From so many stations on only the best of each neighbourhood are looked at.
+const STATIONS_MANY: usize = 400;
+/// Clocks of cars and of this company differ.
+const PAST: Duration = Duration::from_secs(120);
+/// Farther than any two places in Brazil by road.
+const DISTANCE_KM_MAX: f64 = 6_000.0;
+
+/// A journey, the stations along it, and the planner's view of both.
+pub struct Question {
+    pub(super) car: &'static Car,
+    pub(super) places: Vec<City>,
+    pub(super) sites: Vec<Arc<SiteCopy>>,
+    pub(super) problem: recarga_planning::Problem,
+    plug: Option<Plug>,
+    legs: StraightLine,
+    outlook: Outlook,
+}
+
+/// A station of the country, as it was when the question was asked.
+pub struct SiteCopy {
+    pub operator: OperatorId,
+    pub points: Vec<Arc<AvailablePoint>>,
+}
+
+impl Question {
+    /// Understands the journey and finds the stations along it.
+    ///
+    /// # Errors
+    /// Names the field and the cure.
+    pub fn new(
+        country: &Country,
+        journey: &JourneyBody,
+        plug: Option<Plug>,
+        now: Timestamp,
+    ) -> Result<Self, Problem> {
+        journey.check()?;
+        let car = cars::find(&journey.modelo).map_err(|error| no_car(&error))?;
+        let places = places(journey)?;
+        let departure = departure(journey, country, now)?;
+        let waypoints: Vec<Position> = places.iter().map(|place| place.position).collect();
+        let near = near(country, journey, car, plug, &waypoints)?;
+        let mut zones = HashMap::new();
+        let stations: Vec<Station> = near
+            .iter()
+            .map(|at| {
+                let site = &country.stations[*at];
+                station(site, car, journey, departure, offset(site, departure, &mut zones))
+            })
+            .collect();
+        let reserve = journey.reserva_pct.map_or(RESERVE, |percent| percent / 100.0);
+        let vehicle = car.vehicle(reserve, plug).map_err(|error| invalid(&error))?;
+        let drive = Drive {
+            speed_kmh: journey.velocidade_kmh.unwrap_or(Drive::default().speed_kmh),
+            ..Drive::default()
+        };
+        let points = waypoints.into_iter().chain(near.iter().map(|at| country.stations[*at].position()));
+        let legs = StraightLine::new(points, drive.speed_kmh, car.kwh_per_km(drive))
+            .map_err(|error| invalid(&error))?;
+        let problem = recarga_planning::Problem {
+            arrive_kwh: vehicle.reserve_kwh(),
+            charge_kwh: journey.bateria_pct / 100.0 * vehicle.usable_kwh(),
+            vehicle,
+            departure,
+            vias: places.len() - 2,
+            stations,
+            settings: settings(journey),
+        };
+        let outlook = Outlook::new(&problem, &legs).map_err(|error| invalid(&error))?;
+        let copy = |at: &usize| {
+            let Site { operator, points } = &country.stations[*at];
+            Arc::new(SiteCopy { operator: operator.clone(), points: points.clone() })
+        };
+        let sites = near.iter().map(copy).collect();
+        Ok(Self { car, places, sites, problem, plug, legs, outlook })
+    }
+
+    /// The best plan.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn best(&self, given_up: &dyn Fn() -> bool) -> Result<Itinerary, Problem> {
+        let plan = self.outlook.plan(&self.problem, &self.legs, given_up);
+        plan.map_err(|obstacle| told(self, &obstacle))
+    }
+
+    /// Other plans.
+    ///
+    /// # Errors
+    /// Nobody wants them any longer.
+    pub fn others(
+        &self,
+        best: &Itinerary,
+        count: usize,
+        given_up: &dyn Fn() -> bool,
+    ) -> Result<Vec<Itinerary>, Problem> {
+        let others = self.outlook.alternatives(&self.problem, &self.legs, best, count, given_up);
+        others.map_err(|obstacle| told(self, &obstacle))
+    }
+
+    /// What the companies check.
+    pub fn plug(&self) -> Option<Plug> {
+        // A car with several plugs uses whichever fits.
+        self.plug.or(match self.car.plugs.as_slice() {
+            [only] => Some(*only),
+            _ => None,
+        })
+    }
+
+    /// Somebody has this window. Says whether that is news.
+    pub fn take(&mut self, operator: &OperatorId, evse: &EvseId, window: TimeWindow) -> bool {
+        let Some((station, at)) = self.find(operator, evse) else { return false };
+        self.problem.stations[station].take(at, window);
+        true
+    }
+
+    /// This EVSE is not to be had.
+    pub fn close(&mut self, operator: &OperatorId, evse: &EvseId) -> bool {
+        let Some((station, at)) = self.find(operator, evse) else { return false };
+        self.problem.stations[station].evses[at].free.clear();
+        true
+    }
+
+    /// Nothing of this company is to be had.
+    pub fn avoid(&mut self, operator: &OperatorId) -> bool {
+        let mut any = false;
+        for (site, station) in self.sites.iter().zip(&mut self.problem.stations) {
+            if site.operator == *operator {
+                any = true;
+                station.evses.iter_mut().for_each(|evse| evse.free.clear());
+            }
+        }
+        any
+    }
+
+    fn find(&self, operator: &OperatorId, evse: &EvseId) -> Option<(usize, usize)> {
+        self.sites.iter().enumerate().filter(|(_, site)| site.operator == *operator).find_map(
+            |(station, site)| {
+                let at = site.points.iter().position(|point| point.ponto.ponto_id == *evse)?;
+                Some((station, at))
+            },
+        )
+    }
+}
+
+fn places(journey: &JourneyBody) -> Result<Vec<City>, Problem> {
+    let mut places = vec![place(&journey.origem, "origem".to_owned())?];
+    for (number, via) in journey.via.iter().enumerate() {
+        places.push(place(via, format!("via[{number}]"))?);
+    }
+    places.push(place(&journey.destino, "destino".to_owned())?);
+    for two in places.windows(2) {
+        let km = recarga_planning::distance_km(two[0].position, two[1].position);
+        if km.map_err(|error| invalid(&error))? > DISTANCE_KM_MAX {
+            let detail = format!(
+                "{} fica a mais de {DISTANCE_KM_MAX} km; confira o nome e o sinal das coordenadas",
+                two[1].name
+            );
+            return Err(Problem::new(ProblemKind::InvalidField, detail).at("destino"));
+        }
+    }
+    Ok(places)
+}
+
+fn place(text: &str, field: String) -> Result<City, Problem> {
+    cities::find(text).map_err(|error| {
+        let detail = match error {
+            NoPlace::NotDegrees => "use latitude de -90 a 90 e longitude de -180 a 180, em graus".to_owned(),
+            NoPlace::Unknown { alike } if alike.is_empty() => {
+                "não conhecemos esta cidade; use o nome de uma cidade maior, ou `latitude,longitude` em graus"
+                    .to_owned()
+            }
+            NoPlace::Unknown { alike } => {
+                format!(
+                    "não conhecemos esta cidade; seria {}? Também vale `latitude,longitude` em graus",
+                    alike.join(" ou ")
+                )
+            }
+        };
+        Problem::new(ProblemKind::InvalidField, detail).at(field)
+    })
+}
+
+fn no_car(error: &NoCar) -> Problem {
+    let detail = match error {
+        NoCar::Unknown { known } => {
+            format!("não conhecemos este modelo; use um de: {} (GET /modelos)", known.join(", "))
+        }
+        other => other.to_string(),
+    };
+    Problem::new(ProblemKind::InvalidField, detail).at("modelo")
+}
+
+fn departure(journey: &JourneyBody, country: &Country, now: Timestamp) -> Result<Timestamp, Problem> {
+    let at = journey.saida.unwrap_or(now);
+    let invalid = |detail: String| Err(Problem::new(ProblemKind::InvalidField, detail).at("saida"));
+    if at + PAST < now {
+        return invalid(
+            "a saída já passou; omita o campo para sair agora, ou confira o relógio e o fuso".into(),
+        );
+    }
+    match country.known_until {
+        Some(until) if at >= until => {
+            let until = recarga_wire::instant::format(until);
+            invalid(format!("os horários livres são conhecidos até {until}; escolha uma saída anterior"))
+        }
+        _ => Ok(at.max(now)),
+    }
+}
+
+fn near(
+    country: &Country,
+    journey: &JourneyBody,
+    car: &Car,
+    plug: Option<Plug>,
+    waypoints: &[Position],
+) -> Result<Vec<usize>, Problem> {
+    let corridor = match country.stations.len() {
+        ..STATIONS_MANY => Corridor { per_cell: usize::MAX, ..Corridor::default() },
+        _ => Corridor::default(),
+    };
+    let fits = |one: Plug| plug.map_or_else(|| car.plugs.contains(&one), |plug| plug == one);
+    let spot = |at: usize| {
+        let site = &country.stations[at];
+        let open = !journey.evitar_empresas.contains(&site.operator);
+        // Where nothing is free nobody can charge.
+        let usable = site.points.iter().filter(|point| open && !point.livres.is_empty());
+        let kw = |point: &&Arc<AvailablePoint>| {
+            let connectors = point.ponto.conectores.iter().filter(|one| fits(one.plugue));
+            connectors.map(|one| car.kw_at(one.plugue, one.potencia_kw)).fold(0.0, f64::max)
+        };
+        let (kw, chargers) = usable
+            .map(|point| kw(&point))
+            .filter(|kw| *kw > 0.0)
+            .fold((0.0, 0), |(most, count), kw| (kw.max(most), count + 1));
+        Spot { position: site.position(), kw, chargers }
+    };
+    country.index.corridor(waypoints, corridor, spot).map_err(|error| invalid(&error))
+}
+
+fn station(site: &Site, car: &Car, journey: &JourneyBody, from: Timestamp, offset: i32) -> Station {
+    let preferred =
+        journey.preferir_empresas.is_empty() || journey.preferir_empresas.contains(&site.operator);
+    let evse = |point: &Arc<AvailablePoint>| {
+        let price = |price: f64| if price.is_finite() { price.max(0.0) } else { 0.0 };
+        let connector = |one: &recarga_wire::availability::PointConnector| Connector {
+            plug: one.plugue,
+            kw: car.kw_at(one.plugue, one.potencia_kw).clamp(0.1, 5000.0),
+            tariff: Tariff {
+                per_kwh: price(point.ponto.preco_kwh),
+                activation: price(point.ponto.taxa_ativacao),
+                ..Tariff::default()
+            },
+            measured: None,
+        };
+        Evse {
+            connectors: point.ponto.conectores.iter().map(connector).collect(),
+            free: free(&point.livres, from),
+        }
+    };
+    Station {
+        utc_offset_minutes: offset,
+        penalty_minutes: if preferred { 0.0 } else { NOT_PREFERRED_MINUTES },
+        evses: site.points.iter().map(evse).collect(),
+    }
+}
+
+// In order and apart, whatever another company says.
+fn free(windows: &[TimeWindow], from: Timestamp) -> Vec<TimeWindow> {
+    let mut free: Vec<TimeWindow> = Vec::with_capacity(windows.len());
+    for window in windows {
+        let start = free.last().map_or(from, |last| last.end().max(from)).max(window.start());
+        free.extend(TimeWindow::new(start, window.end()));
+    }
+    free
+}
+
+fn offset(site: &Site, at: Timestamp, zones: &mut HashMap<String, i32>) -> i32 {
+    let name = &site.any().ponto.fuso;
+    if let Some(known) = zones.get(name) {
+        return *known;
+    }
+    let zone = TimeZone::get(name).ok();
+    let instant = jiff::Timestamp::from_millisecond(at.as_millis()).ok();
+    let offset = zone.zip(instant).map_or(-180, |(zone, at)| zone.to_offset(at).seconds() / 60);
+    zones.insert(name.clone(), offset);
+    offset
+}
+
+fn settings(journey: &JourneyBody) -> Settings {
+    let objective = match journey.preferencia {
+        Preference::MaisRapida => Objective::FASTEST,
+        Preference::MaisBarata => Objective::CHEAPEST,
+        Preference::MenosParadas => Objective::FEWEST_STOPS,
+    };
+    let stops_max = journey.paradas_max.map_or(Settings::default().stops_max, usize::from);
+    Settings { stops_max, buffer_minutes: BUFFER_MINUTES, objective, ..Settings::default() }
+}
+
+fn invalid(error: &Invalid) -> Problem {
+    let field = match error.field {
+        "vehicle.soc_kwh" => "bateria_pct",
+        "vehicle.reserve_kwh" => "reserva_pct",
+        "vehicle.plugs" => "veiculo.plugue",
+        "stops_max" => "paradas_max",
+        "speed_kmh" => "velocidade_kmh",
+        "latitude" | "longitude" => "origem",
+        _ => "modelo",
+    };
+    Problem::new(ProblemKind::InvalidField, error.to_string()).at(field)
+}

@@ -1,0 +1,136 @@
+//! Plans and obstacles, as drivers are told.
+
+use recarga_planning::{Itinerary, Obstacle, Place, Stop};
+use recarga_wire::journey::{self, BackupStop, ItineraryStop, PlaceView};
+use recarga_wire::{Problem, ProblemKind};
+
+use super::question::Question;
+
+impl Question {
+    /// A plan with names.
+    pub fn tell(&self, plan: &Itinerary) -> journey::Itinerary {
+        let place = |at: usize| {
+            let city = &self.places[at];
+            let nome = if city.state.is_empty() { city.name.clone() } else { city.to_string() };
+            PlaceView { nome, latitude: city.position.latitude, longitude: city.position.longitude }
+        };
+        journey::Itinerary {
+            origem: place(0),
+            destino: place(self.places.len() - 1),
+            modelo: self.car.id.clone(),
+            partida: plan.departure,
+            chegada: plan.arrival,
+            distancia_km: tenth(plan.km),
+            conducao_min: tenth(plan.driving_minutes),
+            recarga_min: tenth(plan.charging_minutes),
+            espera_min: tenth(plan.waiting_minutes),
+            preco: hundredth(plan.price),
+            chegada_pct: self.percent(plan.arrive_kwh),
+            paradas: (0..).zip(&plan.stops).map(|(number, stop)| self.tell_stop(number, stop)).collect(),
+        }
+    }
+
+    fn tell_stop(&self, number: u16, stop: &Stop) -> ItineraryStop {
+        let site = &self.sites[stop.station];
+        let point = &site.points[stop.evse].ponto;
+        let connector = &point.conectores[stop.connector];
+        let backup = |backup: &recarga_planning::Backup| {
+            let site = &self.sites[backup.station];
+            let point = &site.points[backup.evse].ponto;
+            BackupStop {
+                empresa: site.operator.clone(),
+                ponto_id: point.ponto_id.clone(),
+                nome: point.nome.clone(),
+                desvio_min: tenth(backup.detour_minutes),
+            }
+        };
+        ItineraryStop {
+            parada: number,
+            empresa: site.operator.clone(),
+            estacao_id: point.estacao_id.clone(),
+            nome: point.nome.clone(),
+            cidade: point.cidade.clone(),
+            uf: point.uf.clone(),
+            latitude: point.latitude,
+            longitude: point.longitude,
+            fuso: point.fuso.clone(),
+            ponto_id: point.ponto_id.clone(),
+            conector_id: connector.conector_id.clone(),
+            potencia_kw: self.car.kw_at(connector.plugue, connector.potencia_kw),
+            distancia_km: tenth(stop.km),
+            chegada: stop.arrive,
+            janela_inicio: stop.window.start(),
+            janela_fim: stop.window.end(),
+            saida: stop.end,
+            chegada_pct: self.percent(stop.arrive_kwh),
+            saida_pct: self.percent(stop.leave_kwh),
+            energia_kwh: hundredth(stop.leave_kwh - stop.arrive_kwh),
+            preco: hundredth(stop.price),
+            alternativas: stop.backups.iter().map(backup).collect(),
+        }
+    }
+
+    /// Why there is no plan, and what would help.
+    pub fn explain(&self, obstacle: &Obstacle) -> Problem {
+        let no_plan = |detail: String| Problem::new(ProblemKind::NoPlan, detail);
+        let plugs = || {
+            let names = self.problem.vehicle.plugs().iter().map(|plug| plug.name());
+            names.collect::<Vec<_>>().join(", ")
+        };
+        match obstacle {
+            Obstacle::BelowReserve => no_plan(
+                "a bateria está abaixo da reserva; recarregue antes de sair, ou peça uma `reserva_pct` menor".into(),
+            )
+            .at("bateria_pct"),
+            Obstacle::NoPlug { .. } => {
+                let plugs = plugs();
+                no_plan(format!("nenhuma estação no caminho tem um conector {plugs} livre para este carro")).at("modelo")
+            }
+            Obstacle::OutOfReach { after, next_km, range_km } => {
+                let (after, plugs) = (self.name(*after), plugs());
+                no_plan(format!(
+                    "não há carregador {plugs} ao alcance depois de {after}: o próximo fica a {next_km:.0} km e a \
+                     carga dá para {range_km:.0} km; saia com mais carga, use `via`, ou uma `reserva_pct` menor"
+                ))
+            }
+            Obstacle::TooManyStops { needed, allowed } => no_plan(format!(
+                "são precisas {needed} paradas, e o máximo é {allowed}; aceite mais paradas, ou saia com mais carga"
+            ))
+            .at("paradas_max"),
+            Obstacle::NoFreeWindow { after } => {
+                let after = self.name(*after);
+                no_plan(format!(
+                    "depois de {after} nenhum carregador ao alcance está livre pelo tempo necessário; saia em outro \
+                     horário ou aceite outras empresas"
+                ))
+                .at("saida")
+            }
+            Obstacle::TooLarge { .. } => no_plan(
+                "há combinações demais; ponha um lugar em `via`, ou menos paradas em `paradas_max`".into(),
+            ),
+            Obstacle::Withdrawn => Problem::of(ProblemKind::Unavailable),
+        }
+    }
+
+    fn name(&self, place: Place) -> String {
+        match place {
+            Place::Waypoint(at) => self.places[at].name.clone(),
+            Place::Station(station) => {
+                let point = &self.sites[station].points[0].ponto;
+                format!("{} ({})", point.cidade, point.nome)
+            }
+        }
+    }
+
+    fn percent(&self, kwh: f64) -> f64 {
+        tenth(kwh / self.problem.vehicle.usable_kwh() * 100.0)
+    }
+}
+
+fn tenth(number: f64) -> f64 {
+    (number * 10.0).round() / 10.0
+}
+
+fn hundredth(number: f64) -> f64 {
+    (number * 100.0).round() / 100.0
+}

@@ -1,0 +1,287 @@
+//! Journeys whose stops the company finds: with whatever all companies have free, all or nothing, and again if refused.
+
+use serde_json::{Value, json};
+
+use crate::support::bodies::{CCS2, at, hold, with};
+use crate::support::cars::{Cars, broker};
+use crate::support::http::Call;
+use crate::support::{Plan, STRANGER, TestNode, eventually, start_with};
+
+// What changes at the others is not heard of again in the test: so copies can be behind.
+const SELDOM: &str = "offer_refresh_millis = 600000";
+
+// From Recife with little in the battery: only the stations in Recife are in reach.
+fn journey() -> Value {
+    json!({"origem": "Recife", "destino": "maceio, al", "bateria_pct": 30, "modelo": "byd-dolphin", "saida": at(0)})
+}
+
+fn booking(request: &str, change: &[(&str, Value)]) -> Value {
+    let mut body = journey();
+    body["requisicao_id"] = json!(request);
+    body["veiculo"] = json!({"veiculo_id": "carro-1"});
+    change.iter().for_each(|(field, value)| body[*field] = value.clone());
+    body
+}
+
+async fn companies() -> Vec<TestNode> {
+    let nodes =
+        start_with(&["empresa-a", "empresa-b"], |_| Plan { limits: SELDOM.into(), ..Plan::default() }).await;
+    for node in &nodes {
+        knows(node, &["empresa-a", "empresa-b"]).await;
+    }
+    nodes
+}
+
+async fn knows(node: &TestNode, companies: &[&str]) {
+    eventually("the offers", || async {
+        let offers = node.get("/rede").await;
+        let offers = offers["empresas"].as_array().unwrap().clone();
+        let known =
+            |company: &&str| offers.iter().any(|one| one["empresa"] == **company && one["estado"] == "atual");
+        companies.iter().all(known).then_some(())
+    })
+    .await;
+}
+
+// Somebody has an EVSE for the whole day.
+async fn take(node: &TestNode, number: u32, evse: &str) {
+    node.as_stranger(Call::post("/reserva-temporaria", &hold(number, evse, -120, 600))).await.expect(201);
+}
+
+fn stops(answer: &Value) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let stops = answer["paradas"].as_array().unwrap().iter();
+    stops.map(|stop| (text(&stop["empresa"]), text(&stop["ponto_id"]))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_journey_is_planned_over_all_companies_and_nothing_is_reserved() {
+    let nodes = companies().await;
+    let body = with(&journey(), "alternativas", Some(json!(2)));
+    let answer = nodes[0].send(Call::post("/viagens/planejar", &body)).await.expect(200);
+    let best = &answer["roteiros"][0];
+    assert_eq!(
+        (&best["origem"]["nome"], &best["destino"]["nome"]),
+        (&json!("Recife, PE"), &json!("Maceió, AL"))
+    );
+    assert_eq!((&best["partida"], best["paradas"].as_array().unwrap().len()), (&json!(at(0)), 1), "{best}");
+    let stop = &best["paradas"][0];
+    assert_eq!(
+        (&stop["cidade"], &stop["potencia_kw"]),
+        (&json!("Recife"), &json!(60.0)),
+        "what the car takes"
+    );
+    let number = |value: &Value| value.as_f64().unwrap();
+    assert!(number(&stop["chegada_pct"]) < 30.0 && number(&stop["saida_pct"]) > number(&stop["chegada_pct"]));
+    assert!((10.0..11.5).contains(&number(&best["chegada_pct"])), "no more than needed: {best}");
+    assert!((200.0..280.0).contains(&number(&best["distancia_km"])));
+    let price = 1.9 * number(&stop["energia_kwh"]);
+    assert!((number(&best["preco"]) - price).abs() < 0.02, "{price} {best}");
+    assert!(stop["janela_inicio"].as_str() >= stop["chegada"].as_str());
+    assert!(stop["janela_fim"].as_str() > stop["saida"].as_str(), "with a buffer");
+    // The other company's station is another plan, and could take the place of the stop.
+    assert_eq!(answer["roteiros"].as_array().unwrap().len(), 2, "{answer}");
+    assert_ne!(answer["roteiros"][1]["paradas"][0]["empresa"], stop["empresa"]);
+    assert_eq!(stop["alternativas"].as_array().unwrap().len(), 1);
+    let fresh = answer["ofertas"].as_array().unwrap().iter().map(|one| &one["estado"]);
+    assert_eq!(fresh.collect::<Vec<_>>(), ["atual", "atual", "desconhecida"]);
+    for node in &nodes {
+        assert_eq!(node.audit().await, (vec![], vec![]), "nothing is reserved");
+    }
+    // Preferences, via points and places in degrees are followed.
+    for company in ["empresa-a", "empresa-b"] {
+        let mut body = journey();
+        body["preferir_empresas"] = json!([company]);
+        let answer = nodes[1].send(Call::post("/viagens/planejar", &body)).await.expect(200);
+        assert_eq!(stops(&answer["roteiros"][0])[0].0, company);
+        body["preferir_empresas"] = json!([]);
+        body["evitar_empresas"] = json!([company]);
+        body["origem"] = json!("-8.05,-34.88");
+        body["via"] = json!(["Palmares"]);
+        let answer = nodes[1].send(Call::post("/viagens/planejar", &body)).await.expect(200);
+        assert_ne!(stops(&answer["roteiros"][0])[0].0, company);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_journey_is_booked_at_once_and_a_repeat_gets_the_same_answer() {
+    let nodes = companies().await;
+    let body = booking("p", &[]);
+    let booked = nodes[0].send(Call::post("/viagens", &body)).await.expect(201);
+    assert_eq!(booked["estado"], "confirmada");
+    let itinerary = &booked["roteiro"];
+    assert_eq!(stops(itinerary), stops(&booked), "what is told is what is reserved");
+    assert_eq!(itinerary["paradas"][0]["janela_inicio"], booked["paradas"][0]["janela_inicio"]);
+    // Reserved where it says, for as long as it says.
+    let (company, evse) = stops(&booked).remove(0);
+    let node = nodes.iter().find(|node| node.name == company).unwrap();
+    let path = format!("/disponibilidade?ponto_id={evse}&de={}&ate={}", at(-60), at(600));
+    let free = node.get(&path).await["pontos"][0]["livres"].clone();
+    assert_eq!(free[0]["fim"], booked["paradas"][0]["janela_inicio"], "{free}");
+    assert_eq!(free[1]["inicio"], booked["paradas"][0]["janela_fim"], "{free}");
+    let same = nodes[0].send(Call::post("/viagens", &body)).await.expect(201);
+    assert_eq!(same["viagem_id"], booked["viagem_id"]);
+    assert_eq!(same["roteiro"], booked["roteiro"]);
+    let shown = nodes[0].get(&format!("/viagens/{}", booked["viagem_id"].as_str().unwrap())).await;
+    assert_eq!(shown["roteiro"], booked["roteiro"]);
+    // The same words in another order are the same wish; another place is not.
+    let other = booking("p", &[("destino", json!("Aracaju"))]);
+    nodes[0].send(Call::post("/viagens", &other)).await.expect_problem(409, "requisicao-divergente");
+    // Another car gets another charger, as this one is taken.
+    let second = booking("q", &[("veiculo", json!({"veiculo_id": "carro-2"}))]);
+    let second = nodes[0].send(Call::post("/viagens", &second)).await.expect(201);
+    assert_ne!(stops(&second), stops(&booked));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_stop_is_planned_anew() {
+    let nodes = companies().await;
+    // Of which the other company's copy knows nothing.
+    take(&nodes[1], 1, "B-4").await;
+    let wish = |request: &str| booking(request, &[("preferir_empresas", json!(["empresa-b"]))]);
+    let planned = nodes[0]
+        .send(Call::post(
+            "/viagens/planejar",
+            &with(&journey(), "preferir_empresas", Some(json!(["empresa-b"]))),
+        ))
+        .await;
+    assert_eq!(stops(&planned.expect(200)["roteiros"][0]), [("empresa-b".into(), "B-4".into())]);
+    let booked = nodes[0].send(Call::post("/viagens", &wish("p"))).await.expect(201);
+    assert_eq!(stops(&booked), [("empresa-a".to_owned(), "A-4".to_owned())], "the next best, all at once");
+    // Where nothing else is free, the reason is told, and nothing is held.
+    nodes[0]
+        .send(Call::delete(&format!("/viagens/{}", booked["viagem_id"].as_str().unwrap())))
+        .await
+        .expect(200);
+    take(&nodes[0], 2, "A-4").await;
+    let fast = json!({"veiculo_id": "carro-2", "plugue": CCS2});
+    let refused = nodes[0].send(Call::post("/viagens", &booking("q", &[("veiculo", fast)])));
+    let problem = refused.await.expect_problem(409, "sem-roteiro");
+    assert_eq!(problem["campo"], "saida", "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("depois de Recife"), "{problem}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_company_that_is_gone_is_planned_around() {
+    let mut nodes = companies().await;
+    let (b, a) = (nodes.remove(1), nodes.remove(0));
+    b.stop().await;
+    // Its last offer is still known, and tried first.
+    let body = booking("p", &[("preferir_empresas", json!(["empresa-b"]))]);
+    let booked = a.send(Call::post("/viagens", &body)).await.expect(201);
+    assert_eq!(stops(&booked), [("empresa-a".to_owned(), "A-4".to_owned())]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_makes_no_sense_names_the_field_and_the_cure() {
+    let nodes = companies().await;
+    for (field, value, tipo, at, cure) in [
+        ("origem", json!("Resife"), "campo-invalido", "origem", "Recife, PE"),
+        ("origem", json!(""), "campo-invalido", "origem", "latitude,longitude"),
+        ("destino", json!("91,0"), "campo-invalido", "destino", "-90 a 90"),
+        ("destino", json!("60,100"), "campo-invalido", "destino", "6000 km"),
+        ("destino", json!(7), "campo-invalido", "destino", "texto"),
+        ("via", json!(["Maceió", "Nowhere"]), "campo-invalido", "via[1]", "cidade"),
+        ("via", json!(vec!["Maceió"; 6]), "campo-invalido", "via", "5 lugares"),
+        ("bateria_pct", json!(101), "campo-invalido", "bateria_pct", "0 a 100"),
+        ("bateria_pct", json!(-1), "campo-invalido", "bateria_pct", "0 a 100"),
+        ("bateria_pct", json!("80%"), "campo-invalido", "bateria_pct", "número"),
+        ("modelo", json!("fusca"), "campo-invalido", "modelo", "byd-dolphin"),
+        ("saida", json!("2020-01-01T00:00:00Z"), "campo-invalido", "saida", "já passou"),
+        ("saida", json!("2099-01-01T00:00:00Z"), "campo-invalido", "saida", "conhecidos até"),
+        ("saida", json!("amanhã"), "campo-invalido", "saida", "RFC 3339"),
+        ("reserva_pct", json!(51), "campo-invalido", "reserva_pct", "0 a 50"),
+        ("velocidade_kmh", json!(400), "campo-invalido", "velocidade_kmh", "40 a 130"),
+        ("paradas_max", json!(13), "campo-invalido", "paradas_max", "0 a 12"),
+        ("alternativas", json!(6), "campo-invalido", "alternativas", "0 a 5"),
+        ("preferencia", json!("rápida"), "campo-invalido", "preferencia", "mais_rapida"),
+        ("evitar_empresas", json!(["a b"]), "campo-invalido", "evitar_empresas[0]", ""),
+        ("bateria", json!(80), "campo-desconhecido", "bateria", "bateria_pct"),
+    ] {
+        let body = with(&journey(), field, Some(value.clone()));
+        let problem = nodes[0].send(Call::post("/viagens/planejar", &body)).await.expect_problem(422, tipo);
+        assert_eq!(problem["campo"], at, "{field} = {value}: {problem}");
+        assert!(problem["detail"].as_str().unwrap().contains(cure), "{field} = {value}: {problem}");
+        // Booked at once it is the same.
+        let mut booking = booking("p", &[]);
+        booking[field] = value.clone();
+        let problem = nodes[0].send(Call::post("/viagens", &booking)).await;
+        assert_eq!(
+            (problem.tipo().as_str(), &problem.json()["campo"]),
+            (tipo, &json!(at)),
+            "{field} = {value}"
+        );
+    }
+    assert_eq!(nodes[0].audit().await, (vec![], vec![]));
+    assert!(nodes[0].get("/modelos").await["modelos"].as_array().unwrap().len() >= 12);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_booked_says_why() {
+    let nodes = companies().await;
+    for (body, tipo, at) in [
+        (with(&booking("p", &[]), "destino", None), "campo-ausente", "destino"),
+        (with(&booking("p", &[]), "veiculo", None), "campo-ausente", "veiculo"),
+        (with(&booking("p", &[]), "requisicao_id", None), "campo-ausente", "requisicao_id"),
+        (with(&booking("p", &[]), "alternativas", Some(json!(1))), "campo-invalido", "alternativas"),
+        (with(&booking("p", &[]), "servidor", Some(json!("empresa-a"))), "campo-desconhecido", "servidor"),
+        (with(&booking("p", &[]), "paradas", Some(json!([]))), "campo-desconhecido", "bateria_pct"),
+    ] {
+        let answer = nodes[0].send(Call::post("/viagens", &body)).await;
+        let problem = answer.expect_problem(422, tipo);
+        assert!(problem["campo"].as_str().unwrap().ends_with(at), "{body}: {problem}");
+    }
+    for (change, tipo, at) in [
+        ([("bateria_pct", json!(5))], "sem-roteiro", json!("bateria_pct")),
+        ([("paradas_max", json!(0))], "sem-roteiro", json!("paradas_max")),
+        ([("destino", json!("Manaus"))], "sem-roteiro", Value::Null),
+        ([("bateria_pct", json!(100))], "nada-a-reservar", Value::Null),
+    ] {
+        let answer = nodes[0].send(Call::post("/viagens", &booking("p", &change))).await;
+        let problem = answer.expect_problem(409, tipo);
+        assert_eq!(problem["campo"], at, "{change:?}: {problem}");
+    }
+    let problem = nodes[0].send(Call::post("/viagens", &booking("p", &[("destino", json!("Manaus"))]))).await;
+    assert!(
+        problem.json()["detail"].as_str().unwrap().contains("ao alcance depois de"),
+        "{}",
+        problem.text()
+    );
+    assert_eq!(nodes[0].audit().await, (vec![], vec![]), "nothing is held");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_car_asks_for_a_journey_and_one_company_answers() {
+    let broker = broker(0).await;
+    let plan = |_: &str| Plan { broker: Some(broker.url()), limits: SELDOM.into(), ..Plan::default() };
+    let nodes = start_with(&["empresa-a", "empresa-b"], plan).await;
+    for node in &nodes {
+        knows(node, &["empresa-a", "empresa-b"]).await;
+        eventually("connected", || async {
+            (node.figure("recarga_broker_connected").await == 1).then_some(())
+        })
+        .await;
+    }
+    let mut cars = Cars::connect(&broker.url()).await;
+    for (number, servidor) in [(1, None), (2, Some("empresa-b")), (3, Some("empresa-a"))] {
+        let car = format!("carro-{number}");
+        let mut body = booking("p", &[("veiculo", json!({"veiculo_id": car}))]);
+        body["saida"] = json!(at(i64::from(number) * 100));
+        body["servidor"] = json!(servidor);
+        cars.ask(&car, body.to_string()).await;
+        let answer = cars.answer(&car).await;
+        // Whoever is a company of the network may be the home of a car; nobody runs the stranger.
+        let home = servidor.is_some() || answer["servidor"] != STRANGER;
+        assert!(home && answer["estado"] == "confirmada", "{answer}");
+        assert_eq!(stops(&answer), stops(&answer["roteiro"]));
+        assert!(servidor.is_none_or(|name| answer["servidor"] == name), "{answer}");
+        assert!(cars.silence(&car).await, "answered once");
+        cars.ask(&car, body.to_string()).await;
+        assert_eq!(cars.answer(&car).await, answer, "a repeat gets the same answer");
+    }
+    let lost = booking("p", &[("veiculo", json!({"veiculo_id": "carro-4"})), ("origem", json!("Resife"))]);
+    let lost = with(&lost, "servidor", Some(json!("empresa-a")));
+    cars.ask("carro-4", lost.to_string()).await;
+    let refused = cars.answer("carro-4").await;
+    assert_eq!((&refused["estado"], &refused["motivo"]["campo"]), (&json!("recusada"), &json!("origem")));
+}
