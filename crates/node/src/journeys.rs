@@ -26,6 +26,9 @@ use crate::clock::Clock;
 use crate::coordinator::Planner;
 use crate::network::{Copy, Network};
 
+/// Nobody is booked a longer wait for one charger who has not said so, in minutes.
+const WAIT_MINUTES_MAX: f64 = 120.0;
+
 /// How many plans are made at a time, and how many may wait.
 #[derive(Clone, Copy, Debug)]
 pub struct JourneyLimits {
@@ -73,7 +76,7 @@ impl Journeys {
         let (this, now) = (self.clone(), self.now().await);
         self.work(move |wanted| {
             let question = Question::new(&this.country(), &journey, None, now)?;
-            let best = question.best(wanted)?;
+            let best = question.best(journey.espera_max_min.unwrap_or(f64::INFINITY), wanted)?;
             let others = question.others(&best, usize::from(journey.alternativas), wanted)?;
             let roteiros = std::iter::once(&best).chain(&others).map(|plan| question.tell(plan)).collect();
             Ok(PlansAnswer {
@@ -86,7 +89,12 @@ impl Journeys {
 
     /// Whoever finds the stops for a trip that is booked at once.
     pub fn planner(self: &Arc<Self>, request: JourneyRequest) -> Box<dyn Planner> {
-        Box::new(Booking { journeys: self.clone(), request, question: Arc::default() })
+        Box::new(Booking {
+            journeys: self.clone(),
+            request,
+            question: Arc::default(),
+            refused_by: Mutex::default(),
+        })
     }
 
     // What this company has itself is known at once, so that it never offers what it has just given away.
@@ -142,6 +150,8 @@ struct Booking {
     journeys: Arc<Journeys>,
     request: JourneyRequest,
     question: Arc<Mutex<Option<Question>>>,
+    // Whose offer was behind.
+    refused_by: Mutex<Option<OperatorId>>,
 }
 
 #[async_trait]
@@ -150,16 +160,25 @@ impl Planner for Booking {
         let (journeys, request, question) =
             (self.journeys.clone(), self.request.clone(), self.question.clone());
         let now = journeys.now().await;
+        let refused_by = self.refused_by.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(operator) = &refused_by {
+            journeys.network.refresh(operator).await;
+        }
         let proposal = self.journeys.work(move |wanted| {
             let mut question = question.lock().unwrap_or_else(PoisonError::into_inner);
             let question = match &mut *question {
-                Some(question) => question,
+                Some(question) => {
+                    let copies = journeys.network.copies();
+                    let behind = copies.iter().filter(|copy| refused_by.as_ref() == Some(&copy.operator));
+                    behind.for_each(|copy| question.renew(copy));
+                    question
+                }
                 none => {
                     let country = journeys.country();
                     none.insert(Question::new(&country, &request.journey, request.plug, now)?)
                 }
             };
-            let plan = question.best(wanted)?;
+            let plan = question.best(request.journey.espera_max_min.unwrap_or(WAIT_MINUTES_MAX), wanted)?;
             trip(&request, question, &plan)
         });
         proposal
@@ -175,11 +194,10 @@ impl Planner for Booking {
         }
         let stop = refusal.stop.and_then(|number| proposal.stops().get(usize::from(number)));
         let Some(TripStop { operator, stop: Stop { evse, window, .. } }) = stop else { return false };
-        match refusal.reason {
-            Reason::Held | Reason::Booked { .. } => question.take(operator, evse, *window),
-            // It is not what it was thought to be.
-            _ => question.close(operator, evse),
-        }
+        *self.refused_by.lock().unwrap_or_else(PoisonError::into_inner) = Some(operator.clone());
+        // For another reason the EVSE is not what it was thought to be.
+        let is_taken = matches!(refusal.reason, Reason::Held | Reason::Booked { .. });
+        question.refuse(operator, evse, is_taken.then_some(*window))
     }
 }
 

@@ -189,12 +189,14 @@ pub(crate) mod number {
     optional! {
         optional_reserve reserve
         optional_cruise cruise
+        optional_wait wait
     }
 
     within! {
         percent 0 100 ""
         reserve 0 50 ""
         cruise 40 130 " km/h"
+        wait 0 1440 " minutos"
         latitude -90 90 " graus"
         longitude -180 180 " graus"
         speed 0 400 " km/h"

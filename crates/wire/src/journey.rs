@@ -69,6 +69,14 @@ pub struct JourneyBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(maximum = 12)]
     pub paradas_max: Option<u8>,
+    /// Longest wait for one charger, in minutes, 0 to 1440; 120 if absent where the journey is booked at once, else any.
+    #[serde(
+        default,
+        deserialize_with = "fields::number::optional_wait",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schema(minimum = 0, maximum = 1440)]
+    pub espera_max_min: Option<f64>,
     /// How many other plans to show beside the best, 0 to 5; none if absent. Not where the journey is booked.
     #[serde(default, skip_serializing_if = "is_default")]
     #[schema(maximum = 5)]

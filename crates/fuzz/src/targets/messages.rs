@@ -10,7 +10,7 @@ use recarga_wire::hold::HoldRequest;
 use recarga_wire::session::{CancelRequest, ConfirmRequest, InquiryRequest};
 use recarga_wire::topic::Topic;
 use recarga_wire::trip::{TripBody, TripsParams};
-use recarga_wire::vehicle::{VehicleRequestBody, VehicleStatus, Wish, salvage};
+use recarga_wire::vehicle::{VehicleRequestBody, VehicleStatus, Wish, decode_request, salvage};
 use recarga_wire::{decode_query, encode, instant};
 
 use super::properties::{message, seen, stops, text_value, verdict, written_again};
@@ -28,6 +28,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "trips-query", form: Form::Text, read: trips_query },
     Target { name: "audit-query", form: Form::Text, read: audit_query },
     Target { name: "vehicle-request", form: Form::Json, read: vehicle_request },
+    Target { name: "journey-request", form: Form::Json, read: journey_request },
     Target { name: "vehicle-status", form: Form::Json, read: vehicle_status },
     Target { name: "topic", form: Form::Text, read: topic },
     Target { name: "identifier", form: Form::Text, read: identifier },
@@ -155,12 +156,26 @@ fn vehicle_request(bytes: &[u8]) -> Result<Verdict, String> {
             stops(&windows)?;
             VehicleRequestBody::book(trip, request.operator.clone(), request.expires)
         }
+        Wish::Plan(_) => return Err("reads a journey where stops stand".to_owned()),
         Wish::Cancel(trip) => {
             VehicleRequestBody::cancel(request.request.clone(), trip.clone(), request.operator.clone())
         }
     };
     let again = again.into_request(&car).map_err(|problem| problem.to_string())?;
     if (&again.request, &again.wish) != (&request.request, &request.wish) {
+        return Err(format!("was {request:?}, is {again:?}"));
+    }
+    Ok(Verdict::Accepted)
+}
+
+// A repeat is recognised by what it is written as, so that must be the same each time.
+fn journey_request(bytes: &[u8]) -> Result<Verdict, String> {
+    let Ok(request) = decode_request(bytes, &car()?) else { return Ok(Verdict::Refused) };
+    let Wish::Plan(journey) = &request.wish else { return Ok(Verdict::Refused) };
+    let again = journey.to_body(request.operator.clone(), request.expires);
+    let again = decode_request(&encode(&again), &car()?).map_err(|problem| problem.to_string())?;
+    let Wish::Plan(repeated) = &again.wish else { return Err(format!("is {again:?} when repeated")) };
+    if again != request || repeated.journey.canonical() != journey.journey.canonical() {
         return Err(format!("was {request:?}, is {again:?}"));
     }
     Ok(Verdict::Accepted)

@@ -10,7 +10,7 @@ use recarga_atlas::cities::{self, City, NoPlace};
 use recarga_atlas::consumption::Drive;
 use recarga_planning::{
     Connector, Corridor, Evse, Invalid, Itinerary, Objective, Outlook, Position, Settings, Spot, Station,
-    StraightLine, Tariff,
+    Stop, StraightLine, Tariff,
 };
 use recarga_reservation::{EvseId, OperatorId, Plug, TimeWindow, Timestamp};
 use recarga_wire::availability::AvailablePoint;
@@ -19,6 +19,7 @@ use recarga_wire::{Problem, ProblemKind};
 
 use super::country::{Country, Site};
 use super::told;
+use crate::network::Copy;
 
 /// Kept in the battery where the driver says nothing, as a share.
 const RESERVE: f64 = 0.10;
@@ -42,6 +43,8 @@ pub struct Question {
     plug: Option<Plug>,
     legs: StraightLine,
     outlook: Outlook,
+    // What was refused: the window of an EVSE, or all of it.
+    refused: Vec<(usize, usize, Option<TimeWindow>)>,
 }
 
 /// A station of the country, as it was when the question was asked.
@@ -99,16 +102,20 @@ impl Question {
             Arc::new(SiteCopy { operator: operator.clone(), points: points.clone() })
         };
         let sites = near.iter().map(copy).collect();
-        Ok(Self { car, places, sites, problem, plug, legs, outlook })
+        Ok(Self { car, places, sites, problem, plug, legs, outlook, refused: Vec::new() })
     }
 
-    /// The best plan.
+    /// The best plan, if it waits nowhere longer than so many minutes.
     ///
     /// # Errors
     /// Why there is none.
-    pub fn best(&self, given_up: &dyn Fn() -> bool) -> Result<Itinerary, Problem> {
+    pub fn best(&self, wait_max: f64, given_up: &dyn Fn() -> bool) -> Result<Itinerary, Problem> {
         let plan = self.outlook.plan(&self.problem, &self.legs, given_up);
-        plan.map_err(|obstacle| told(self, &obstacle))
+        let plan = plan.map_err(|obstacle| told(self, &obstacle))?;
+        match plan.stops.iter().find(|stop| wait_minutes(stop) > wait_max) {
+            Some(stop) => Err(self.too_long_a_wait(stop, wait_minutes(stop))),
+            None => Ok(plan),
+        }
     }
 
     /// Other plans.
@@ -134,30 +141,51 @@ impl Question {
         })
     }
 
-    /// Somebody has this window. Says whether that is news.
-    pub fn take(&mut self, operator: &OperatorId, evse: &EvseId, window: TimeWindow) -> bool {
+    /// Somebody has this window of an EVSE, or nothing of it is to be had. Says whether it is one of the question's.
+    pub fn refuse(&mut self, operator: &OperatorId, evse: &EvseId, window: Option<TimeWindow>) -> bool {
         let Some((station, at)) = self.find(operator, evse) else { return false };
-        self.problem.stations[station].take(at, window);
+        self.refused.push((station, at, window));
+        self.apply(station, at, window);
         true
     }
 
-    /// This EVSE is not to be had.
-    pub fn close(&mut self, operator: &OperatorId, evse: &EvseId) -> bool {
-        let Some((station, at)) = self.find(operator, evse) else { return false };
-        self.problem.stations[station].evses[at].free.clear();
-        true
-    }
-
-    /// Nothing of this company is to be had.
+    /// Nothing of this company is to be had. Says whether it was before.
     pub fn avoid(&mut self, operator: &OperatorId) -> bool {
-        let mut any = false;
+        let of_operator = |site: &SiteCopy| site.operator == *operator;
+        let evses: Vec<(usize, usize)> = (0..self.sites.len())
+            .filter(|station| of_operator(&self.sites[*station]))
+            .flat_map(|station| (0..self.sites[station].points.len()).map(move |at| (station, at)))
+            .collect();
+        for (station, at) in &evses {
+            self.refused.push((*station, *at, None));
+            self.apply(*station, *at, None);
+        }
+        !evses.is_empty()
+    }
+
+    /// What a company has free now, but for what it has refused.
+    pub fn renew(&mut self, copy: &Copy) {
+        let from = self.problem.departure;
         for (site, station) in self.sites.iter().zip(&mut self.problem.stations) {
-            if site.operator == *operator {
-                any = true;
-                station.evses.iter_mut().for_each(|evse| evse.free.clear());
+            if site.operator != copy.operator {
+                continue;
+            }
+            for (point, evse) in site.points.iter().zip(&mut station.evses) {
+                let now = copy.points.get(&point.ponto.ponto_id);
+                evse.free = now.map_or_else(Vec::new, |point| free(&point.livres, from));
             }
         }
-        any
+        for (station, at, window) in self.refused.clone() {
+            self.apply(station, at, window);
+        }
+    }
+
+    fn apply(&mut self, station: usize, at: usize, window: Option<TimeWindow>) {
+        let station = &mut self.problem.stations[station];
+        match window {
+            Some(window) => station.take(at, window),
+            None => station.evses[at].free.clear(),
+        }
     }
 
     fn find(&self, operator: &OperatorId, evse: &EvseId) -> Option<(usize, usize)> {
@@ -168,6 +196,10 @@ impl Question {
             },
         )
     }
+}
+
+fn wait_minutes(stop: &Stop) -> f64 {
+    stop.start.since(stop.arrive).as_secs_f64() / 60.0
 }
 
 fn places(journey: &JourneyBody) -> Result<Vec<City>, Problem> {

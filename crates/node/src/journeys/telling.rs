@@ -112,6 +112,16 @@ impl Question {
         }
     }
 
+    /// The best plan waits longer than the driver wants to.
+    pub fn too_long_a_wait(&self, stop: &Stop, minutes: f64) -> Problem {
+        let at = self.name(Place::Station(stop.station));
+        let detail = format!(
+            "o próximo horário livre exige esperar {minutes:.0} minutos em {at}; saia em outro horário, aceite outras \
+             empresas, ou peça uma `espera_max_min` maior"
+        );
+        Problem::new(ProblemKind::NoPlan, detail).at("espera_max_min")
+    }
+
     fn name(&self, place: Place) -> String {
         match place {
             Place::Waypoint(at) => self.places[at].name.clone(),

@@ -154,11 +154,17 @@ async fn a_refused_stop_is_planned_anew() {
         .await
         .expect(200);
     take(&nodes[0], 2, "A-4").await;
-    let fast = json!({"veiculo_id": "carro-2", "plugue": CCS2});
+    let fast = json!({"veiculo_id": "carro-9", "plugue": CCS2});
     let refused = nodes[0].send(Call::post("/viagens", &booking("q", &[("veiculo", fast)])));
     let problem = refused.await.expect_problem(409, "sem-roteiro");
-    assert_eq!(problem["campo"], "saida", "{problem}");
-    assert!(problem["detail"].as_str().unwrap().contains("depois de Recife"), "{problem}");
+    assert_eq!(problem["campo"], "espera_max_min", "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("minutos em Recife"), "{problem}");
+    assert!(nodes[0].audit().await.0.iter().all(|branch| branch["veiculo_id"] != "carro-9"));
+    // Whoever has the time says so.
+    let patient =
+        [("veiculo", json!({"veiculo_id": "carro-9", "plugue": CCS2})), ("espera_max_min", json!(1000))];
+    let booked = nodes[0].send(Call::post("/viagens", &booking("r", &patient))).await.expect(201);
+    assert!(booked["roteiro"]["espera_min"].as_f64().unwrap() > 500.0, "{booked}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -193,6 +199,7 @@ async fn what_makes_no_sense_names_the_field_and_the_cure() {
         ("reserva_pct", json!(51), "campo-invalido", "reserva_pct", "0 a 50"),
         ("velocidade_kmh", json!(400), "campo-invalido", "velocidade_kmh", "40 a 130"),
         ("paradas_max", json!(13), "campo-invalido", "paradas_max", "0 a 12"),
+        ("espera_max_min", json!(-1), "campo-invalido", "espera_max_min", "0 a 1440"),
         ("alternativas", json!(6), "campo-invalido", "alternativas", "0 a 5"),
         ("preferencia", json!("rápida"), "campo-invalido", "preferencia", "mais_rapida"),
         ("evitar_empresas", json!(["a b"]), "campo-invalido", "evitar_empresas[0]", ""),

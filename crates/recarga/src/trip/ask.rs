@@ -31,7 +31,7 @@ pub struct Question {
 #[derive(Debug)]
 pub enum Asked {
     /// A trip, and the answer as it came.
-    Trip(Said<TripAnswer>),
+    Trip(Box<Said<TripAnswer>>),
     /// Trips, perhaps none, and the answer as it came.
     Trips(Said<TripsAnswer>),
     /// No; and the answer as it came.
@@ -125,7 +125,8 @@ async fn ask_again(client: &Client, place: &str, mut why: String, patience: Dura
                 Asked::Trips(Said { message, .. }) if message.viagens.is_empty() => {}
                 Asked::Trips(Said { mut message, raw }) => {
                     eprintln!();
-                    return Ok(Asked::Trip(Said { message: message.viagens.swap_remove(0), raw }));
+                    let message = message.viagens.swap_remove(0);
+                    return Ok(Asked::Trip(Box::new(Said { message, raw })));
                 }
                 asked => return Ok(asked),
             },
@@ -152,7 +153,7 @@ fn understand(answer: Answer) -> Result<Asked> {
         return Ok(Asked::Trips(Said { message, raw }));
     }
     let message: TripAnswer = decode(&answer.body).map_err(unclear)?;
-    Ok(Asked::Trip(Said { message, raw }))
+    Ok(Asked::Trip(Box::new(Said { message, raw })))
 }
 
 fn never_sent(error: &anyhow::Error) -> bool {

@@ -158,6 +158,7 @@ fn answer(request: &VehicleRequest, estado: AnswerState, trip: Option<&str>) -> 
         viagem_id: trip.map(|trip| TripId::new(trip).unwrap()),
         motivo: None,
         paradas: vec![],
+        roteiro: None,
     }
 }
 
@@ -200,6 +201,7 @@ impl Books {
                 self.windows.values_mut().for_each(|all| all.retain(|(other, _)| other != trip));
                 cancelled(request)
             }
+            Wish::Plan(journey) => panic!("these cars name their stops: {journey:?}"),
             Wish::Book(wanted) => {
                 for stop in wanted.stops() {
                     let key = (stop.operator.clone(), stop.stop.evse.clone());
