@@ -31,14 +31,15 @@ use crate::peer::http::{HttpPeer, HttpPeerOptions};
 use crate::server::{self, Listener, ServerLimits};
 use crate::store::{Boot, Record, Store, StoreError};
 use crate::termination::Termination;
+use crate::tidying::{Forgotten, Tidying};
 use crate::vehicles::Vehicles;
 
 /// How often time limits are looked at.
 const TICK: Duration = Duration::from_millis(100);
 /// How often what is owed to companies is repeated, in ticks.
 const SWEEP_TICKS: u64 = 5;
-/// How often what is old is forgotten, in ticks: ten minutes.
-const TIDY_TICKS: u64 = 6000;
+/// How often what is old is forgotten.
+const TIDY_EVERY: Duration = Duration::from_secs(600);
 /// How long a shutdown waits for trips and deliveries under way.
 const FINISH_MAX: Duration = Duration::from_secs(10);
 
@@ -81,6 +82,7 @@ pub struct Node {
     pub(crate) answer_max: Duration,
     pub(crate) delivery: Arc<Delivery>,
     termination: Arc<Termination>,
+    tidying: Tidying,
     peers: BTreeMap<OperatorId, Arc<dyn Peer>>,
     config: Config,
     stopping: CancellationToken,
@@ -127,6 +129,8 @@ impl Node {
             let (ledger, clock, _, metrics) = shared();
             Arc::new(Termination::new(participant.clone(), peers.clone(), ledger, clock, metrics))
         };
+        let history = config.limits.history();
+        let tidying = Tidying::new(ledger.clone(), termination.clone(), clock.clone(), history);
         Ok(Arc::new(Node {
             name: config.name.clone(),
             store: boot.store,
@@ -149,6 +153,7 @@ impl Node {
             metrics,
             clock,
             termination,
+            tidying,
             peers,
             config,
         }))
@@ -163,6 +168,7 @@ impl Node {
             shutdown_max: FINISH_MAX,
         };
         let ticking = tokio::spawn(self.clone().tick());
+        let tidying = tokio::spawn(self.clone().tidy());
         let node = self.clone();
         let greeting = tokio::spawn(async move {
             greet(&node.peers, &node.ledger, &*node.clock).await;
@@ -190,6 +196,7 @@ impl Node {
             warn!("something did not end in time; what is owed will be repeated at the next start");
         }
         ticking.abort();
+        tidying.abort();
         greeting.abort();
         self.ledger.close().await;
         info!(operator = %self.operator, "stopped");
@@ -255,29 +262,26 @@ impl Node {
             if tick % SWEEP_TICKS == 0 && self.delivery.sweep().await.is_err() {
                 return;
             }
-            if tick % TIDY_TICKS == TIDY_TICKS - 1 && self.tidy().await.is_err() {
-                return;
-            }
         }
     }
 
     // Forgets what is old enough; what it frees is small, so it may be late.
-    async fn tidy(&self) -> Result<(), Stopped> {
-        self.access.tidy();
-        self.termination.forget_tombstones().await?;
-        let now = self.clock.now();
-        let history = self.config.limits.history();
-        let reservations = self.ledger.apply(|state| state.company.participant.forget_past(now)).await?;
-        let trips = self.ledger.apply(|state| state.company.coordinator.forget_past(history, now)).await?;
-        let letters = self.ledger.record(|state| {
-            let forgotten = state.mailbox.forget_before(now.utc, history);
-            (forgotten.len(), forgotten, recarga_reservation::Told::AtOnce)
-        });
-        let letters = letters.await?;
-        if reservations + trips + letters > 0 {
-            info!(reservations, trips, letters, "forgot what is older than limits.history_days");
+    async fn tidy(self: Arc<Self>) {
+        let mut rounds = interval(TIDY_EVERY);
+        rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // The first one is at once, when there is enough to do.
+        rounds.tick().await;
+        loop {
+            rounds.tick().await;
+            self.access.tidy();
+            match self.tidying.round().await {
+                Ok(nothing) if nothing == Forgotten::default() => {}
+                Ok(Forgotten { reservations, trips, letters }) => {
+                    info!(reservations, trips, letters, "forgot what is older than limits.history_days");
+                }
+                Err(Stopped) => return,
+            }
         }
-        Ok(())
     }
 }
 

@@ -23,5 +23,6 @@ pub mod refusal;
 pub mod server;
 pub mod store;
 pub mod termination;
+pub mod tidying;
 pub mod vehicles;
 mod watched;

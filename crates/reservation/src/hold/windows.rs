@@ -237,15 +237,6 @@ impl Participant {
         })
     }
 
-    // A change that moves every stop elsewhere has no window here: it goes once what it replaced is gone.
-    pub(super) fn is_past(&self, hold: &Hold, now: Now) -> bool {
-        match (hold.last_end(), &hold.replaces) {
-            (Some(end), _) => end + self.limits.reservation_keep <= now.utc,
-            (None, Some(old)) => !self.branches.contains_key(old),
-            (None, None) => true,
-        }
-    }
-
     pub(super) fn is_blocked_for_good(&self, hold: &Hold, now: Now) -> bool {
         if !self.timers.get(&hold.transaction).is_some_and(|timer| timer.asked_in_vain) {
             return false;
