@@ -15,7 +15,7 @@ mod branch;
 mod past;
 mod windows;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ pub struct Participant {
     branches: BTreeMap<TransactionId, Branch>,
     // All below is derived from the branches.
     calendars: BTreeMap<EvseId, Calendar>,
-    live: BTreeMap<RequestKey, BTreeSet<TransactionId>>,
+    live: BTreeMap<RequestKey, Vec<TransactionId>>,
     changing: BTreeMap<TransactionId, TransactionId>,
     timers: BTreeMap<TransactionId, Timer>,
     usage: BTreeMap<OperatorId, Usage>,
@@ -91,9 +91,13 @@ impl Participant {
     }
 
     /// Takes back what was durable before a restart. What is prepared is asked about at once.
-    pub fn restore(&mut self, transaction: TransactionId, branch: Branch, now: Now) {
-        if let Branch::Held { hold, .. } | Branch::Prepared { hold } | Branch::Confirmed { hold } = &branch {
+    pub fn restore(&mut self, mut transaction: TransactionId, mut branch: Branch, now: Now) {
+        if let Branch::Held { hold, .. } | Branch::Prepared { hold } | Branch::Confirmed { hold } =
+            &mut branch
+        {
+            self.share_texts(Arc::make_mut(hold));
             let hold = hold.clone();
+            transaction = hold.transaction.clone();
             self.occupy(&hold);
             match &branch {
                 Branch::Held { expires, .. } => {
@@ -169,7 +173,9 @@ impl Participant {
             Ok(()) => match self.find_obstacle(hold, now) {
                 None => {
                     let own = hold.transaction.coordinator == self.operator;
-                    let hold = Arc::new(hold.clone());
+                    let mut hold = hold.clone();
+                    self.share_texts(&mut hold);
+                    let hold = Arc::new(hold);
                     self.occupy(&hold);
                     let facts = match firmness {
                         Firmness::Prepared => self.prepare(hold, expires, now),
