@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::api::access::Access;
+use crate::archive::Archive;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::coordinator::Coordinator;
@@ -55,6 +56,8 @@ pub struct Setup<C> {
     pub writer: Writer,
     /// What to do when it cannot be written: the process must not go on.
     pub on_failure: OnFailure,
+    /// Where the past is kept for people; if nowhere, it is forgotten at once.
+    pub archive: Option<Archive>,
     /// How to connect to other companies.
     pub connector: C,
 }
@@ -100,7 +103,7 @@ impl Node {
     where
         C: Connect + Clone + Send + Sync + 'static,
     {
-        let Setup { config, clock, mut store, writer, on_failure, connector } = setup;
+        let Setup { config, clock, mut store, writer, on_failure, archive, connector } = setup;
         let offer = Offer::new(config.stations.clone());
         let (boot, state) = read_back(&mut *store, &config, &offer, &*clock)?;
         let ledger = Arc::new(Ledger::start(state, store, writer, on_failure));
@@ -129,8 +132,11 @@ impl Node {
             let (ledger, clock, _, metrics) = shared();
             Arc::new(Termination::new(participant.clone(), peers.clone(), ledger, clock, metrics))
         };
-        let history = config.limits.history();
-        let tidying = Tidying::new(ledger.clone(), termination.clone(), clock.clone(), history);
+        let tidying = {
+            let (ledger, clock, _, metrics) = shared();
+            let (termination, limits) = (termination.clone(), config.limits.clone());
+            Tidying::new(ledger, termination, clock, metrics, archive, limits)
+        };
         Ok(Arc::new(Node {
             name: config.name.clone(),
             store: boot.store,
@@ -297,16 +303,16 @@ fn read_back(
     let operator = config.operator.clone();
     let company = Company::new(operator.clone(), boot.store, boot.epoch, offer.evses(), limits, decide);
     let mut state = State { company, mailbox: Mailbox::default(), revision: boot.epoch << 32 };
-    let records = store.load()?;
-    info!(%operator, store = %boot.store, epoch = boot.epoch, records = records.len(), "record read");
-    let now = clock.now();
-    for record in records {
+    let (now, mut records) = (clock.now(), 0);
+    store.each(&mut |record| {
+        records += 1;
         match record {
             Record::Fact(fact) => state.company.restore(fact, now),
             Record::Letter(letter) => state.mailbox.restore(letter),
             Record::LetterForgotten(_) => {}
         }
-    }
+    })?;
+    info!(%operator, store = %boot.store, epoch = boot.epoch, records, "record read");
     Ok((boot, state))
 }
 

@@ -29,6 +29,7 @@ mod config;
 mod demo;
 mod duration;
 mod health;
+mod history;
 mod logging;
 mod picture;
 mod serve;
@@ -61,6 +62,8 @@ Examples:
                                                    books a trip from a terminal
   recarga audit data/empresa-a data/empresa-b data/empresa-c
                                                    proves that every trip is all or nothing
+  recarga history --data data/empresa-a --since 2026-01-01
+                                                   past reservations and trips that have left the database
   recarga bench trips                              durable trips a second on this machine
   recarga config check empresa-a.toml              what is wrong with a configuration, before starting it
   recarga health --url http://127.0.0.1:8001       exit status 0 if the node takes requests";
@@ -75,6 +78,7 @@ enum Command {
     Vehicles(vehicles::Arguments),
     Trip(trip::Arguments),
     Audit(audit::Arguments),
+    History(history::Arguments),
     Bench(bench::Arguments),
     /// Print a completion script for a shell.
     #[command(after_help = "Example:\n  recarga completions bash > /etc/bash_completion.d/recarga")]
@@ -104,6 +108,7 @@ fn main() -> ExitCode {
         Command::Vehicles(arguments) => vehicles::run(arguments),
         Command::Trip(arguments) => trip::run(arguments),
         Command::Audit(arguments) => audit::run(&arguments),
+        Command::History(arguments) => history::run(&arguments),
         Command::Bench(arguments) => bench::run(arguments),
         Command::Completions { shell } => {
             let mut command = Arguments::command();
