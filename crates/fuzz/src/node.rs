@@ -41,6 +41,7 @@ pub fn with_node<T>(
     let runtime = runtime.map_err(|error| format!("the harness has no runtime: {error}"))?;
     runtime.block_on(async {
         let setup = Setup {
+            archive: None,
             config: config(operator)?,
             clock: Arc::new(StillClock { started: Instant::now(), nonces: AtomicU64::new(1) }),
             store,

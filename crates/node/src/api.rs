@@ -145,7 +145,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Segment {
 
 /// A message as the body of a response.
 fn json<M: Message>(status: StatusCode, message: &M) -> Response {
-    let mut response = (status, recarga_wire::encode(message)).into_response();
+    json_bytes(status, recarga_wire::encode(message))
+}
+
+/// As [`json`], for a message that is encoded already.
+fn json_bytes(status: StatusCode, message: Vec<u8>) -> Response {
+    let mut response = (status, message).into_response();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::api::access::Access;
+use crate::archive::Archive;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::coordinator::Coordinator;
@@ -33,14 +34,15 @@ use crate::peer::{Catalogue, Peer};
 use crate::server::{self, Listener, ServerLimits};
 use crate::store::{Boot, Record, Store, StoreError};
 use crate::termination::Termination;
+use crate::tidying::{Forgotten, Tidying};
 use crate::vehicles::Vehicles;
 
 /// How often time limits are looked at.
 const TICK: Duration = Duration::from_millis(100);
 /// How often what is owed to companies is repeated, in ticks.
 const SWEEP_TICKS: u64 = 5;
-/// How often what is old is forgotten, in ticks: ten minutes.
-const TIDY_TICKS: u64 = 6000;
+/// How often what is old is forgotten.
+const TIDY_EVERY: Duration = Duration::from_secs(600);
 /// How long a shutdown waits for trips and deliveries under way.
 const FINISH_MAX: Duration = Duration::from_secs(10);
 
@@ -56,6 +58,8 @@ pub struct Setup<C> {
     pub writer: Writer,
     /// What to do when it cannot be written: the process must not go on.
     pub on_failure: OnFailure,
+    /// Where the past is kept for people; if nowhere, it is forgotten at once.
+    pub archive: Option<Archive>,
     /// How to connect to other companies.
     pub connector: C,
 }
@@ -85,6 +89,7 @@ pub struct Node {
     pub(crate) answer_max: Duration,
     pub(crate) delivery: Arc<Delivery>,
     termination: Arc<Termination>,
+    tidying: Tidying,
     peers: BTreeMap<OperatorId, Arc<dyn Peer>>,
     config: Config,
     stopping: CancellationToken,
@@ -102,22 +107,15 @@ impl Node {
     where
         C: Connect + Clone + Send + Sync + 'static,
     {
-        let Setup { config, clock, mut store, writer, on_failure, connector } = setup;
+        let Setup { config, clock, mut store, writer, on_failure, archive, connector } = setup;
         let offer = Arc::new(Offer::new(config.stations.clone()));
         let (boot, state) = read_back(&mut *store, &config, &offer, &*clock)?;
         let ledger = Arc::new(Ledger::start(state, store, writer, on_failure));
         let (events, metrics) = (Events::default(), Arc::new(Metrics::default()));
         let (operator, decide) = (config.operator.clone(), config.limits.decide());
         let shared = || (ledger.clone(), clock.clone(), events.clone(), metrics.clone());
-        let (peers, mut catalogues) = connect(&config, &connector);
-        let own: Arc<dyn Catalogue> = {
-            let (ledger, clock, ..) = shared();
-            Arc::new(OwnCatalogue { operator: operator.clone(), offer: offer.clone(), ledger, clock })
-        };
-        catalogues.insert(operator.clone(), own);
-        let network = Arc::new(Network::new(catalogues, clock.clone(), config.limits.network()));
-        let journeys =
-            Journeys::new(operator.clone(), network.clone(), clock.clone(), config.limits.journeys());
+        let (peers, catalogues) = connect(&config, &connector);
+        let (network, journeys) = plan_with(&config, catalogues, &offer, &ledger, &clock);
         let participant = {
             let (ledger, clock, events, metrics) = shared();
             let (operator, patience) = (operator.clone(), config.limits.window_wait());
@@ -136,6 +134,11 @@ impl Node {
         let termination = {
             let (ledger, clock, _, metrics) = shared();
             Arc::new(Termination::new(participant.clone(), peers.clone(), ledger, clock, metrics))
+        };
+        let tidying = {
+            let (ledger, clock, _, metrics) = shared();
+            let (termination, limits) = (termination.clone(), config.limits.clone());
+            Tidying::new(ledger, termination, clock, metrics, archive, limits)
         };
         Ok(Arc::new(Node {
             name: config.name.clone(),
@@ -156,11 +159,12 @@ impl Node {
             delivery,
             offer,
             network,
-            journeys: Arc::new(journeys),
+            journeys,
             events,
             metrics,
             clock,
             termination,
+            tidying,
             peers,
             config,
         }))
@@ -175,6 +179,7 @@ impl Node {
             shutdown_max: FINISH_MAX,
         };
         let ticking = tokio::spawn(self.clone().tick());
+        let tidying = tokio::spawn(self.clone().tidy());
         let node = self.clone();
         let greeting = tokio::spawn(async move {
             greet(&node.peers, &node.ledger, &*node.clock).await;
@@ -204,6 +209,7 @@ impl Node {
             warn!("something did not end in time; what is owed will be repeated at the next start");
         }
         ticking.abort();
+        tidying.abort();
         greeting.abort();
         following.abort();
         self.ledger.close().await;
@@ -270,30 +276,48 @@ impl Node {
             if tick % SWEEP_TICKS == 0 && self.delivery.sweep().await.is_err() {
                 return;
             }
-            if tick % TIDY_TICKS == TIDY_TICKS - 1 && self.tidy().await.is_err() {
-                return;
-            }
         }
     }
 
     // Forgets what is old enough; what it frees is small, so it may be late.
-    async fn tidy(&self) -> Result<(), Stopped> {
-        self.access.tidy();
-        self.termination.forget_tombstones().await?;
-        let now = self.clock.now();
-        let history = self.config.limits.history();
-        let reservations = self.ledger.apply(|state| state.company.participant.forget_past(now)).await?;
-        let trips = self.ledger.apply(|state| state.company.coordinator.forget_past(history, now)).await?;
-        let letters = self.ledger.record(|state| {
-            let forgotten = state.mailbox.forget_before(now.utc, history);
-            (forgotten.len(), forgotten, recarga_reservation::Told::AtOnce)
-        });
-        let letters = letters.await?;
-        if reservations + trips + letters > 0 {
-            info!(reservations, trips, letters, "forgot what is older than limits.history_days");
+    async fn tidy(self: Arc<Self>) {
+        let mut rounds = interval(TIDY_EVERY);
+        rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // The first one is at once, when there is enough to do.
+        rounds.tick().await;
+        loop {
+            rounds.tick().await;
+            self.access.tidy();
+            match self.tidying.round().await {
+                Ok(nothing) if nothing == Forgotten::default() => {}
+                Ok(Forgotten { reservations, trips, letters }) => {
+                    info!(reservations, trips, letters, "forgot what is older than limits.history_days");
+                }
+                Err(Stopped) => return,
+            }
         }
-        Ok(())
     }
+}
+
+// What all companies offer, this one among them, and who plans with it.
+fn plan_with(
+    config: &Config,
+    mut catalogues: Catalogues,
+    offer: &Arc<Offer>,
+    ledger: &Arc<Ledger>,
+    clock: &Arc<dyn Clock>,
+) -> (Arc<Network>, Arc<Journeys>) {
+    let operator = config.operator.clone();
+    let own = OwnCatalogue {
+        operator: operator.clone(),
+        offer: offer.clone(),
+        ledger: ledger.clone(),
+        clock: clock.clone(),
+    };
+    catalogues.insert(operator.clone(), Arc::new(own));
+    let network = Arc::new(Network::new(catalogues, clock.clone(), config.limits.network()));
+    let journeys = Journeys::new(operator, network.clone(), clock.clone(), config.limits.journeys());
+    (network, Arc::new(journeys))
 }
 
 // Starts a new boot epoch and reads back what is remembered.
@@ -309,16 +333,16 @@ fn read_back(
     let company = Company::new(operator.clone(), boot.store, boot.epoch, offer.evses(), limits, decide);
     let mut state =
         State { company, mailbox: Mailbox::default(), revisions: Revisions::of_epoch(boot.epoch) };
-    let records = store.load()?;
-    info!(%operator, store = %boot.store, epoch = boot.epoch, records = records.len(), "record read");
-    let now = clock.now();
-    for record in records {
+    let (now, mut records) = (clock.now(), 0);
+    store.each(&mut |record| {
+        records += 1;
         match record {
             Record::Fact(fact) => state.company.restore(fact, now),
             Record::Letter(letter) => state.mailbox.restore(letter),
             Record::LetterForgotten(_) => {}
         }
-    }
+    })?;
+    info!(%operator, store = %boot.store, epoch = boot.epoch, records, "record read");
     // Whoever keeps a copy knows nothing of this run yet.
     state.company.participant.take_touched();
     Ok((boot, state))

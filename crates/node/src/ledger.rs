@@ -464,8 +464,8 @@ mod tests {
             Ok(Boot { store, epoch: 1 })
         }
 
-        fn load(&mut self) -> Result<Vec<Record>, StoreError> {
-            Ok(vec![])
+        fn each(&mut self, _: &mut dyn FnMut(Record)) -> Result<(), StoreError> {
+            Ok(())
         }
 
         fn append(&mut self, _: &[Record]) -> Result<(), StoreError> {

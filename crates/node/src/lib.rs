@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod app;
+pub mod archive;
 pub mod clock;
 pub mod config;
 pub mod coordinator;
@@ -25,5 +26,6 @@ pub mod refusal;
 pub mod server;
 pub mod store;
 pub mod termination;
+pub mod tidying;
 pub mod vehicles;
 mod watched;

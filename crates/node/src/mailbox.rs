@@ -4,6 +4,7 @@
 //! acknowledged that. A repeat of a request finds its letter and gets the same answer.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::time::Duration;
 
 use recarga_reservation::{RequestKey, Timestamp};
@@ -113,15 +114,31 @@ impl Mailbox {
         self.owed.len()
     }
 
-    /// Drops letters that were answered, delivered, and received more than `keep` ago.
-    pub fn forget_before(&mut self, now: Timestamp, keep: Duration) -> Vec<Record> {
+    /// Looks at the `at_most` letters that follow `after`, or at the first ones, and drops those that were answered,
+    /// delivered, and received more than `keep` ago. Also says after which one the next slice begins.
+    pub fn forget_before(
+        &mut self,
+        now: Timestamp,
+        keep: Duration,
+        after: Option<&RequestKey>,
+        at_most: usize,
+    ) -> (Vec<Record>, Option<RequestKey>) {
         let is_old =
-            |letter: &&Letter| letter.answer.is_some() && !letter.owed && letter.received + keep <= now;
-        let old: Vec<RequestKey> = self.letters.values().filter(is_old).map(|one| one.key.clone()).collect();
+            |letter: &Letter| letter.answer.is_some() && !letter.owed && letter.received + keep <= now;
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let (mut old, mut next) = (Vec::new(), None);
+        for (count, (key, letter)) in (1..=at_most).zip(self.letters.range((from, Bound::Unbounded))) {
+            if is_old(letter) {
+                old.push(key.clone());
+            }
+            if count == at_most {
+                next = Some(key.clone());
+            }
+        }
         for key in &old {
             self.letters.remove(key);
         }
-        old.into_iter().map(Record::LetterForgotten).collect()
+        (old.into_iter().map(Record::LetterForgotten).collect(), next)
     }
 }
 

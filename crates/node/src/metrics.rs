@@ -30,6 +30,8 @@ pub struct Metrics {
     pub mixed_outcomes: Counter,
     /// Messages that cannot be if everyone follows the protocol.
     pub alarms: Counter,
+    /// Failures to archive what is past, each with a round of tidying given up.
+    pub archive_failures: Counter,
     /// HTTP requests by status class.
     http: Family<HttpLabels, Counter>,
     /// MQTT messages taken in, by kind.
@@ -111,6 +113,7 @@ impl Default for Metrics {
             heuristic_releases: Counter::default(),
             mixed_outcomes: Counter::default(),
             alarms: Counter::default(),
+            archive_failures: Counter::default(),
             http: Family::default(),
             mqtt: Family::default(),
             now: Gauges::default(),
@@ -182,6 +185,8 @@ impl Metrics {
             self.mixed_outcomes.clone(),
         );
         registry.register("alarms", "Messages against the protocol", self.alarms.clone());
+        let failures = self.archive_failures.clone();
+        registry.register("archive_failures", "Failures to archive what is past", failures);
         registry.register("http_requests", "HTTP requests, by route and status", self.http.clone());
         registry.register("mqtt_messages", "MQTT messages taken in", self.mqtt.clone());
         let gauges = [

@@ -1,27 +1,38 @@
 //! What this company offers: its EVSEs and when they are free.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
-use recarga_reservation::{Branch, Evse, EvseId, OperatorId, Station, TimeWindow, Timestamp, VehicleId};
+use recarga_reservation::{
+    Branch, Evse, EvseId, Hold, OperatorId, Participant, Station, TimeWindow, Timestamp, VehicleId,
+};
 use recarga_wire::availability::{
     AvailabilityAnswer, AvailabilityQuery, AvailablePoint, Near, PAGE_POINTS_MAX, Point, PointState,
 };
 
-use crate::ledger::{Ledger, State};
+use self::index::Index;
+use crate::ledger::Ledger;
+
+mod index;
 
 /// Without a period: the next day.
 const PERIOD: Duration = Duration::from_secs(24 * 3600);
 /// Longest period that is looked at: a year.
 const PERIOD_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
+/// Its mean, for a sphere.
+const EARTH_RADIUS_KM: f64 = 6371.0;
 const MINUTE_MILLIS: i64 = 60_000;
+/// EVSEs whose times are looked up in one go: whoever wants the ledger waits for that long.
+const LOOKED_UP_AT_ONCE: usize = 32;
 
 /// All stations of the company, by EVSE.
 #[derive(Debug)]
 pub struct Offer {
     stations: Vec<Station>,
     // Station and EVSE by their places above, in the order of ids: the order of pages.
-    evses: BTreeMap<EvseId, (usize, usize)>,
+    evses: Vec<(usize, usize)>,
+    index: Index,
 }
 
 /// A part of the offer, and where the next part begins.
@@ -34,13 +45,14 @@ pub struct Page<T> {
 }
 
 impl Offer {
-    /// The offer of these stations.
+    /// The offer of these stations, no two EVSEs of which have the same id.
     pub fn new(stations: Vec<Station>) -> Self {
-        let places = stations.iter().enumerate().flat_map(|(at, station)| {
-            station.evses.iter().enumerate().map(move |(index, evse)| (evse.id.clone(), (at, index)))
-        });
-        let evses = places.collect();
-        Self { stations, evses }
+        let places = stations.iter().enumerate();
+        let mut evses: Vec<(usize, usize)> =
+            places.flat_map(|(at, station)| (0..station.evses.len()).map(move |index| (at, index))).collect();
+        evses.sort_by_key(|&(station, evse)| &stations[station].evses[evse].id);
+        let index = Index::new(&stations, &evses);
+        Self { stations, evses, index }
     }
 
     /// Every EVSE.
@@ -60,8 +72,8 @@ impl Offer {
 
     /// The EVSEs that match, without their times.
     pub fn points(&self, query: &AvailabilityQuery) -> Page<Point> {
-        let (found, next) = self.find(query, None);
-        Page { points: found.into_iter().map(|(station, evse)| Point::new(station, evse)).collect(), next }
+        let Page { points, next } = self.find(query, None);
+        Page { points: points.into_iter().map(|(station, evse)| Point::new(station, evse)).collect(), next }
     }
 
     /// The EVSEs that match, and when they are free within `period`; only those that changed, where that is asked for
@@ -75,74 +87,102 @@ impl Offer {
         ledger: &Ledger,
         is_charging: impl Fn(&VehicleId) -> bool,
     ) -> AvailabilityAnswer {
-        ledger.look(|state| {
-            let since = query.changed_after.filter(|since| state.revisions.changed_after(*since).is_some());
-            let page = self.available(query, period, now, state, is_charging);
-            AvailabilityAnswer {
-                empresa: operator.clone(),
-                revisao: state.revisions.latest(),
-                alterados_desde: since,
-                pontos: page.points,
-                proximo: page.next,
-            }
-        })
-    }
-
-    fn available(
-        &self,
-        query: &AvailabilityQuery,
-        period: TimeWindow,
-        now: Timestamp,
-        state: &State,
-        is_charging: impl Fn(&VehicleId) -> bool,
-    ) -> Page<AvailablePoint> {
-        let changed = query.changed_after.and_then(|revision| state.revisions.changed_after(revision));
-        let (found, next) = self.find(query, changed.map(Iterator::collect));
-        let participant = &state.company.participant;
-        let this_moment = TimeWindow::new(now, now + Duration::from_millis(1));
-        let point = |(station, evse): (&Station, &Evse)| AvailablePoint {
+        // Before the times are looked up: what changes meanwhile is told once more.
+        let (revision, changed) = ledger.look(|state| {
+            let changed = query.changed_after.and_then(|since| state.revisions.changed_after(since));
+            let changed = changed.map(|evses| evses.cloned().collect::<Vec<_>>());
+            (state.revisions.latest(), changed)
+        });
+        let since = query.changed_after.filter(|_| changed.is_some());
+        let Page { points, next } = self.find(query, changed);
+        let mut times = Vec::with_capacity(points.len());
+        for some in points.chunks(LOOKED_UP_AT_ONCE) {
+            ledger.look(|state| {
+                let participant = &state.company.participant;
+                times.extend(some.iter().map(|(_, evse)| Times::of(&evse.id, participant, period, now)));
+            });
+        }
+        let point = |((station, evse), times): ((&Station, &Evse), Times)| AvailablePoint {
             ponto: Point::new(station, evse),
-            estado: match this_moment.ok().and_then(|moment| participant.taken_at(&evse.id, moment)) {
+            estado: match times.taken {
                 None => PointState::Disponivel,
-                Some(Branch::Confirmed { hold }) if is_charging(&hold.key.vehicle) => PointState::EmUso,
+                Some(Taken::By(hold)) if is_charging(&hold.key.vehicle) => PointState::EmUso,
                 Some(_) => PointState::Reservado,
             },
-            livres: match participant.calendar(&evse.id) {
-                Some(calendar) => calendar.free(period),
-                None => vec![period],
-            },
+            livres: times.free,
         };
-        Page { points: found.into_iter().map(point).collect(), next }
+        AvailabilityAnswer {
+            empresa: operator.clone(),
+            revisao: revision,
+            alterados_desde: since,
+            pontos: points.into_iter().zip(times).map(point).collect(),
+            proximo: next,
+        }
     }
 
-    fn find(
-        &self,
-        query: &AvailabilityQuery,
-        among: Option<BTreeSet<&EvseId>>,
-    ) -> (Vec<(&Station, &Evse)>, Option<String>) {
+    // Among all EVSEs, or only these.
+    fn find(&self, query: &AvailabilityQuery, among: Option<Vec<EvseId>>) -> Page<(&Station, &Evse)> {
         let most = query.limit.unwrap_or(PAGE_POINTS_MAX).clamp(1, PAGE_POINTS_MAX);
         let after = query.cursor.as_deref().unwrap_or("");
-        let mut found: Vec<(&Station, &Evse)> = Vec::new();
-        let candidates: Box<dyn Iterator<Item = _>> = match among {
-            None => Box::new(self.evses.iter()),
-            Some(among) => Box::new(among.into_iter().filter_map(|id| self.evses.get_key_value(id))),
+        let candidates = match among {
+            None => self.candidates(query, most),
+            Some(evses) => {
+                let mut places: Vec<usize> = evses.iter().filter_map(|evse| self.place(evse)).collect();
+                places.sort_unstable();
+                Cow::Owned(places)
+            }
         };
-        for (id, &(station, evse)) in candidates {
-            if id.as_str() <= after {
-                continue;
-            }
-            let station = &self.stations[station];
-            let evse = &station.evses[evse];
-            if !matches(query, station, evse) {
-                continue;
-            }
-            if found.len() == most {
-                let next = found.last().map(|(_, last)| last.id.to_string());
-                return (found, next);
-            }
-            found.push((station, evse));
+        let begin = candidates.partition_point(|&place| self.at(place).1.id.as_str() <= after);
+        let candidates = candidates[begin..].iter().map(|&place| self.at(place));
+        let mut found = candidates.filter(|(station, evse)| matches(query, station, evse));
+        let points: Vec<(&Station, &Evse)> = found.by_ref().take(most).collect();
+        let next = found.next().and(points.last()).map(|(_, last)| last.id.to_string());
+        Page { points, next }
+    }
+
+    // EVSEs by their places, in order, among which is every one that matches.
+    fn candidates(&self, query: &AvailabilityQuery, most: usize) -> Cow<'_, [usize]> {
+        if let Some(wanted) = &query.evse {
+            return Cow::Owned(self.place(wanted).into_iter().collect());
         }
-        (found, None)
+        // If so many are around a place, going through all in the order of ids meets a page of them sooner.
+        let few = (self.evses.len() * most).isqrt();
+        self.index.candidates(query, few)
+    }
+
+    fn place(&self, evse: &EvseId) -> Option<usize> {
+        self.evses.binary_search_by(|&(station, at)| self.stations[station].evses[at].id.cmp(evse)).ok()
+    }
+
+    fn at(&self, place: usize) -> (&Station, &Evse) {
+        let (station, evse) = self.evses[place];
+        (&self.stations[station], &self.stations[station].evses[evse])
+    }
+}
+
+// What changes of an EVSE. It is copied under the ledger's lock, and nothing else is done there.
+struct Times {
+    taken: Option<Taken>,
+    free: Vec<TimeWindow>,
+}
+
+enum Taken {
+    By(Arc<Hold>),
+    Undecided,
+}
+
+impl Times {
+    fn of(evse: &EvseId, participant: &Participant, period: TimeWindow, now: Timestamp) -> Self {
+        let moment = TimeWindow::new(now, now + Duration::from_millis(1)).ok();
+        let taken = moment.and_then(|moment| participant.taken_at(evse, moment)).map(|branch| match branch {
+            Branch::Confirmed { hold } => Taken::By(hold.clone()),
+            _ => Taken::Undecided,
+        });
+        let free = match participant.calendar(evse) {
+            Some(calendar) => calendar.free(period),
+            None => vec![period],
+        };
+        Self { taken, free }
     }
 }
 
@@ -160,7 +200,6 @@ fn matches(query: &AvailabilityQuery, station: &Station, evse: &Evse) -> bool {
 
 // Great-circle distance (haversine) on a sphere of the earth's mean radius.
 fn distance_km(near: Near, station: &Station) -> f64 {
-    const EARTH_RADIUS_KM: f64 = 6371.0;
     let (a, b) = (near.latitude.to_radians(), station.latitude.to_radians());
     let (across, along) = ((b - a) / 2.0, (station.longitude - near.longitude).to_radians() / 2.0);
     let half = across.sin().powi(2) + a.cos() * b.cos() * along.sin().powi(2);

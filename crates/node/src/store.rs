@@ -15,8 +15,15 @@ pub trait Store: Send + 'static {
     /// takes `fresh_id` as its identity.
     fn boot(&mut self, fresh_id: StoreId) -> Result<Boot, StoreError>;
 
-    /// Everything that is remembered, in any order.
-    fn load(&mut self) -> Result<Vec<Record>, StoreError>;
+    /// Hands over everything that is remembered, in any order, one by one: in a list it would be in memory twice.
+    fn each(&mut self, take: &mut dyn FnMut(Record)) -> Result<(), StoreError>;
+
+    /// As [`Store::each`], in a list.
+    fn load(&mut self) -> Result<Vec<Record>, StoreError> {
+        let mut records = Vec::new();
+        self.each(&mut |record| records.push(record))?;
+        Ok(records)
+    }
 
     /// Writes the records, in order, all or none; durable on return. After an error the state on disk is unknown
     /// and the process must not go on.

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use recarga_reservation::{Doubt, Learnt, OperatorId, Outcome, StoreId, TransactionId};
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
@@ -14,8 +15,8 @@ use crate::metrics::Metrics;
 use crate::participant::Participant;
 use crate::peer::{Message, Peer, PeerError, Reply};
 
-/// Tombstones asked about in one round.
-const TOMBSTONES_MAX: usize = 256;
+/// Tombstones asked about at the same time: questions to one company that wait together leave as one request.
+const TOMBSTONES_AT_ONCE: usize = 256;
 
 /// The service that asks.
 #[derive(Debug)]
@@ -56,16 +57,20 @@ impl Termination {
     ///
     /// # Errors
     /// [`Stopped`].
-    pub async fn forget_tombstones(&self) -> Result<(), Stopped> {
-        let now = self.clock.now();
-        let old = self.ledger.look(|state| state.company.participant.old_tombstones(now));
-        for transaction in old.iter().take(TOMBSTONES_MAX) {
-            let Some(peer) = self.peers.get(&transaction.coordinator) else { continue };
-            let answer = self.ask(&**peer, &transaction.coordinator, transaction).await;
-            // Only the database that made the transaction knows that it will never count a yes from here.
-            if answer == Some((Outcome::Abort, transaction.store)) {
-                self.ledger.apply(|state| state.company.participant.forget_tombstone(transaction)).await?;
-            }
+    pub async fn forget_tombstones(&self, old: &[TransactionId]) -> Result<(), Stopped> {
+        for together in old.chunks(TOMBSTONES_AT_ONCE) {
+            let forgetting = together.iter().map(|transaction| self.forget_tombstone(transaction));
+            join_all(forgetting).await.into_iter().collect::<Result<(), Stopped>>()?;
+        }
+        Ok(())
+    }
+
+    async fn forget_tombstone(&self, transaction: &TransactionId) -> Result<(), Stopped> {
+        let Some(peer) = self.peers.get(&transaction.coordinator) else { return Ok(()) };
+        let answer = self.ask(&**peer, &transaction.coordinator, transaction).await;
+        // Only the database that made the transaction knows that it will never count a yes from here.
+        if answer == Some((Outcome::Abort, transaction.store)) {
+            self.ledger.apply(|state| state.company.participant.forget_tombstone(transaction)).await?;
         }
         Ok(())
     }

@@ -191,6 +191,12 @@ fn every_limit_has_limits() {
     assert!(with_limit("tombstone_hours = 23").unwrap_err().contains("limits.tombstone_hours"));
     let message = with_limit("decide_seconds_max = 20").unwrap_err();
     assert!(message.contains("limits.request_seconds_max: 15 is too small; at least 41"), "{message}");
+    // Some may be switched off.
+    let limits = with_limit("archive_days = 0\nhistory_days = 10").unwrap().limits;
+    assert_eq!((limits.archive(), limits.history().as_secs()), (None, 10 * 24 * 3600));
+    let archive = with_limit("archive_days = 1\nhistory_days = 10").unwrap().limits.archive();
+    assert_eq!(archive.map(|keep| keep.as_secs()), Some(11 * 24 * 3600));
+    assert!(with_limit("archive_days = 36601").unwrap_err().contains("limits.archive_days"));
     let config = with_limit("decide_seconds_max = 7\nwindow_hours_max = 3").unwrap();
     assert_eq!((config.limits.decide_seconds_max, config.limits.window_hours_max), (7, 3));
     assert_eq!(config.limits.body_bytes_max, Limits::default().body_bytes_max);

@@ -10,7 +10,7 @@ use recarga_node::store::memory::{MemoryDisk, MemoryStore};
 use recarga_node::store::redb::{RedbStore, poison};
 use recarga_node::store::{Letter, Record, Store, StoreError};
 use recarga_reservation::{
-    AbortCause, Branch, Fact, Hold, OperatorId, Plug, RequestKey, Stage, Stop, StoreId, TimeWindow,
+    AbortCause, Branch, Fact, Hold, OperatorId, Planned, Plug, RequestKey, Stage, Stop, StoreId, TimeWindow,
     Timestamp, TransactionId, Trip, TripRequest, TripStop,
 };
 use redb::ReadableTable;
@@ -58,7 +58,7 @@ fn trip(counter: u64, stage: Stage) -> Trip {
         TripStop { operator: operator("empresa-c"), stop: stop(1) },
     ];
     let mut request = TripRequest::new(key(), Some(Plug::TYPE2), stops).unwrap();
-    if counter % 2 == 0 {
+    if counter.is_multiple_of(2) {
         let planned = Planned { wish: "{ \"a\" : 1 }".into(), itinerary: "ação".into() };
         request = request.planned_for(planned);
     }

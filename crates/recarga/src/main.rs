@@ -29,8 +29,10 @@ mod config;
 mod demo;
 mod duration;
 mod health;
+mod history;
 mod logging;
 mod picture;
+mod plan;
 mod serve;
 mod trip;
 mod vehicles;
@@ -57,10 +59,14 @@ Examples:
   recarga serve --config empresa-a.toml            one company's node
   recarga broker networks/demo/*.toml              the demo's MQTT broker alone
   recarga vehicles --company http://127.0.0.1:8001  simulated cars against any broker
+  recarga plan --from Recife --to Salvador --car byd-dolphin-plus --battery 80%
+                                                   where to charge on the way, from what is free
   recarga trip book --vehicle carro-1 --stop empresa-a/A-REC-01-1@+2h/40m
                                                    books a trip from a terminal
   recarga audit data/empresa-a data/empresa-b data/empresa-c
                                                    proves that every trip is all or nothing
+  recarga history --data data/empresa-a --since 2026-01-01
+                                                   past reservations and trips that have left the database
   recarga bench trips                              durable trips a second on this machine
   recarga config check empresa-a.toml              what is wrong with a configuration, before starting it
   recarga health --url http://127.0.0.1:8001       exit status 0 if the node takes requests";
@@ -73,8 +79,10 @@ enum Command {
     Config(config::Arguments),
     Health(health::Arguments),
     Vehicles(vehicles::Arguments),
+    Plan(plan::Arguments),
     Trip(trip::Arguments),
     Audit(audit::Arguments),
+    History(history::Arguments),
     Bench(bench::Arguments),
     /// Print a completion script for a shell.
     #[command(after_help = "Example:\n  recarga completions bash > /etc/bash_completion.d/recarga")]
@@ -102,8 +110,10 @@ fn main() -> ExitCode {
         Command::Config(arguments) => config::run(arguments),
         Command::Health(arguments) => health::run(&arguments),
         Command::Vehicles(arguments) => vehicles::run(arguments),
+        Command::Plan(arguments) => plan::run(arguments),
         Command::Trip(arguments) => trip::run(arguments),
         Command::Audit(arguments) => audit::run(&arguments),
+        Command::History(arguments) => history::run(&arguments),
         Command::Bench(arguments) => bench::run(arguments),
         Command::Completions { shell } => {
             let mut command = Arguments::command();

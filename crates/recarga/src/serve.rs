@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use hyper_util::client::legacy::connect::HttpConnector;
 use recarga_node::app::{Node, Setup};
+use recarga_node::archive::Archive;
 use recarga_node::clock::SystemClock;
 use recarga_node::config::Config;
 use recarga_node::ledger::Writer;
@@ -65,7 +66,9 @@ async fn serve(config: Config) -> Result<()> {
     let (name, peers) = (config.name.clone(), config.peers.len());
     let (evses, folder) =
         (config.stations.iter().map(|one| one.evses.len()).sum::<usize>(), config.data_dir.clone());
+    let archive = config.limits.archive().map(|_| Archive::new(&config.data_dir));
     let node = Node::start(Setup {
+        archive,
         clock: Arc::new(SystemClock::new()),
         store: Box::new(store),
         writer: Writer::Thread,

@@ -165,6 +165,35 @@ fn audit_of_nodes(all: &Federation) -> Output {
 }
 
 #[test]
+fn the_archive_is_printed_by_day() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let history = |more: &[&str]| run(&[&["history", "--data", data], more].concat());
+    assert_eq!(printed(&history(&[])), "", "there is no archive yet");
+    // 2026-01-31 23:00 and 2026-02-01 00:00 UTC, the first one twice.
+    let line = |ended: i64, key: &str, row: i64| {
+        format!("{{\"ended\":{ended},\"table\":\"trips\",\"key\":\"{key}\",\"row\":{row}}}\n")
+    };
+    let archive = folder.path().join("archive");
+    std::fs::create_dir(&archive).unwrap();
+    let (old, new) = (line(1_769_900_400_000, "a", 1), line(1_769_900_400_000, "a", 2));
+    let february = line(1_769_904_000_000, "b", 3);
+    std::fs::write(archive.join("2026-01.jsonl"), format!("{old}{{\"end\n{new}")).unwrap();
+    std::fs::write(archive.join("2026-02.jsonl"), &february).unwrap();
+    assert_eq!(printed(&history(&[])), format!("{new}{february}"));
+    assert_eq!(printed(&history(&["--until", "2026-02-01"])), new);
+    assert_eq!(printed(&history(&["--since", "2026-02-01"])), february);
+    expect(&history(&[]), 0, &["or damaged: 1"]);
+    expect(&history(&["--since", "today"]), 2, &["write one as 2026-01-31"]);
+    expect(&run(&["history", "--data", "/absent"]), 1, &["is it the data folder?"]);
+}
+
+fn printed(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[test]
 fn a_benchmark_measures_audits_and_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().display().to_string();

@@ -12,6 +12,7 @@
 //! A prepared hold leaves that state only by an outcome, or by the heuristic at its window's start plus grace.
 
 mod branch;
+mod past;
 mod windows;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,10 +23,11 @@ pub use branch::{
     AbortCause, Branch, Confirmation, Doubt, Expired, Firmness, Hold, HoldAnswer, HoldLimits, Learnt,
     Patience, Stop,
 };
+pub use past::OldBranches;
 
 use self::windows::{Obstacle, Touched};
 use crate::calendar::Calendar;
-use crate::decision::{Fact, Outcome, Reason, Refusal, Step, Unacceptable, Vote};
+use crate::decision::{Outcome, Reason, Refusal, Step, Unacceptable, Vote};
 use crate::ids::{EvseId, OperatorId, RequestKey, StoreId, TransactionId};
 use crate::station::{Evse, Plug};
 use crate::time_window::{Now, TimeWindow, Timestamp};
@@ -57,7 +59,7 @@ pub struct Participant {
     branches: BTreeMap<TransactionId, Branch>,
     // All below is derived from the branches.
     calendars: BTreeMap<EvseId, Calendar>,
-    live: BTreeMap<RequestKey, BTreeSet<TransactionId>>,
+    live: BTreeMap<RequestKey, Vec<TransactionId>>,
     changing: BTreeMap<TransactionId, TransactionId>,
     timers: BTreeMap<TransactionId, Timer>,
     usage: BTreeMap<OperatorId, Usage>,
@@ -91,9 +93,13 @@ impl Participant {
     }
 
     /// Takes back what was durable before a restart. What is prepared is asked about at once.
-    pub fn restore(&mut self, transaction: TransactionId, branch: Branch, now: Now) {
-        if let Branch::Held { hold, .. } | Branch::Prepared { hold } | Branch::Confirmed { hold } = &branch {
+    pub fn restore(&mut self, mut transaction: TransactionId, mut branch: Branch, now: Now) {
+        if let Branch::Held { hold, .. } | Branch::Prepared { hold } | Branch::Confirmed { hold } =
+            &mut branch
+        {
+            self.share_texts(Arc::make_mut(hold));
             let hold = hold.clone();
+            transaction = hold.transaction.clone();
             self.occupy(&hold);
             match &branch {
                 Branch::Held { expires, .. } => {
@@ -169,7 +175,9 @@ impl Participant {
             Ok(()) => match self.find_obstacle(hold, now) {
                 None => {
                     let own = hold.transaction.coordinator == self.operator;
-                    let hold = Arc::new(hold.clone());
+                    let mut hold = hold.clone();
+                    self.share_texts(&mut hold);
+                    let hold = Arc::new(hold);
                     self.occupy(&hold);
                     let facts = match firmness {
                         Firmness::Prepared => self.prepare(hold, expires, now),
@@ -392,50 +400,6 @@ impl Participant {
             }
             _ => Step::lazy(false, vec![]),
         }
-    }
-
-    /// Tombstones that are old enough to go, once their coordinator has confirmed the abort.
-    pub fn old_tombstones(&self, now: Now) -> Vec<TransactionId> {
-        let old = |at: Timestamp| at + self.limits.tombstone_keep <= now.utc;
-        let tombstones = self.branches.iter().filter(|(_, branch)| {
-            matches!(branch, Branch::Aborted { cause, at, .. } if *cause != AbortCause::Heuristic && old(*at))
-        });
-        tombstones.map(|(transaction, _)| transaction.clone()).collect()
-    }
-
-    /// Drops one of [`Participant::old_tombstones`]. A very late prepare would find nothing, so the caller must have
-    /// heard "abort" from the coordinator: it will never count a yes from here.
-    pub fn forget_tombstone(&mut self, transaction: &TransactionId) -> Step<()> {
-        if matches!(self.branches.get(transaction), Some(Branch::Aborted { .. })) {
-            self.branches.remove(transaction);
-            return Step::lazy((), vec![Fact::BranchForgotten(transaction.clone())]);
-        }
-        Step::lazy((), vec![])
-    }
-
-    /// Drops the reservations that ended long ago. A late prepare for one of them finds its window in the past.
-    pub fn forget_past(&mut self, now: Now) -> Step<usize> {
-        let past: Vec<TransactionId> = self
-            .branches
-            .iter()
-            .filter(|(_, branch)| match branch {
-                Branch::Confirmed { hold }
-                | Branch::Released { hold }
-                | Branch::Aborted { cause: AbortCause::Heuristic, hold: Some(hold), .. } => {
-                    self.is_past(hold, now)
-                }
-                _ => false,
-            })
-            .map(|(transaction, _)| transaction.clone())
-            .collect();
-        let mut facts = Vec::with_capacity(past.len());
-        for transaction in &past {
-            if let Some(Branch::Confirmed { hold }) = self.branches.remove(transaction) {
-                self.vacate(&hold);
-            }
-            facts.push(Fact::BranchForgotten(transaction.clone()));
-        }
-        Step::lazy(past.len(), facts)
     }
 
     /// What is remembered of a transaction.

@@ -21,7 +21,7 @@ pub use company::Company;
 pub use decision::{Fact, Outcome, Reason, Refusal, Step, Told, Unacceptable, Vote};
 pub use hold::{
     AbortCause, Branch, Confirmation, Doubt, Expired, Firmness, Hold, HoldAnswer, HoldLimits, Learnt,
-    Participant, Patience, Stop,
+    OldBranches, Participant, Patience, Stop,
 };
 pub use ids::{
     ConnectorId, EvseId, IdError, OperatorId, RequestId, RequestKey, StationId, StoreId, TransactionId,
@@ -30,6 +30,6 @@ pub use ids::{
 pub use station::{Connector, Evse, Plug, Station, Tariff, UnknownPlug};
 pub use time_window::{EmptyWindow, Now, TimeWindow, Timestamp};
 pub use trip::{
-    Beginning, Coordinator, Decision, Fresh, NotChangeable, Owed, OwedMessage, Planned, Stage,
+    Beginning, Coordinator, Decision, Fresh, NotChangeable, OldTrips, Owed, OwedMessage, Planned, Stage,
     TRIP_STOPS_MAX, Tally, Trip, TripError, TripRequest, TripStop,
 };

@@ -7,20 +7,23 @@
 //! | aborted, forgotten, unknown | inquiry -> "abort" |
 //! | cancelled (durable) | release is owed until every company has acknowledged |
 
+mod past;
 mod record;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use past::OldTrips;
 pub use record::{
     Beginning, Decision, Fresh, NotChangeable, Owed, OwedMessage, Planned, Stage, TRIP_STOPS_MAX, Tally,
     Trip, TripError, TripRequest, TripStop,
 };
 
+use self::past::remove_if;
 use crate::decision::{Fact, Outcome, Reason, Refusal, Step, Vote};
 use crate::hold::Hold;
-use crate::ids::{OperatorId, RequestKey, StoreId, TransactionId, TripId};
+use crate::ids::{OperatorId, RequestId, RequestKey, StoreId, TransactionId, TripId, VehicleId};
 use crate::time_window::{Now, Timestamp};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -317,6 +320,15 @@ impl Coordinator {
         self.trips.values()
     }
 
+    /// The remembered trips of a car, in the order of their requests' ids.
+    pub fn trips_of(&self, vehicle: &VehicleId) -> impl Iterator<Item = &Trip> {
+        // No id comes before this one.
+        let first = RequestId::new("0").map(|request| RequestKey { vehicle: vehicle.clone(), request });
+        let from_first = first.into_iter().flat_map(|first| self.by_key.range(first..));
+        let own = from_first.take_while(move |(key, _)| key.vehicle == *vehicle);
+        own.filter_map(|(_, transaction)| self.trips.get(transaction))
+    }
+
     /// Every remembered trip from a transaction on, in the order of transactions.
     pub fn trips_from(&self, from: std::ops::Bound<TransactionId>) -> impl Iterator<Item = &Trip> {
         self.trips.range((from, std::ops::Bound::Unbounded)).map(|(_, trip)| trip)
@@ -339,24 +351,6 @@ impl Coordinator {
     /// Trips that still owe something.
     pub fn owing_count(&self) -> usize {
         self.owing.len()
-    }
-
-    /// Drops trips that owe nothing and whose last window ended more than `keep` ago.
-    pub fn forget_past(&mut self, keep: Duration, now: Now) -> Step<usize> {
-        let past: Vec<TransactionId> = self
-            .trips
-            .values()
-            .filter(|trip| !self.owing.contains(&trip.transaction))
-            .filter(|trip| trip.request.last_end().is_some_and(|end| end + keep <= now.utc))
-            .map(|trip| trip.transaction.clone())
-            .collect();
-        for transaction in &past {
-            if let Some(trip) = self.trips.remove(transaction) {
-                remove_if(&mut self.by_key, trip.request.key(), transaction);
-                remove_if(&mut self.by_id, &trip.id, transaction);
-            }
-        }
-        Step::lazy(past.len(), past.into_iter().map(Fact::TripForgotten).collect())
     }
 
     fn repeated(&self, request: &Arc<TripRequest>) -> Option<Beginning> {
@@ -490,11 +484,5 @@ impl Coordinator {
         } else {
             self.owing.remove(transaction);
         }
-    }
-}
-
-fn remove_if<K: Ord>(map: &mut BTreeMap<K, TransactionId>, key: &K, transaction: &TransactionId) {
-    if map.get(key) == Some(transaction) {
-        map.remove(key);
     }
 }

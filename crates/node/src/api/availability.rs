@@ -11,7 +11,7 @@ use recarga_wire::availability::{AvailabilityAnswer, AvailabilityParams, Availab
 use recarga_wire::vehicle::VehicleState;
 use recarga_wire::{Message, Problem, ProblemKind};
 
-use super::{Fault, json};
+use super::{Fault, json_bytes};
 use crate::app::Node;
 use crate::offer::Offer;
 
@@ -62,17 +62,19 @@ pub async fn points(
 
 // An answer that equals the one that the client has moves no body.
 fn cached<M: Message>(headers: &HeaderMap, answer: &M) -> Response {
-    let mut response = json(StatusCode::OK, answer);
+    let body = recarga_wire::encode(answer);
     let mut hasher = DefaultHasher::new();
-    recarga_wire::encode(answer).hash(&mut hasher);
+    body.hash(&mut hasher);
     let tag = format!("\"{:016x}\"", hasher.finish());
     let matches = |known: &HeaderValue| {
         let known = known.to_str().unwrap_or("");
         known.split(',').any(|one| one.trim().trim_start_matches("W/") == tag || one.trim() == "*")
     };
-    if headers.get_all(IF_NONE_MATCH).iter().any(matches) {
-        response = StatusCode::NOT_MODIFIED.into_response();
-    }
+    let is_known = headers.get_all(IF_NONE_MATCH).iter().any(matches);
+    let mut response = match is_known {
+        true => StatusCode::NOT_MODIFIED.into_response(),
+        false => json_bytes(StatusCode::OK, body),
+    };
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         response.headers_mut().insert(ETAG, tag);
     }

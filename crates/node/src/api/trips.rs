@@ -87,13 +87,12 @@ pub async fn list(
 ) -> Result<Response, Fault> {
     caller.check_driver(&node.access)?;
     let params: TripsParams = decode_query(query.as_deref().unwrap_or(""))?;
-    let wanted = |trip: &&Trip| {
-        let key = trip.request.key();
-        key.vehicle == params.veiculo_id && params.requisicao_id.as_ref().is_none_or(|id| key.request == *id)
-    };
+    let wanted =
+        |trip: &&Trip| params.requisicao_id.as_ref().is_none_or(|id| trip.request.key().request == *id);
     // Through the record, so that nothing is told that a crash could take back.
     let trips = node.ledger.apply(|state| {
-        let mut trips: Vec<Trip> = state.company.coordinator.trips().filter(wanted).cloned().collect();
+        let own = state.company.coordinator.trips_of(&params.veiculo_id);
+        let mut trips: Vec<Trip> = own.filter(wanted).cloned().collect();
         trips.sort_by_key(|trip| std::cmp::Reverse(trip.decided));
         trips.truncate(LIST_MAX);
         Step::durable(trips, vec![])

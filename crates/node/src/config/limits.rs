@@ -53,6 +53,8 @@ pub struct Limits {
     pub tombstone_hours: u64,
     /// How long past reservations, trips and answers are kept.
     pub history_days: u64,
+    /// How long past reservations and trips stay in the archive after that; 0 for no archive.
+    pub archive_days: u64,
     /// Cars whose last status is kept.
     pub vehicles_max: usize,
     /// Between two questions to a company for what has changed of its offer; 0 for never asking the others.
@@ -90,6 +92,7 @@ impl Default for Limits {
             grace_seconds: 900,
             tombstone_hours: 24,
             history_days: 30,
+            archive_days: 365,
             vehicles_max: 100_000,
             offer_refresh_millis: 2_000,
             offer_days: 7,
@@ -121,6 +124,12 @@ impl Limits {
     /// How long the past is kept.
     pub fn history(&self) -> Duration {
         Duration::from_secs(self.history_days * 24 * 3600)
+    }
+
+    /// How long after its end what is past stays in the archive; none if there is no archive.
+    pub fn archive(&self) -> Option<Duration> {
+        let days = self.history_days + self.archive_days;
+        (self.archive_days > 0).then(|| Duration::from_secs(days * 24 * 3600))
     }
 
     /// How long an older trip waits for a window.
@@ -175,6 +184,7 @@ pub(super) fn check(limits: &Limits, problems: &mut Vec<String>) {
         ("grace_seconds", limits.grace_seconds, 0, 24 * HOUR),
         ("tombstone_hours", limits.tombstone_hours, 24, 24 * 3660),
         ("history_days", limits.history_days, 1, 36_600),
+        ("archive_days", limits.archive_days, 0, 36_600),
         ("offer_refresh_millis", limits.offer_refresh_millis, 0, HOUR * 1000),
         ("offer_days", limits.offer_days, 1, 366),
         ("offer_evses_max", limits.offer_evses_max as u64, 1, 10_000_000),

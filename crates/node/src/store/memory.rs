@@ -46,9 +46,10 @@ impl Store for MemoryStore {
         Ok(boot)
     }
 
-    fn load(&mut self) -> Result<Vec<Record>, StoreError> {
+    fn each(&mut self, take: &mut dyn FnMut(Record)) -> Result<(), StoreError> {
         let contents = self.disk.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(contents.records.values().cloned().collect())
+        contents.records.values().cloned().for_each(take);
+        Ok(())
     }
 
     fn append(&mut self, records: &[Record]) -> Result<(), StoreError> {

@@ -17,7 +17,7 @@ use redb::{Database, DatabaseError, StorageBackend};
 
 use self::journal::{Journal, JournalError};
 use self::tables::{JournalState, Meta, Pending, Tables, careful};
-use super::rows::Row;
+use super::rows::{Row, Table};
 use super::{Boot, Record, Store, StoreError};
 
 mod journal;
@@ -106,14 +106,17 @@ impl RedbStore {
         let path = folder.join(FILE);
         let name = path.display().to_string();
         let tables = open_file(&path, &name)?;
-        guarded(&name, || {
+        let (operator, boot) = guarded(&name, || {
             let meta = tables.meta()?.ok_or_else(|| tables.unreadable("it has no facts about itself"))?;
             let operator = OperatorId::new(&meta.operator).map_err(|error| tables.unreadable(error))?;
             let boot = meta.boot.ok_or_else(|| tables.unreadable("it has never been started"))?;
             let journal = open_journal(folder).map_err(|error| tables.io(error))?;
             recover(&tables, &meta, &*journal)?;
-            Ok((operator, boot, tables.records()?))
-        })
+            Ok((operator, boot))
+        })?;
+        let mut records = Vec::new();
+        each(&tables, &mut |record| records.push(record))?;
+        Ok((operator, boot, records))
     }
 
     fn with(
@@ -194,12 +197,12 @@ impl Store for RedbStore {
         Ok(boot)
     }
 
-    fn load(&mut self) -> Result<Vec<Record>, StoreError> {
+    fn each(&mut self, take: &mut dyn FnMut(Record)) -> Result<(), StoreError> {
         if let Some(journal) = self.journal.as_ref().filter(|_| !self.pending.is_empty()) {
             self.absorption.wait(&self.tables)?;
             self.tables.absorb(&mem::take(&mut self.pending), Some(journal.last()))?;
         }
-        guarded(self.tables.name(), || self.tables.records())
+        each(&self.tables, take)
     }
 
     fn append(&mut self, records: &[Record]) -> Result<(), StoreError> {
@@ -254,6 +257,22 @@ impl Absorption {
         let Some(ended) = under_way.take().map(JoinHandle::join) else { return Ok(()) };
         ended.unwrap_or_else(|_| Err(tables.io("the thread that takes the journal in has panicked")))
     }
+}
+
+// What takes the records is not guarded: what goes wrong there is no damage.
+fn each(tables: &Tables, take: &mut dyn FnMut(Record)) -> Result<(), StoreError> {
+    for table in Table::ALL {
+        let mut after = None;
+        loop {
+            let portion = guarded(tables.name(), || tables.portion(table, after.as_deref()))?;
+            portion.records.into_iter().for_each(&mut *take);
+            match portion.last {
+                Some(last) => after = Some(last),
+                None => break,
+            }
+        }
+    }
+    Ok(())
 }
 
 // Takes in what the last run left in its journal.

@@ -81,8 +81,8 @@ impl<S: Store> Store for GatedStore<S> {
         self.store.boot(fresh_id)
     }
 
-    fn load(&mut self) -> Result<Vec<Record>, StoreError> {
-        self.store.load()
+    fn each(&mut self, take: &mut dyn FnMut(Record)) -> Result<(), StoreError> {
+        self.store.each(take)
     }
 
     fn append(&mut self, records: &[Record]) -> Result<(), StoreError> {

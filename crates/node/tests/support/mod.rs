@@ -253,6 +253,7 @@ fn run(config: Config, plan: Plan, listener: TcpListener) -> TestNode {
     let name = config.operator.to_string();
     let url = format!("http://{}", listener.local_addr().expect("it listens"));
     let node = Node::start(Setup {
+        archive: None,
         config,
         clock: plan.clock,
         store: plan.store,

@@ -11,9 +11,10 @@ use anyhow::{Context, Result, bail};
 use recarga_node::clock::{Clock, SystemClock};
 use recarga_node::store::redb::RedbStore;
 use recarga_node::store::{Record, Store};
+use recarga_node::tidying;
 use recarga_reservation::{
-    Branch, EvseId, Fact, Firmness, Hold, OperatorId, RequestId, RequestKey, Stop, StoreId, TimeWindow,
-    Timestamp, TransactionId, VehicleId,
+    Branch, EvseId, Fact, Firmness, Hold, HoldLimits, Now, OperatorId, Participant, RequestId, RequestKey,
+    Stop, StoreId, TimeWindow, Timestamp, TransactionId, VehicleId,
 };
 use recarga_wire::hold::HoldRequest;
 use recarga_wire::session::ConfirmRequest;
@@ -47,7 +48,8 @@ Examples:
   recarga bench scale --reservations 1000,1000000 --evses 50000 --json
 
 For each size: how long the node takes to start, its memory, and for so many seconds the times of 16 clients that hold and
-confirm fresh windows while 2 read pages of GET /disponibilidade by state, by distance and one after the other.")]
+confirm fresh windows while 2 read pages of GET /disponibilidade by state, by distance and one after the other. Then, in memory,
+how long a slice of tidying keeps others from the ledger if every reservation is past.")]
 pub struct Arguments {
     /// Reservations in the database, one measurement each.
     #[arg(long, value_delimiter = ',', default_value = "1000,10000,100000,1000000")]
@@ -85,6 +87,8 @@ struct Size {
     pages: usize,
     page_p50_ms: f64,
     page_p99_ms: f64,
+    tidying_p50_ms: f64,
+    tidying_p999_ms: f64,
 }
 
 /// Measures every size.
@@ -132,6 +136,7 @@ async fn measure(arguments: &Arguments, reservations: u64) -> Result<Size> {
     if !status.success() {
         bail!("the node ended badly ({status})");
     }
+    let slices = tidy(&data_dir)?;
     Ok(Size {
         reservations,
         evses: arguments.evses,
@@ -145,6 +150,8 @@ async fn measure(arguments: &Arguments, reservations: u64) -> Result<Size> {
         pages: pages.len(),
         page_p50_ms: percentile(&pages, 0.50),
         page_p99_ms: percentile(&pages, 0.99),
+        tidying_p50_ms: percentile(&slices, 0.50),
+        tidying_p999_ms: percentile(&slices, 0.999),
     })
 }
 
@@ -318,6 +325,34 @@ fn configuration(evses: usize, port: u16, data_dir: &Path) -> String {
     text
 }
 
+// Everything is forgotten, as the node would if all of it had ended. Sorted times of looking and of forgetting.
+fn tidy(data_dir: &Path) -> Result<Times> {
+    let operator = OperatorId::new(COMPANY)?;
+    let mut participant = Participant::new(operator.clone(), StoreId(1), [], HoldLimits::default());
+    let now = SystemClock::new().now();
+    RedbStore::open(data_dir, &operator)?.each(&mut |record| {
+        if let Record::Fact(Fact::Branch(transaction, branch)) = record {
+            participant.restore(transaction, branch, now);
+        }
+    })?;
+    let long_after = Now { utc: now.utc + DAY * 36_600, ..now };
+    let (mut took, mut after) = (Vec::new(), None);
+    loop {
+        let begun = Instant::now();
+        let old = participant.old(long_after, after.as_ref(), tidying::SLICE);
+        took.push(begun.elapsed());
+        let begun = Instant::now();
+        let _ = participant.forget(&old.past, long_after);
+        took.push(begun.elapsed());
+        after = old.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    took.sort_unstable();
+    Ok(took)
+}
+
 fn memory_mb(pid: u32) -> Result<f64> {
     let path = format!("/proc/{pid}/status");
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
@@ -329,7 +364,7 @@ fn memory_mb(pid: u32) -> Result<f64> {
 fn print(size: &Size, is_first: bool) {
     if is_first {
         say!(
-            "{:>12} {:>7} {:>9} {:>8} {:>9} {:>8} {:>11} {:>11} {:>11} {:>11}",
+            "{:>12} {:>7} {:>9} {:>8} {:>9} {:>8} {:>11} {:>11} {:>11} {:>11} {:>12}",
             "reservations",
             "EVSEs",
             "file MB",
@@ -339,11 +374,12 @@ fn print(size: &Size, is_first: bool) {
             "hold p50 ms",
             "hold p99 ms",
             "page p50 ms",
-            "page p99 ms"
+            "page p99 ms",
+            "tidying p999"
         );
     }
     say!(
-        "{:>12} {:>7} {:>9.0} {:>8.2} {:>9.0} {:>8.0} {:>11.2} {:>11.2} {:>11.2} {:>11.2}",
+        "{:>12} {:>7} {:>9.0} {:>8.2} {:>9.0} {:>8.0} {:>11.2} {:>11.2} {:>11.2} {:>11.2} {:>12.3}",
         size.reservations,
         size.evses,
         size.database_mb,
@@ -354,6 +390,7 @@ fn print(size: &Size, is_first: bool) {
         size.hold_p99_ms,
         size.page_p50_ms,
         size.page_p99_ms,
+        size.tidying_p999_ms,
     );
 }
 

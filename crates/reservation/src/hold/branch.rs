@@ -70,7 +70,8 @@ impl Hold {
         self.stops.iter().map(|stop| stop.window.start()).min()
     }
 
-    pub(super) fn last_end(&self) -> Option<Timestamp> {
+    /// When the last of its windows ends; none if it has no stops.
+    pub fn last_end(&self) -> Option<Timestamp> {
         self.stops.iter().map(|stop| stop.window.end()).max()
     }
 

@@ -1,6 +1,7 @@
 //! Whose windows are whose: what may be granted, and all that is derived from the branches.
 
 use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
@@ -182,13 +183,41 @@ impl Participant {
         Fact::Branch(transaction.clone(), branch)
     }
 
+    // A reservation is kept for months and there may be a million of them, so a text that is known is not kept again.
+    pub(super) fn share_texts(&self, hold: &mut Hold) {
+        // Branches are in the order of coordinators.
+        let neighbour = self.branches.range(..&hold.transaction).next_back();
+        if let Some((neighbour, _)) = neighbour
+            && neighbour.coordinator == hold.transaction.coordinator
+        {
+            hold.transaction.coordinator = neighbour.coordinator.clone();
+        }
+        for participant in &mut hold.participants {
+            let mut known = [&hold.transaction.coordinator, &self.operator].into_iter();
+            if let Some(known) = known.find(|&known| known == participant) {
+                *participant = known.clone();
+            }
+        }
+        for stop in &mut hold.stops {
+            if let Some((evse, _)) = self.plugs.get_key_value(&stop.evse) {
+                stop.evse = evse.clone();
+            }
+        }
+        hold.participants.shrink_to_fit();
+        hold.stops.shrink_to_fit();
+    }
+
     pub(super) fn occupy(&mut self, hold: &Hold) {
         for stop in &hold.stops {
             let calendar = self.calendars.entry(stop.evse.clone()).or_default();
             calendar.take(stop.window, hold.transaction.clone());
             self.touched.0.insert(stop.evse.clone());
         }
-        self.live.entry(hold.key.clone()).or_default().insert(hold.transaction.clone());
+        match self.live.entry(hold.key.clone()) {
+            // Nearly always the only one: a change, until it is confirmed, is a second.
+            Entry::Vacant(none) => drop(none.insert(vec![hold.transaction.clone()])),
+            Entry::Occupied(mut live) => live.get_mut().push(hold.transaction.clone()),
+        }
         if let Some(old) = &hold.replaces {
             self.changing.insert(old.clone(), hold.transaction.clone());
         }
@@ -230,7 +259,7 @@ impl Participant {
             }
         }
         if let Some(live) = self.live.get_mut(&hold.key) {
-            live.remove(&hold.transaction);
+            live.retain(|one| *one != hold.transaction);
             if live.is_empty() {
                 self.live.remove(&hold.key);
             }
@@ -256,15 +285,6 @@ impl Participant {
         due.map(|(transaction, _)| transaction).filter(|&one| {
             one.coordinator != self.operator || matches!(self.branches.get(one), Some(Branch::Held { .. }))
         })
-    }
-
-    // A change that moves every stop elsewhere has no window here: it goes once what it replaced is gone.
-    pub(super) fn is_past(&self, hold: &Hold, now: Now) -> bool {
-        match (hold.last_end(), &hold.replaces) {
-            (Some(end), _) => end + self.limits.reservation_keep <= now.utc,
-            (None, Some(old)) => !self.branches.contains_key(old),
-            (None, None) => true,
-        }
     }
 
     pub(super) fn is_blocked_for_good(&self, hold: &Hold, now: Now) -> bool {

@@ -110,7 +110,8 @@ impl TripRequest {
         self.stops.iter().map(|stop| stop.operator.clone()).collect()
     }
 
-    pub(super) fn last_end(&self) -> Option<Timestamp> {
+    /// When the last of its windows ends; none only if it has no stops, which is no trip.
+    pub fn last_end(&self) -> Option<Timestamp> {
         self.stops.iter().map(|stop| stop.stop.window.end()).max()
     }
 }

@@ -59,7 +59,9 @@ impl<'a> Hand<'a> {
                 self.record(step.facts);
             }
             What::ForgetTrips => {
-                let step = self.node.company.coordinator.forget_past(Duration::ZERO, LONG_AFTER);
+                let coordinator = &mut self.node.company.coordinator;
+                let past = coordinator.old(Duration::ZERO, LONG_AFTER, None, usize::MAX).past;
+                let step = coordinator.forget(&past);
                 self.record(step.facts);
             }
             What::Flush => self.flush(),

@@ -194,7 +194,9 @@ fn a_change_without_a_window_is_forgotten_with_what_it_replaced() {
     let new = all.commit_change("a", &old.id, &request("r2", &[("c-1", hours(3, 4))]));
     all.settle("a");
     let mut forget = |hours: u32| {
-        let step = all.at("b").participant.forget_past(later((30 * 24 + hours) * HOUR));
+        let now = later((30 * 24 + hours) * HOUR);
+        let past = all.at("b").participant.old(now, None, usize::MAX).past;
+        let step = all.at("b").participant.forget(&past, now);
         all.record("b", step)
     };
     assert_eq!(forget(1), 0);

@@ -154,8 +154,9 @@ fn what_was_in_doubt_before_a_restart_is_asked_about_at_once() {
 fn a_tombstone_stays_for_as_long_as_was_set() {
     let (mut participant, hold) = (company(), hold(1, &[hours(1, 2)]));
     let _ = participant.abort(&operator("a"), &hold.transaction, NOW).unwrap();
-    assert_eq!(participant.old_tombstones(later(HOUR - MILLI)), []);
-    assert_eq!(participant.old_tombstones(later(HOUR)), [hold.transaction]);
+    let old = |now| participant.old(now, None, usize::MAX).tombstones;
+    assert_eq!(old(later(HOUR - MILLI)), []);
+    assert_eq!(old(later(HOUR)), [hold.transaction]);
 }
 
 #[test]
@@ -200,7 +201,11 @@ fn a_trip_is_forgotten_when_its_time_is_over_and_nothing_is_owed() {
     let mut all = Federation::new();
     let wish = request("r1", &[("b-1", hours(1, 2))]);
     let old = all.commit("a", &wish);
-    let forget = |all: &mut Federation, now| all.at("a").coordinator.forget_past(HOUR, now).answer;
+    let forget = |all: &mut Federation, now| {
+        let coordinator = &mut all.at("a").coordinator;
+        let past = coordinator.old(HOUR, now, None, usize::MAX).past;
+        coordinator.forget(&past).answer
+    };
     assert_eq!(forget(&mut all, later(HOUR * 99)), 0, "confirm is owed to b");
     all.settle("a");
     let new = all.commit_change("a", &old.id, &request("r2", &[("b-1", hours(7, 8))]));

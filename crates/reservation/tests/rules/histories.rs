@@ -178,12 +178,21 @@ impl Both {
     }
 
     fn forget(&mut self) -> (Said, Said) {
-        for transaction in self.participant.old_tombstones(self.now) {
-            let step = self.participant.forget_tombstone(&transaction);
+        // One at a time: so the model knows in which order.
+        let mut after = None;
+        loop {
+            let old = self.participant.old(self.now, after.as_ref(), 1);
+            for transaction in old.tombstones {
+                let step = self.participant.forget_tombstone(&transaction);
+                let _ = self.record(Ok(step));
+            }
+            let step = self.participant.forget(&old.past, self.now);
             let _ = self.record(Ok(step));
+            after = match old.next {
+                Some(next) => Some(next),
+                None => break,
+            };
         }
-        let step = self.participant.forget_past(self.now);
-        let _ = self.record(Ok(step));
         self.model.forget(self.now);
         (Said::Ok, Said::Ok)
     }

@@ -7,7 +7,7 @@ mod edges;
 mod federation;
 mod histories;
 mod model;
-
 mod participant;
+mod past;
 mod queries;
 mod trips;

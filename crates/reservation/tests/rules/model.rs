@@ -277,17 +277,21 @@ impl Model {
 
     pub fn forget(&mut self, now: Now) {
         let HoldLimits { tombstone_keep, reservation_keep, .. } = self.limits;
-        let known: Vec<TransactionId> =
-            self.entries.iter().map(|entry| entry.hold.transaction.clone()).collect();
-        let has_ended = |hold: &Hold| match hold.stops.iter().map(|stop| stop.window.end()).max() {
-            Some(end) => end + reservation_keep <= now.utc,
-            None => hold.replaces.as_ref().is_none_or(|old| !known.contains(old)),
-        };
-        self.entries.retain(|entry| match entry.state {
-            State::Tombstone { at, .. } => at + tombstone_keep > now.utc,
-            State::Confirmed | State::Released | State::GivenUp => !has_ended(&entry.hold),
-            State::Held { .. } | State::Prepared { .. } => true,
-        });
+        self.entries.sort_by(|one, other| one.hold.transaction.cmp(&other.hold.transaction));
+        for Entry { hold, state } in self.entries.clone() {
+            let has_ended = match hold.stops.iter().map(|stop| stop.window.end()).max() {
+                Some(end) => end + reservation_keep <= now.utc,
+                None => hold.replaces.as_ref().is_none_or(|old| self.find(old).is_none()),
+            };
+            let goes = match state {
+                State::Tombstone { at, .. } => at + tombstone_keep <= now.utc,
+                State::Confirmed | State::Released | State::GivenUp => has_ended,
+                State::Held { .. } | State::Prepared { .. } => false,
+            };
+            if goes {
+                self.entries.retain(|entry| entry.hold.transaction != hold.transaction);
+            }
+        }
     }
 
     /// What a restart keeps: everything but the votes for this company's own trips, which stand in commit records.

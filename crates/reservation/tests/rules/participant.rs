@@ -250,7 +250,7 @@ fn a_hold_given_up_is_never_told_as_an_outcome() {
     assert_eq!((&step.answer.heuristic[..], step.told), (&[hold.transaction.clone()][..], Told::OnceDurable));
     assert_eq!(tell(&mut participant, "inquiry"), "InDoubt!");
     assert_eq!(tell(&mut participant, "confirm"), "lost!");
-    assert_eq!(participant.old_tombstones(later(HOUR * 1000)), [], "kept for a person to see");
+    assert_eq!(participant.old(later(HOUR * 1000), None, 9).tombstones, [], "kept for a person to see");
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! What others may look up: for lists, figures and audits.
 
 use std::ops::Bound;
+use std::sync::Arc;
 use std::time::Duration;
 
-use recarga_reservation::{EvseId, Plug, TimeWindow, Timestamp, TripRequest};
+use recarga_reservation::{EvseId, Plug, RequestKey, TimeWindow, Timestamp, TripRequest};
 
 use crate::federation::{
     DECIDE_LIMIT, Federation, HOUR, NOW, begun, evse, hours, key, later, operator, request,
@@ -69,6 +70,30 @@ fn trips_can_be_found_listed_and_counted() {
     assert_eq!((coordinator.waiting_count(), coordinator.owing_count()), (0, 0));
     let rest = format!("{coordinator:?}");
     assert!(!rest.contains("r3"), "what was not decided is forgotten: {rest}");
+}
+
+#[test]
+fn a_cars_trips_are_its_own() {
+    let mut all = Federation::new();
+    let mut commit = |vehicle: &str, name: &str, window| {
+        let stops = request(name, &[("b-1", window)]).stops().to_vec();
+        let key = RequestKey { vehicle: vehicle.parse().unwrap(), request: name.parse().unwrap() };
+        all.commit("a", &Arc::new(TripRequest::new(key, None, stops).unwrap()))
+    };
+    // Cars whose names are next to each other, and the least and the greatest request ids.
+    commit("ca", "zzz", hours(1, 2));
+    let least = commit("car", "0", hours(2, 3));
+    let greatest = commit("car", "zzz", hours(3, 4));
+    commit("car-", "0", hours(4, 5));
+    all.settle("a");
+    let changed = all.commit_change("a", &least.id, &request("r1", &[("b-1", hours(5, 6))]));
+    let coordinator = &all.at("a").coordinator;
+    let of = |vehicle: &str| {
+        let vehicle = vehicle.parse().unwrap();
+        coordinator.trips_of(&vehicle).map(|trip| trip.transaction.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(of("car"), [least.transaction, changed.transaction, greatest.transaction]);
+    assert_eq!(of("cart"), []);
 }
 
 #[test]

@@ -101,10 +101,13 @@ impl Store for Corrupted {
         Ok(Boot { store, ..boot })
     }
 
-    fn load(&mut self) -> Result<Vec<Record>, StoreError> {
-        let mut records = self.store.load()?;
-        records.retain(|record| !self.canary.forgets_to_read(record));
-        Ok(records)
+    fn each(&mut self, take: &mut dyn FnMut(Record)) -> Result<(), StoreError> {
+        let canary = self.canary;
+        self.store.each(&mut |record| {
+            if !canary.forgets_to_read(&record) {
+                take(record);
+            }
+        })
     }
 
     fn append(&mut self, records: &[Record]) -> Result<(), StoreError> {

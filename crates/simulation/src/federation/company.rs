@@ -94,6 +94,7 @@ impl Company {
         let (disk, gave_up) = (self.disk.clone(), self.gave_up.clone());
         let chance = Rng::with_seed(self.seed.wrapping_add(start));
         let node = Node::start(Setup {
+            archive: None,
             config,
             clock: Arc::new(SimulatedClock::new(self.skew.clone(), self.drift, chance)),
             store,

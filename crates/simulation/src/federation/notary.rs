@@ -53,10 +53,11 @@ impl Store for Watched {
         self.store.boot(fresh_id)
     }
 
-    fn load(&mut self) -> Result<Vec<Record>, StoreError> {
+    fn each(&mut self, take: &mut dyn FnMut(Record)) -> Result<(), StoreError> {
         let records = self.store.load()?;
         self.notary.record(&self.company, &records, true);
-        Ok(records)
+        records.into_iter().for_each(take);
+        Ok(())
     }
 
     fn append(&mut self, records: &[Record]) -> Result<(), StoreError> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use recarga_reservation::{Learnt, Outcome, StoreId};
+use recarga_reservation::{Learnt, Now, Outcome, StoreId};
 
 use super::canary::Canary;
 use super::message::{Message, Purpose, Reply};
@@ -17,6 +17,8 @@ const GREET_PAUSE: Micros = 250 * MILLI;
 const GREET_PAUSE_MAX: Micros = 10 * SECOND;
 /// How long trips are remembered after their end: as reservations.
 const HISTORY: Duration = Duration::from_secs(30 * 24 * 3600);
+/// What is looked at while nothing else happens.
+const SLICE: usize = 5;
 
 impl World {
     /// Time passes for a company's rules. Ticks end when there is nothing to wait for.
@@ -90,27 +92,47 @@ impl World {
     /// Forgets what is old enough.
     pub fn tidy(&mut self, at: usize) {
         let now = self.clock(at);
-        for id in self.nodes[at].company.participant.old_tombstones(now) {
-            let transaction = number(&id);
-            if self.is_planted(Canary::TombstoneForgottenUnasked) {
-                let step = self.nodes[at].company.participant.forget_tombstone(&id);
-                self.apply(at, step, |()| Action::Nothing);
-            } else {
-                let to = company_of(&id.coordinator);
-                self.send(at, to, Message::Inquire(transaction), Purpose::Tombstone { transaction });
-            }
-        }
-        let step = self.nodes[at].company.participant.forget_past(now);
-        self.counts.forgotten += step.answer as u64;
-        self.apply(at, step, |_| Action::Nothing);
-        let step = self.nodes[at].company.coordinator.forget_past(HISTORY, now);
-        self.counts.forgotten += step.answer as u64;
-        self.apply(at, step, |_| Action::Nothing);
+        self.tidy_branches(at, now);
+        self.tidy_trips(at, now);
         if let Some(pause) = self.settings.tidy_every
             && !self.is_healed
         {
             // Ever more seldom: most is to be forgotten while the trips are booked.
             self.plan(at, pause + self.now / 16, InProcess::Tidy);
+        }
+    }
+
+    fn tidy_branches(&mut self, at: usize, now: Now) {
+        let mut after = None;
+        loop {
+            let old = self.nodes[at].company.participant.old(now, after.as_ref(), SLICE);
+            for id in old.tombstones {
+                let transaction = number(&id);
+                if self.is_planted(Canary::TombstoneForgottenUnasked) {
+                    let step = self.nodes[at].company.participant.forget_tombstone(&id);
+                    self.apply(at, step, |()| Action::Nothing);
+                } else {
+                    let to = company_of(&id.coordinator);
+                    self.send(at, to, Message::Inquire(transaction), Purpose::Tombstone { transaction });
+                }
+            }
+            let step = self.nodes[at].company.participant.forget(&old.past, now);
+            self.counts.forgotten += step.answer as u64;
+            self.apply(at, step, |_| Action::Nothing);
+            let Some(next) = old.next else { return };
+            after = Some(next);
+        }
+    }
+
+    fn tidy_trips(&mut self, at: usize, now: Now) {
+        let mut after = None;
+        loop {
+            let old = self.nodes[at].company.coordinator.old(HISTORY, now, after.as_ref(), SLICE);
+            let step = self.nodes[at].company.coordinator.forget(&old.past);
+            self.counts.forgotten += step.answer as u64;
+            self.apply(at, step, |_| Action::Nothing);
+            let Some(next) = old.next else { return };
+            after = Some(next);
         }
     }
 

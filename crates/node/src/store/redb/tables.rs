@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::ops::Bound;
 
 use recarga_reservation::{OperatorId, StoreId};
 use redb::{
-    Builder, Database, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition, TableError,
-    WriteTransaction,
+    Builder, Database, ReadableDatabase, StorageBackend, TableDefinition, TableError, WriteTransaction,
 };
 
 use super::cannot_open;
@@ -17,6 +17,9 @@ use crate::store::{Boot, Record, StoreError};
 /// Newest format that this program reads; it writes this one. 2: rows may stand in a journal, not yet in the tables.
 const FORMAT: u32 = 2;
 const CACHE_BYTES: usize = 64 << 20;
+
+/// Rows that are read in one go.
+const PORTION_ROWS: usize = 256;
 
 type Definition = TableDefinition<'static, &'static str, &'static [u8]>;
 const META: TableDefinition<&str, &str> = TableDefinition::new("meta");
@@ -45,6 +48,13 @@ pub enum JournalState {
     Ended,
     /// Frames after `absorbed` may stand in it.
     Open { half_bytes: u64, absorbed: u64 },
+}
+
+/// What was read of a table in one go.
+pub struct Portion {
+    pub records: Vec<Record>,
+    /// After which the next portion begins; none if this was the last.
+    pub last: Option<String>,
 }
 
 /// What a database says of itself.
@@ -180,20 +190,23 @@ impl Tables {
         })
     }
 
-    /// Every row.
-    pub fn records(&self) -> Result<Vec<Record>, StoreError> {
-        let mut records = Vec::new();
+    /// Some rows of a table, those that follow `after` or the first ones.
+    pub fn portion(&self, kind: Table, after: Option<&str>) -> Result<Portion, StoreError> {
         let transaction = self.database.begin_read().map_err(|error| self.io(error))?;
-        for kind in Table::ALL {
-            let table = transaction.open_table(definition(kind)).map_err(|error| self.unreadable(error))?;
-            for entry in table.iter().map_err(|error| self.io(error))? {
-                let (key, value) = entry.map_err(|error| self.io(error))?;
-                let record = Row::read(kind, key.value(), value.value());
-                let named = |error| self.unreadable(format!("row {}: {error}", key.value()));
-                records.push(record.map_err(named)?);
+        let table = transaction.open_table(definition(kind)).map_err(|error| self.unreadable(error))?;
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let rows = table.range::<&str>((from, Bound::Unbounded)).map_err(|error| self.io(error))?;
+        let mut portion = Portion { records: Vec::with_capacity(PORTION_ROWS), last: None };
+        for entry in rows.take(PORTION_ROWS) {
+            let (key, value) = entry.map_err(|error| self.io(error))?;
+            let record = Row::read(kind, key.value(), value.value());
+            let named = |error| self.unreadable(format!("row {}: {error}", key.value()));
+            portion.records.push(record.map_err(named)?);
+            if portion.records.len() == PORTION_ROWS {
+                portion.last = Some(key.value().to_owned());
             }
         }
-        Ok(records)
+        Ok(portion)
     }
 
     /// A failure to read or write.
