@@ -77,7 +77,7 @@ pub struct Backup {
 impl Itinerary {
     /// When it is at the destination, in minutes after the departure.
     pub fn minutes(&self) -> f64 {
-        (self.arrival.as_millis() - self.departure.as_millis()) as f64 / 60_000.0
+        self.arrival.as_millis().saturating_sub(self.departure.as_millis()) as f64 / 60_000.0
     }
 
     // A car is at one place at a time: where the next stop begins the buffer of the one before has ended.

@@ -24,6 +24,7 @@ pub struct Outlook {
     pub(crate) reserve_kwh: f64,
     pub(crate) arrive_kwh: f64,
     step_kwh: f64,
+    rounding: Rounding,
 }
 
 impl Outlook {
@@ -36,7 +37,8 @@ impl Outlook {
         let layout = Layout { waypoints: problem.waypoints(), stations: problem.stations.len() };
         let (step_kwh, reserve_kwh) = (problem.vehicle.step_kwh(), problem.vehicle.reserve_kwh());
         let arrive_kwh = problem.arrive_kwh.max(reserve_kwh);
-        let out = edges(legs, step_kwh, problem.vehicle.usable_kwh() - reserve_kwh, layout);
+        let rounding = if problem.vias > 0 { Rounding::Nearest } else { Rounding::Against };
+        let out = edges(legs, step_kwh, problem.vehicle.usable_kwh() - reserve_kwh, layout, rounding);
         let mut known = Vec::new();
         let tables: Vec<_> =
             problem.stations.iter().map(|station| charge_tables(problem, station, &mut known)).collect();
@@ -50,11 +52,11 @@ impl Outlook {
             layout,
             into: &reversed(&out),
             stops: &stops,
-            reserve: level_above(reserve_kwh, step_kwh),
-            arrive: level_above(arrive_kwh, step_kwh),
+            reserve: rounding.up(reserve_kwh, step_kwh),
+            arrive: rounding.up(arrive_kwh, step_kwh),
             stops_max: problem.settings.stops_max,
         });
-        Ok(Self { out, tables, potential, reserve_kwh, arrive_kwh, step_kwh })
+        Ok(Self { out, tables, potential, reserve_kwh, arrive_kwh, step_kwh, rounding })
     }
 
     /// The same without foresight: it finds the same plans, slowly. For checking that.
@@ -83,17 +85,42 @@ impl Outlook {
         self.potential.layout()
     }
 
+    /// The level at which the potential is looked up.
+    pub(crate) fn estimate_level(&self, kwh: f64) -> usize {
+        match self.rounding {
+            Rounding::Against => self.level(kwh),
+            Rounding::Nearest => nearest_level(kwh, self.step_kwh),
+        }
+    }
+
     /// The level of a charge, rounded down.
     pub(crate) fn level(&self, kwh: f64) -> usize {
         ((kwh / self.step_kwh + 1e-9).floor().max(0.0) as usize).min(LEVELS - 1)
     }
 }
 
-fn level_above(kwh: f64, step_kwh: f64) -> usize {
-    ((kwh / step_kwh - 1e-9).ceil().max(0.0) as usize).min(LEVELS - 1)
+// How charges come to the grid of the potential. Against the driver it says a little too much, so the search goes
+// straight for the destination. That adds up over drives without a charge between them, as there are with via points.
+#[derive(Clone, Copy, Debug)]
+enum Rounding {
+    Against,
+    Nearest,
 }
 
-fn edges(legs: &dyn Legs, step_kwh: f64, kwh_max: f64, layout: Layout) -> Vec<Vec<Edge>> {
+impl Rounding {
+    fn up(self, kwh: f64, step_kwh: f64) -> usize {
+        match self {
+            Rounding::Against => ((kwh / step_kwh - 1e-9).ceil().max(0.0) as usize).min(LEVELS - 1),
+            Rounding::Nearest => nearest_level(kwh, step_kwh),
+        }
+    }
+}
+
+fn nearest_level(kwh: f64, step_kwh: f64) -> usize {
+    ((kwh / step_kwh).round().max(0.0) as usize).min(LEVELS - 1)
+}
+
+fn edges(legs: &dyn Legs, step_kwh: f64, kwh_max: f64, layout: Layout, rounding: Rounding) -> Vec<Vec<Edge>> {
     let from = |point: usize| {
         let mut edges = Vec::new();
         if point == layout.destination() {
@@ -102,7 +129,7 @@ fn edges(legs: &dyn Legs, step_kwh: f64, kwh_max: f64, layout: Layout) -> Vec<Ve
         legs.within(point, kwh_max + 1e-9, &mut |to, Leg { minutes, kwh, .. }| {
             // Nobody goes back to the origin.
             if to != 0 {
-                let levels = level_above(kwh, step_kwh) as u8;
+                let levels = rounding.up(kwh, step_kwh) as u8;
                 edges.push(Edge { to: to as u32, minutes: above(minutes), kwh: above(kwh), levels });
             }
         });

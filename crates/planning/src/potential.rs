@@ -24,7 +24,7 @@ pub struct Edge {
     pub minutes: f32,
     /// From the battery; rounded up, if at all.
     pub kwh: f32,
-    /// Whole levels that it takes at most.
+    /// Whole levels that it takes.
     pub levels: u8,
 }
 
@@ -115,9 +115,9 @@ pub struct Terrain<'a> {
     pub into: &'a [Vec<Edge>],
     /// By station; none where the car cannot charge.
     pub stops: &'a [Option<StopCost>],
-    /// Least level at stations and via points, rounded up.
+    /// Least level at stations and via points.
     pub reserve: usize,
-    /// Least level at the destination, rounded up.
+    /// Least level at the destination.
     pub arrive: usize,
     pub stops_max: usize,
 }

@@ -158,7 +158,7 @@ impl Problem {
     }
 
     pub(crate) fn minutes(&self, at: Timestamp) -> f64 {
-        (at.as_millis() - self.departure.as_millis()) as f64 / 60_000.0
+        at.as_millis().saturating_sub(self.departure.as_millis()) as f64 / 60_000.0
     }
 }
 

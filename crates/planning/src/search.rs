@@ -14,6 +14,8 @@ use crate::problem::{Connector, Problem, Station};
 
 /// Labels between two questions whether anybody still wants the plan.
 const ASK_EVERY: usize = 2048;
+/// Levels that the roundings of the potential can add up to.
+const ROUNDINGS: usize = 5;
 /// Windows of one EVSE that are looked at for one arrival.
 const WINDOWS_MAX: usize = 64;
 
@@ -159,15 +161,15 @@ impl<'a> Search<'a> {
 
     fn push(&mut self, label: Label) {
         let stops_left = self.problem.settings.stops_max - usize::from(label.stops);
-        let (node, level) = (label.node as usize, self.outlook.level(label.kwh));
+        let (node, level) = (label.node as usize, self.outlook.estimate_level(label.kwh));
         let potential = &self.outlook.potential;
-        let ahead = match label.is_leaving {
+        let ahead = |level: usize| match label.is_leaving {
             true => potential.leaving(node, level, stops_left),
             false => potential.arriving(node, level, stops_left),
         };
-        if ahead >= NEVER {
-            return;
-        }
+        // Roundings add up along the way: what just does not suffice on the grid may suffice on the road.
+        let near = level..LEVELS.min(level + ROUNDINGS);
+        let Some(ahead) = near.map(ahead).find(|minutes| *minutes < NEVER) else { return };
         let front = if label.is_leaving { &mut self.leaving[node] } else { &mut self.arriving[node] };
         let (labels, unnoticed) = (&self.labels, &self.unnoticed);
         if front.iter().any(|other| labels[*other as usize].outdoes(&label, unnoticed)) {
