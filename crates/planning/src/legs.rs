@@ -57,7 +57,7 @@ const EARTH_RADIUS_KM: f64 = 6371.0;
 impl StraightLine {
     /// Road kilometres for each of the great circle: the mean of real routes in Brazil.
     pub const CIRCUITY: f64 = 1.21;
-    /// The same for energy: nine of ten real routes are shorter.
+    /// The same for energy: careful, as five of six real routes are shorter.
     pub const CIRCUITY_CAREFUL: f64 = 1.30;
 
     /// Drives at a steady speed with a steady consumption for each road kilometre.
