@@ -48,7 +48,7 @@ pub fn all() -> &'static [City] {
 }
 
 /// A city by its name, such as `Recife`, `sao paulo`, `Valença, BA` or `Valença - BA`; or a position in degrees, such
-/// as `-8.05,-34.88`, for which the nearest city lends its name.
+/// as `-8.05,-34.88`, which is its own name.
 ///
 /// # Errors
 /// Nothing is called so.
@@ -62,18 +62,6 @@ pub fn find(text: &str) -> Result<City, NoPlace> {
         wanted == name || wanted == format!("{name} {}", city.state.to_lowercase())
     };
     all().iter().find(is_it).cloned().ok_or_else(|| NoPlace::Unknown { alike: alike(&wanted) })
-}
-
-/// The city that is nearest to a position.
-pub fn nearest(position: Position) -> &'static City {
-    let far = |city: &City| {
-        let across = position.latitude.to_radians().cos();
-        let (up, over) =
-            (city.position.latitude - position.latitude, city.position.longitude - position.longitude);
-        up.powi(2) + (over * across).powi(2)
-    };
-    #[expect(clippy::expect_used, reason = "the table is built in and not empty")]
-    all().iter().min_by(|a, b| far(a).total_cmp(&far(b))).expect("the table is not empty")
 }
 
 fn name_of(position: Position) -> String {
@@ -172,7 +160,7 @@ mod tests {
         }
         let place = find("-8.05, -34.88").unwrap();
         assert_eq!((place.position.latitude, place.position.longitude), (-8.05, -34.88));
-        assert_eq!(nearest(place.position).name, "Recife");
+        assert_eq!(place.name, "-8.0500,-34.8800");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What a car takes from its battery on the road.
 //!
-//! Rolling, air, climbing and what runs beside the motor, divided by what the drive train loses. Makers publish no
+//! Rolling, air and what runs beside the motor, divided by what the drive train loses. Makers publish no
 //! such losses but a range, so each car has one factor, with which the formula gives its published range in the
 //! published cycle.
 
@@ -10,8 +10,6 @@ const GRAVITY: f64 = 9.81;
 const ROLLING: f64 = 0.009;
 const AIR_KG_PER_M3: f64 = 1.18;
 const DRIVE_TRAIN: f64 = 0.88;
-/// Of what a descent gives, so much comes back.
-const REGENERATION: f64 = 0.6;
 /// Driver and luggage.
 const LOAD_KG: f64 = 150.0;
 /// At which nothing need be heated or cooled, in °C.
@@ -47,12 +45,6 @@ impl Car {
     /// What a kilometre on the flat takes, in kWh.
     pub fn kwh_per_km(&self, drive: Drive) -> f64 {
         self.factor() * self.flat(drive.speed_kmh, drive.temperature)
-    }
-
-    /// What climbing and descending so many metres takes beside, in kWh; below zero where it gives.
-    pub fn kwh_for_heights(&self, climb_m: f64, descent_m: f64) -> f64 {
-        let weight = self.loaded_kg() * GRAVITY / JOULES_PER_KWH;
-        weight * (climb_m / DRIVE_TRAIN - descent_m * REGENERATION)
     }
 
     /// By how much the formula is off for this car.
@@ -101,13 +93,5 @@ mod tests {
             let cycle = if car.cycle == Cycle::Wltp { car.range_km } else { car.range_km / PBEV_SHARE };
             assert!((0.55..=0.95).contains(&(highway / cycle)), "{}: {highway} of {cycle} km", car.id);
         }
-    }
-
-    #[test]
-    fn heights_take_more_than_they_give_back() {
-        let car = &all()[0];
-        assert!(car.kwh_for_heights(500.0, 0.0) > 0.0);
-        assert!(car.kwh_for_heights(0.0, 500.0) < 0.0);
-        assert!(car.kwh_for_heights(500.0, 500.0) > 0.0);
     }
 }

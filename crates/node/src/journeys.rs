@@ -14,11 +14,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use recarga_atlas::cars::{self, Car};
 use recarga_atlas::consumption::Drive;
-use recarga_planning::{Itinerary, Obstacle};
+use recarga_planning::Itinerary;
 use recarga_reservation::{OperatorId, Planned, Reason, Refusal, Stop, Timestamp, TripRequest, TripStop};
 use recarga_wire::journey::{JourneyBody, JourneyRequest, ModelView, ModelsAnswer, PlansAnswer};
 use recarga_wire::{Problem, ProblemKind};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::country::Country;
 use self::question::Question;
@@ -44,7 +44,7 @@ pub struct Journeys {
     operator: OperatorId,
     network: Arc<Network>,
     clock: Arc<dyn Clock>,
-    // Whoever has no place here is refused; whoever has one waits for a worker.
+    // Whoever only asks and has no place here is refused; whoever has one waits for a worker.
     places: Arc<Semaphore>,
     workers: Arc<Semaphore>,
     country: Mutex<Option<Arc<Country>>>,
@@ -73,11 +73,12 @@ impl Journeys {
     /// # Errors
     /// A [`Problem`] that names the field and the cure, or says why there is no plan.
     pub async fn plan(self: &Arc<Self>, journey: JourneyBody) -> Result<PlansAnswer, Problem> {
+        let place = self.places.clone().try_acquire_owned().map_err(|_| busy())?;
         let (this, now) = (self.clone(), self.now().await);
-        self.work(move |wanted| {
+        self.work(place, move |given_up| {
             let question = Question::new(&this.country(), &journey, None, now)?;
-            let best = question.best(journey.espera_max_min.unwrap_or(f64::INFINITY), wanted)?;
-            let others = question.others(&best, usize::from(journey.alternativas), wanted)?;
+            let best = question.best(journey.espera_max_min.unwrap_or(f64::INFINITY), given_up)?;
+            let others = question.others(&best, usize::from(journey.alternativas), given_up)?;
             let roteiros = std::iter::once(&best).chain(&others).map(|plan| question.tell(plan)).collect();
             Ok(PlansAnswer {
                 roteiros,
@@ -116,13 +117,9 @@ impl Journeys {
     // Runs beside the rest. Whoever drops the future no longer wants the result.
     async fn work<T: Send + 'static>(
         &self,
+        place: OwnedSemaphorePermit,
         job: impl FnOnce(&dyn Fn() -> bool) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
-        let busy = || {
-            let detail = "há planos demais à espera; repita o pedido em instantes";
-            Problem::new(ProblemKind::Unavailable, detail)
-        };
-        let place = self.places.clone().try_acquire_owned().map_err(|_| busy())?;
         let worker = self.workers.clone().acquire_owned().await.map_err(|_| busy())?;
         let given_up = Arc::new(AtomicBool::new(false));
         let giving_up = GiveUp(given_up.clone());
@@ -135,6 +132,11 @@ impl Journeys {
         drop(giving_up);
         result
     }
+}
+
+fn busy() -> Problem {
+    let detail = "há planos demais à espera; repita o pedido em instantes";
+    Problem::new(ProblemKind::Unavailable, detail)
 }
 
 struct GiveUp(Arc<AtomicBool>);
@@ -164,7 +166,10 @@ impl Planner for Booking {
         if let Some(operator) = &refused_by {
             journeys.network.refresh(operator).await;
         }
-        let proposal = self.journeys.work(move |wanted| {
+        // A car's answer is kept for good, so it waits for its turn; how many can wait is bounded where requests come in.
+        let place = self.journeys.places.clone().acquire_owned().await;
+        let place = place.map_err(|_| told(&busy()))?;
+        let proposal = self.journeys.work(place, move |given_up| {
             let mut question = question.lock().unwrap_or_else(PoisonError::into_inner);
             let question = match &mut *question {
                 Some(question) => {
@@ -178,12 +183,10 @@ impl Planner for Booking {
                     none.insert(Question::new(&country, &request.journey, request.plug, now)?)
                 }
             };
-            let plan = question.best(request.journey.espera_max_min.unwrap_or(WAIT_MINUTES_MAX), wanted)?;
+            let plan = question.best(request.journey.espera_max_min.unwrap_or(WAIT_MINUTES_MAX), given_up)?;
             trip(&request, question, &plan)
         });
-        proposal
-            .await
-            .map_err(|problem| String::from_utf8_lossy(&recarga_wire::encode(&problem)).into_owned().into())
+        proposal.await.map_err(|problem| told(&problem))
     }
 
     fn refused(&self, proposal: &TripRequest, refusal: &Refusal) -> bool {
@@ -199,6 +202,10 @@ impl Planner for Booking {
         let is_taken = matches!(refusal.reason, Reason::Held | Reason::Booked { .. });
         question.refuse(operator, evse, is_taken.then_some(*window))
     }
+}
+
+fn told(problem: &Problem) -> Arc<str> {
+    String::from_utf8_lossy(&recarga_wire::encode(problem)).into_owned().into()
 }
 
 fn trip(request: &JourneyRequest, question: &Question, plan: &Itinerary) -> Result<TripRequest, Problem> {
@@ -233,14 +240,52 @@ pub fn models() -> ModelsAnswer {
     ModelsAnswer { modelos: cars::all().iter().map(model).collect() }
 }
 
-// Not told to anybody: whoever asked has gone.
-fn withdrawn() -> Problem {
-    Problem::of(ProblemKind::Unavailable)
-}
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
 
-fn told(question: &Question, obstacle: &Obstacle) -> Problem {
-    match obstacle {
-        Obstacle::Withdrawn => withdrawn(),
-        other => question.explain(other),
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::network::NetworkLimits;
+
+    fn journeys(queue_max: usize) -> Arc<Journeys> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let hour = Duration::from_secs(3600);
+        let limits = NetworkLimits { refresh: Duration::ZERO, ahead: hour, evses_max: 1 };
+        let network = Arc::new(Network::new(BTreeMap::new(), clock.clone(), limits));
+        let operator = "empresa-a".parse().unwrap();
+        Arc::new(Journeys::new(operator, network, clock, JourneyLimits { workers: 1, queue_max }))
+    }
+
+    #[tokio::test]
+    async fn whoever_asks_too_much_is_refused_and_whoever_goes_ends_the_search() {
+        let journeys = journeys(0);
+        let place = journeys.places.clone().try_acquire_owned().unwrap();
+        let (ended, end) = tokio::sync::oneshot::channel();
+        let (begun, begin) = tokio::sync::oneshot::channel();
+        let working = journeys.clone();
+        let asking = tokio::spawn(async move {
+            let job = move |given_up: &dyn Fn() -> bool| {
+                begun.send(()).unwrap();
+                while !given_up() {
+                    std::thread::yield_now();
+                }
+                ended.send(()).unwrap();
+                Ok(())
+            };
+            working.work(place, job).await
+        });
+        begin.await.unwrap();
+        let journey =
+            serde_json::json!({"origem": "Recife", "destino": "Natal", "bateria_pct": 90, "modelo": "x"});
+        let journey: JourneyBody = recarga_wire::decode(journey.to_string().as_bytes()).unwrap();
+        let refused = journeys.plan(journey.clone()).await.unwrap_err();
+        assert_eq!(refused.kind, ProblemKind::Unavailable);
+        asking.abort();
+        end.await.expect("the search ends with whoever wanted it");
+        // And its place is free again: the next answer is about the journey.
+        drop(journeys.places.clone().acquire_owned().await.unwrap());
+        assert_eq!(journeys.plan(journey).await.unwrap_err().field.as_deref(), Some("modelo"));
     }
 }

@@ -24,6 +24,8 @@ use crate::peer::{Catalogue, CatalogueAnswer, PeerError};
 
 /// EVSEs on one page: small enough that a page with full calendars stays within the longest answer.
 const PAGE: usize = 200;
+/// Free windows of one EVSE that are kept: what comes after them is far away.
+const WINDOWS_MAX: usize = 256;
 /// The period that is known begins at a full hour, so that what is asked for is the same for an hour.
 const HOUR_MILLIS: i64 = 3_600_000;
 /// Longest pause between questions to a company that does not answer.
@@ -180,8 +182,10 @@ impl Network {
             tag: tag.map(|tag| (asked, tag)),
         };
         let basis = first.alterados_desde;
+        // Twice as many as full ones are: a company that sends its offer by the spoon is none to plan with.
+        let pages_max = 2 + 2 * self.limits.evses_max / PAGE;
         let mut page = first;
-        loop {
+        for _ in 0..pages_max {
             let next = copy.take(*page, self.limits.evses_max)?;
             let Some(next) = next else { return Ok(copy) };
             if query.cursor.as_ref().is_some_and(|cursor| *cursor >= next) {
@@ -193,6 +197,7 @@ impl Network {
                 _ => return Err(NotCopied::BeganAnew),
             };
         }
+        Err(NotCopied::NoProgress)
     }
 
     fn period(&self, now: Timestamp) -> TimeWindow {
@@ -215,7 +220,9 @@ impl Copy {
 
     // Returns where the next page begins.
     fn take(&mut self, page: AvailabilityAnswer, evses_max: usize) -> Result<Option<String>, NotCopied> {
-        for point in page.pontos {
+        for mut point in page.pontos {
+            point.livres.truncate(WINDOWS_MAX);
+            point.livres.shrink_to_fit();
             self.points.insert(point.ponto.ponto_id.clone(), Arc::new(point));
         }
         if self.points.len() > evses_max {
@@ -421,6 +428,10 @@ mod tests {
         let stage = Stage::new();
         let many = [("1", 1), ("2", 1), ("3", 1), ("4", 1)];
         let (points, copy) = stage.after([Ok(page(7, None, &many, Some("4")))]).await;
+        assert_eq!((points, copy.is_reachable), (vec![], false));
+        // Nor one that comes in endless pages.
+        let endless = ["1", "2", "3"].map(|next| page(7, None, &[], Some(next)));
+        let (points, copy) = stage.after(endless.map(Ok)).await;
         assert_eq!((points, copy.is_reachable), (vec![], false));
         let circle = [page(7, None, &[("1", 1)], Some("1")), page(7, None, &[("1", 1)], Some("1"))];
         let (points, copy) = stage.after(circle.map(Ok)).await;

@@ -43,8 +43,8 @@ struct Label {
     kwh: f64,
     stops: u8,
     is_leaving: bool,
-    evse: u16,
-    connector: u16,
+    evse: u32,
+    connector: u32,
     start: f64,
 }
 
@@ -275,8 +275,8 @@ impl<'a> Search<'a> {
                         kwh: to_kwh,
                         stops: label.stops + 1,
                         is_leaving: true,
-                        evse: evse as u16,
-                        connector: connector as u16,
+                        evse: evse as u32,
+                        connector: connector as u32,
                         start,
                     });
                 }
@@ -301,8 +301,8 @@ impl<'a> Search<'a> {
             if let (true, Some(station)) = (label.is_leaving, layout.station_of(node)) {
                 path.push(Choice {
                     station,
-                    evse: usize::from(label.evse),
-                    connector: usize::from(label.connector),
+                    evse: label.evse as usize,
+                    connector: label.connector as usize,
                     start: label.start,
                     to_kwh: label.kwh,
                     vias: layout.layer(node),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use recarga_atlas::cars::{self, Car, NoCar};
+use recarga_atlas::cars::{self, Car, UnknownCar};
 use recarga_atlas::cities::{self, City, NoPlace};
 use recarga_atlas::consumption::Drive;
 use recarga_planning::{
@@ -18,7 +18,6 @@ use recarga_wire::journey::{JourneyBody, Preference};
 use recarga_wire::{Problem, ProblemKind};
 
 use super::country::{Country, Site};
-use super::told;
 use crate::network::Copy;
 
 /// Kept in the battery where the driver says nothing, as a share.
@@ -111,7 +110,7 @@ impl Question {
     /// Why there is none.
     pub fn best(&self, wait_max: f64, given_up: &dyn Fn() -> bool) -> Result<Itinerary, Problem> {
         let plan = self.outlook.plan(&self.problem, &self.legs, given_up);
-        let plan = plan.map_err(|obstacle| told(self, &obstacle))?;
+        let plan = plan.map_err(|obstacle| self.explain(&obstacle))?;
         match plan.stops.iter().find(|stop| wait_minutes(stop) > wait_max) {
             Some(stop) => Err(self.too_long_a_wait(stop, wait_minutes(stop))),
             None => Ok(plan),
@@ -129,7 +128,7 @@ impl Question {
         given_up: &dyn Fn() -> bool,
     ) -> Result<Vec<Itinerary>, Problem> {
         let others = self.outlook.alternatives(&self.problem, &self.legs, best, count, given_up);
-        others.map_err(|obstacle| told(self, &obstacle))
+        others.map_err(|obstacle| self.explain(&obstacle))
     }
 
     /// What the companies check.
@@ -240,13 +239,8 @@ fn place(text: &str, field: String) -> Result<City, Problem> {
     })
 }
 
-fn no_car(error: &NoCar) -> Problem {
-    let detail = match error {
-        NoCar::Unknown { known } => {
-            format!("não conhecemos este modelo; use um de: {} (GET /modelos)", known.join(", "))
-        }
-        other => other.to_string(),
-    };
+fn no_car(UnknownCar { known }: &UnknownCar) -> Problem {
+    let detail = format!("não conhecemos este modelo; use um de: {} (GET /modelos)", known.join(", "));
     Problem::new(ProblemKind::InvalidField, detail).at("modelo")
 }
 
@@ -301,7 +295,8 @@ fn station(site: &Site, car: &Car, journey: &JourneyBody, from: Timestamp, offse
     let preferred =
         journey.preferir_empresas.is_empty() || journey.preferir_empresas.contains(&site.operator);
     let evse = |point: &Arc<AvailablePoint>| {
-        let price = |price: f64| if price.is_finite() { price.max(0.0) } else { 0.0 };
+        // Another company's word: what makes no sense at one charger must not spoil the plan. Too dear is not chosen.
+        let price = |price: f64| price.clamp(0.0, 100_000.0);
         let connector = |one: &recarga_wire::availability::PointConnector| Connector {
             plug: one.plugue,
             kw: car.kw_at(one.plugue, one.potencia_kw).clamp(0.1, 5000.0),

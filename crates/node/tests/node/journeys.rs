@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use crate::support::bodies::{CCS2, at, hold, with};
 use crate::support::cars::{Cars, broker};
 use crate::support::http::Call;
-use crate::support::{Plan, STRANGER, TestNode, eventually, start_with};
+use crate::support::stranger::Stranger;
+use crate::support::{Plan, STRANGER, TestNode, eventually, start_one, start_with};
 
 // What changes at the others is not heard of again in the test: so copies can be behind.
 const SELDOM: &str = "offer_refresh_millis = 600000";
@@ -176,6 +177,37 @@ async fn a_company_that_is_gone_is_planned_around() {
     let body = booking("p", &[("preferir_empresas", json!(["empresa-b"]))]);
     let booked = a.send(Call::post("/viagens", &body)).await.expect(201);
     assert_eq!(stops(&booked), [("empresa-a".to_owned(), "A-4".to_owned())]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_another_company_offers_spoils_nobodys_plan() {
+    let point = |id: &str, change: Value| {
+        let mut point = json!({"ponto_id": id, "estacao_id": id, "nome": "", "cidade": "", "uf": "PE", "latitude": -8.06,
+            "longitude": -34.87, "fuso": "nowhere", "preco_kwh": 1.0, "taxa_ativacao": 0.0, "estado": "disponivel",
+            "conectores": [{"conector_id": "1", "plugue": CCS2, "potencia_kw": 50}],
+            "livres": [{"inicio": at(-60), "fim": at(600)}, {"inicio": at(0), "fim": at(30)}]});
+        change.as_object().unwrap().iter().for_each(|(field, value)| point[field] = value.clone());
+        point
+    };
+    let points = json!([
+        point("X-1", json!({"preco_kwh": 1e300, "taxa_ativacao": -1e300})),
+        point("X-2", json!({"conectores": [{"conector_id": "1", "plugue": CCS2, "potencia_kw": -5}]})),
+        point("X-3", json!({"latitude": 91.0})),
+        point("X-4", json!({"conectores": [], "livres": []})),
+    ]);
+    let script = move |call: &str, _: &Value| match call {
+        "GET /disponibilidade" => (200, json!({"empresa": STRANGER, "revisao": 1, "pontos": points})),
+        _ => (404, Value::Null),
+    };
+    let stranger = Stranger::start(script).await;
+    let plan = Plan { limits: SELDOM.into(), stranger_url: stranger.url.clone(), ..Plan::default() };
+    let node = start_one(plan).await;
+    knows(&node, &["empresa-a", STRANGER]).await;
+    for preference in ["mais_rapida", "mais_barata", "menos_paradas"] {
+        let body = with(&journey(), "preferencia", Some(json!(preference)));
+        let answer = node.send(Call::post("/viagens/planejar", &body)).await.expect(200);
+        assert_eq!(answer["roteiros"][0]["paradas"][0]["empresa"], "empresa-a", "{answer}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
