@@ -185,7 +185,7 @@ impl Station {
             for Connector { kw, tariff, .. } in &evse.connectors {
                 Invalid::unless((0.1..=5000.0).contains(kw), "stations.connectors.kw", "use 0.1 to 5000 kW")?;
                 let bands = tariff.bands.iter().map(|band| band.per_kwh);
-                let prices = [tariff.per_kwh, tariff.activation, tariff.idle_per_minute];
+                let prices = [tariff.per_kwh, tariff.activation];
                 let fine = prices.into_iter().chain(bands).all(|price| (0.0..=100_000.0).contains(&price));
                 Invalid::unless(fine, "stations.connectors.price_kwh", "use prices of 0 to 100000 BRL")?;
             }

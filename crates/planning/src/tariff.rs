@@ -9,8 +9,6 @@ pub struct Tariff {
     pub activation: f64,
     /// Other prices at some times of the day.
     pub bands: Vec<Band>,
-    /// For each minute that a car stays after it has charged. A plan never stays; this is for whoever shows it.
-    pub idle_per_minute: f64,
 }
 
 /// A price at some times of the day, in the station's local time.

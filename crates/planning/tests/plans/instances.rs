@@ -67,7 +67,6 @@ pub fn with_money(seed: u64) -> Instance {
                 } else {
                     vec![]
                 },
-                idle_per_minute: 0.0,
             };
         }
     }

@@ -145,11 +145,7 @@ impl Grid<'_> {
                 Rounding::Against => level,
                 Rounding::ForTheDriver => level.saturating_sub(1),
             };
-            let mut end = best + settings.setup_minutes + from_empty(reached);
-            if self.rounding == Rounding::ForTheDriver {
-                // Nobody leaves earlier than without charging at all.
-                end = end.max(front[level].max(opens).min(end) + 0.0);
-            }
+            let end = best + settings.setup_minutes + from_empty(reached);
             if end + settings.buffer_minutes <= closes {
                 leaves[level] = leaves[level].min(end);
             }
