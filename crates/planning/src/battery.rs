@@ -155,6 +155,19 @@ impl ChargeTable {
         (self.at(to_kwh) - self.at(from_kwh)).max(0.0)
     }
 
+    /// The charge in kWh after charging for some minutes from another.
+    pub fn after(&self, from_kwh: f64, minutes: f64) -> f64 {
+        let until = self.at(from_kwh) + minutes.max(0.0);
+        let above = self.minutes.partition_point(|at| *at <= until);
+        let Some(&at_above) = self.minutes.get(above) else {
+            return from_kwh.max((LEVELS - 1) as f64 * self.step_kwh);
+        };
+        // The first level takes no time, so there is one below.
+        let at_below = self.minutes[above - 1];
+        let level = (above - 1) as f64 + (until - at_below) / (at_above - at_below);
+        from_kwh.max(level * self.step_kwh)
+    }
+
     fn at(&self, kwh: f64) -> f64 {
         let place = (kwh / self.step_kwh).clamp(0.0, (LEVELS - 1) as f64);
         let below = (place.floor() as usize).min(LEVELS - 2);
@@ -194,6 +207,18 @@ mod tests {
         assert!((table.between(0.0, 36.0) - 54.0).abs() < 1e-9);
         assert!((table.between(36.0, 60.0) - 47.0).abs() < 1e-9);
         assert!((table.between(18.0, 36.0) - 27.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn time_and_charge_are_inverse() {
+        let table = vehicle(vec![(0.0, 120.0), (36.0, 120.0), (60.0, 20.0)]).charge_table(100.0);
+        for (from, to) in [(0.0, 0.0), (0.0, 60.0), (6.1, 48.3), (59.9, 60.0), (33.0, 33.001)] {
+            let after = table.after(from, table.between(from, to));
+            assert!((after - to).abs() < 1e-9, "{from} to {to}: {after}");
+        }
+        assert_eq!(table.after(10.0, 1e9), 60.0);
+        assert_eq!(table.after(10.0, -5.0), 10.0);
+        assert_eq!(table.after(61.0, 5.0), 61.0, "what is full stays as it is");
     }
 
     #[test]

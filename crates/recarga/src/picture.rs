@@ -38,9 +38,6 @@ impl Picture {
             Event::Offline { .. } => self.online = self.online.saturating_sub(1),
             Event::Arrived { .. } => self.arrived += 1,
             Event::OutOfBattery { car, .. } => self.note(&format!("{car}  ran out of energy and is towed")),
-            Event::RouteFellShort { car, shortfall } => {
-                self.note(&format!("{car}  finds only {shortfall} within reach"));
-            }
             _ => {}
         }
     }
@@ -109,8 +106,9 @@ impl Picture {
             .iter()
             .map(|stop| format!("{}/{} {} {}", stop.city, stop.state, stop.operator, stop.evse))
             .collect();
-        let (car, took) = (&answered.car, milliseconds(answered.took));
-        let stops = stops.join(" → ");
+        let (car, took, way) = (&answered.car, milliseconds(answered.took), &answered.way);
+        let stops = if stops.is_empty() { String::new() } else { format!(": {}", stops.join(" → ")) };
+        let stops = format!("{} → {}{stops}", way.from, way.to);
         self.clear_summary();
         if self.plain {
             say!("{car}  {mark} {outcome}  {took}  {stops}");

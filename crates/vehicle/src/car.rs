@@ -23,14 +23,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use recarga_reservation::{Now, RequestId, Timestamp, VehicleId};
+use recarga_planning::Position;
+use recarga_reservation::{Now, OperatorId, RequestId, Timestamp, VehicleId};
 use recarga_wire::vehicle::VehicleAnswer;
 
 use crate::clock::SimulatedTime;
 use crate::events::Event;
-use crate::geo::Position;
-use crate::model::CarModel;
-use crate::network::{Network, OperatorIndex, StationIndex};
+use crate::model::Model;
+use crate::network::{Network, PlaceIndex};
 use crate::radio::Publication;
 use crate::settings::Settings;
 
@@ -38,8 +38,9 @@ use booking::{Asking, Booked, Journey};
 use driving::{Charge, Drive};
 use pending::Release;
 
-/// How far ahead of real time a car may be when it begins a trip. Companies take no windows beyond 90 days.
-const AHEAD_MAX: Duration = Duration::from_secs(60 * 24 * 3600);
+/// How far ahead of real time a car may be when it begins a trip. Companies know each
+/// other's free windows for a week.
+const AHEAD_MAX: Duration = Duration::from_secs(5 * 24 * 3600);
 
 /// What a car wants done.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,7 +66,7 @@ pub enum Oddity {
 #[derive(Debug)]
 pub struct Car {
     id: VehicleId,
-    model: &'static CarModel,
+    model: Model,
     network: Arc<Network>,
     settings: Arc<Settings>,
     chance: fastrand::Rng,
@@ -76,8 +77,8 @@ pub struct Car {
     releases: Vec<Release>,
     // Requests that were given up; should one be confirmed after all, its trip is not wanted.
     abandoned: VecDeque<RequestId>,
-    // Companies that did not answer, and until when (monotonic) they are avoided.
-    avoided: Vec<(OperatorIndex, Duration)>,
+    // Companies that did not answer, and until when (monotonic) they are not asked to coordinate.
+    avoided: Vec<(OperatorId, Duration)>,
     trips_made: u32,
     is_closing: bool,
     status: report::Schedule,
@@ -88,8 +89,8 @@ pub struct Car {
 #[derive(Clone, Copy, Debug)]
 struct Body {
     position: Position,
-    // In which station's city; none on the road.
-    station: Option<StationIndex>,
+    // In which city; none on the road.
+    place: Option<PlaceIndex>,
     charge_kwh: f64,
     odometer_km: f64,
 }
@@ -122,12 +123,14 @@ impl Car {
     /// follows from the seed and from what it is answered.
     pub fn new(id: VehicleId, network: Arc<Network>, settings: Arc<Settings>, seed: u64, now: Now) -> Car {
         let mut chance = fastrand::Rng::with_seed(seed);
-        let (model, station) = draw_home(&network, &mut chance);
+        let model = draw_model(&network, &mut chance);
+        let places: Vec<PlaceIndex> = network.places().collect();
+        let place = places[chance.usize(..places.len())];
         let time = SimulatedTime::anchored(now, settings.speed);
         let body = Body {
-            position: network.site(station).position,
-            station: Some(station),
-            charge_kwh: model.usable_kwh * (0.6 + 0.4 * chance.f64()),
+            position: network.place(place).position,
+            place: Some(place),
+            charge_kwh: model.usable_kwh() * (0.6 + 0.4 * chance.f64()),
             odometer_km: 0.0,
         };
         Car {
@@ -155,8 +158,8 @@ impl Car {
     }
 
     /// What kind of car it is.
-    pub fn model(&self) -> &'static CarModel {
-        self.model
+    pub fn model(&self) -> &Model {
+        &self.model
     }
 
     /// Energy in the battery as of the last event, in kWh.
@@ -305,28 +308,9 @@ impl Car {
     }
 }
 
-// A city in which the car can charge, and a car for it.
-fn draw_home(network: &Network, chance: &mut fastrand::Rng) -> (&'static CarModel, StationIndex) {
-    let model = CarModel::draw(chance);
-    let mut homes: Vec<StationIndex> =
-        network.stations().filter(|&one| network.site(one).serves(model)).collect();
-    chance.shuffle(&mut homes);
-    // Three companies are within reach of most cities, but not of all.
-    let is_good = |station: &&StationIndex| {
-        let start = crate::route::Start {
-            model,
-            style: crate::model::DrivingStyle::Normal,
-            position: network.site(**station).position,
-            station: Some(**station),
-            charge_kwh: 0.6 * model.usable_kwh,
-            reserve: crate::route::RESERVE,
-        };
-        let route = crate::route::find(network, start, &Default::default(), &mut fastrand::Rng::with_seed(0));
-        route.is_some_and(|route| route.shortfall.is_none())
-    };
-    match homes.iter().take(8).find(is_good).or(homes.first()) {
-        Some(&home) => (model, home),
-        // No station for such a car at all: take another kind. A network serves at least one.
-        None => draw_home(network, chance),
-    }
+// One of the cars that can charge somewhere; a network has one.
+fn draw_model(network: &Network, chance: &mut fastrand::Rng) -> Model {
+    let drawn = chance.choice(network.cars()).and_then(|car| Model::new(car));
+    #[expect(clippy::expect_used, reason = "a network has cars, all of which make a model")]
+    drawn.expect("a network has cars, all of which make a model")
 }

@@ -7,8 +7,6 @@ use recarga_reservation::{EvseId, OperatorId, RequestId, TimeWindow, Timestamp, 
 use recarga_wire::ProblemKind;
 use recarga_wire::vehicle::VehicleStatus;
 
-use crate::route::Shortfall;
-
 /// Something that happened to a car.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
@@ -28,13 +26,6 @@ pub enum Event {
     TripAsked(TripAsked),
     /// A request has found its end: an answer, or none within its time.
     TripAnswered(Box<TripAnswered>),
-    /// The network or the battery does not allow three stops at three companies from where the car is.
-    RouteFellShort {
-        /// Which car.
-        car: VehicleId,
-        /// What it found instead.
-        shortfall: Shortfall,
-    },
     /// The car published its status.
     Status(Box<VehicleStatus>),
     /// The car has left with all of its stops reserved.
@@ -81,7 +72,7 @@ pub enum Event {
         /// Energy left, in per cent of the usable energy.
         battery_pct: f64,
     },
-    /// The car found no route on which everything could be reserved, and tries again later.
+    /// The car found nowhere to go for which everything could be reserved, and tries again later.
     GaveUp {
         /// Which car.
         car: VehicleId,
@@ -111,14 +102,14 @@ pub struct TripAsked {
     pub request: RequestId,
     /// The trip that shall end; none if this asks for a trip.
     pub cancels: Option<TripId>,
-    /// The company asked to coordinate; none: the company of the first stop.
+    /// The company asked to coordinate; none: the companies settle it.
     pub coordinator: Option<OperatorId>,
     /// Which request for one and the same journey this is, from 1.
     pub attempt: u32,
     /// How often this very request has been published, this time included.
     pub sent: u32,
-    /// The stops, in order.
-    pub stops: Arc<[StopView]>,
+    /// From where to where.
+    pub way: Arc<Way>,
 }
 
 /// How a request ended.
@@ -132,7 +123,9 @@ pub struct TripAnswered {
     pub trip: Option<TripId>,
     /// The company that answered.
     pub server: Option<OperatorId>,
-    /// The stops, in order.
+    /// From where to where.
+    pub way: Arc<Way>,
+    /// The stops, in order; none where nothing was found.
     pub stops: Arc<[StopView]>,
     /// What the answer was.
     pub outcome: Outcome,
@@ -168,6 +161,15 @@ pub struct Refused {
     pub stop: Option<u16>,
     /// For people, in Portuguese.
     pub detail: String,
+}
+
+/// From where to where, as it is shown to people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// A city, or degrees.
+    pub from: Arc<str>,
+    /// A city.
+    pub to: Arc<str>,
 }
 
 /// A stop as it is shown to people.

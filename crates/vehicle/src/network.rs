@@ -1,88 +1,74 @@
-//! The stations of all companies, and how far they are from each other: computed once, shared by all cars.
+//! The cities between which cars drive: those in which companies have stations. Where a car charges is not its
+//! business; the companies find the stops.
 
 use std::sync::Arc;
 
-use recarga_reservation::{Evse, OperatorId, Station, StationId};
+use recarga_atlas::cars::{self, Car};
+use recarga_atlas::cities;
+use recarga_atlas::consumption::Drive;
+use recarga_planning::Position;
+use recarga_reservation::{OperatorId, Station, StationId};
 use thiserror::Error;
 
-use crate::geo::Position;
-use crate::model::CarModel;
+use crate::geo::road_km;
+use crate::model::Model;
 
-/// No car drives farther than this between two stops, in km by road.
-pub const LEG_KM_MAX: f64 = 650.0;
+/// Farther from its city's centre a station is in another place of the same name.
+const CITY_KM: f64 = 60.0;
 
-// Neighbours are kept in bands of this width, so that where stations are dense the far ones are known too.
-const BAND_KM: f64 = 50.0;
-const NEIGHBOURS_PER_BAND: usize = 16;
+/// The share of all stations at which a car for long trips can charge.
+const EVERYWHERE: f64 = 0.9;
+/// Less is a household socket, at which a charge on the way takes longer than any company lets an EVSE be booked.
+const POWER_KW_MIN: f64 = 3.0;
+/// How far such a car comes with a full battery at 90 km/h, in km.
+const RANGE_KM: f64 = 240.0;
 
-/// A station by its place in [`Network::stations`].
+/// A place by its number in [`Network::places`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct StationIndex(u32);
-
-/// A company by its place in [`Network::operators`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct OperatorIndex(u32);
-
-/// An EVSE of the network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EvseIndex {
-    /// Where it stands.
-    pub station: StationIndex,
-    /// Its place among the EVSEs of the station.
-    pub number: u16,
-}
+pub struct PlaceIndex(u32);
 
 /// Why there is no network.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum NetworkError {
-    /// Cars have nowhere to go.
+    /// Cars have nowhere to charge.
     #[error("the network has no station")]
     NoStation,
     /// No car of the catalogue can charge anywhere.
-    #[error("no station has a connector for a car: CCS2, CHAdeMO or Type 2 with at least 3 kW")]
+    #[error("no station has a connector of 3 kW for a car of the catalogue")]
     NoConnector,
+    /// Cars have nowhere to go.
+    #[error("all stations are in one city; cars need another to go to")]
+    OnePlace,
     /// A car there could not say where it is.
     #[error("station {0} of {1} lies nowhere on the globe; ask {1} to mend its coordinates, or leave it out")]
     Nowhere(StationId, OperatorId),
 }
 
-/// The stations of all companies.
+/// The cities, the companies, and the cars that can charge at them.
 #[derive(Debug)]
 pub struct Network {
     operators: Vec<OperatorId>,
-    sites: Vec<Site>,
+    places: Vec<Place>,
+    cars: Vec<&'static Car>,
 }
 
-/// A station as cars see it.
+/// A city.
 #[derive(Debug)]
-pub struct Site {
-    /// Whose it is.
-    pub operator: OperatorIndex,
-    /// The station.
-    pub station: Station,
-    /// Its city, shared with what is shown of trips.
-    pub city: Arc<str>,
-    /// Its federative unit, likewise.
-    pub state: Arc<str>,
-    /// Where it is.
+pub struct Place {
+    /// For people: `Recife, PE`.
+    pub name: Arc<str>,
+    /// For companies: its name where they know it, or else degrees.
+    pub wire: String,
+    /// Its centre.
     pub position: Position,
-    neighbours: Box<[Neighbour]>,
-}
-
-/// A station within reach of another place.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Neighbour {
-    /// Which.
-    pub station: StationIndex,
-    /// Kilometres by road.
-    pub km: f64,
 }
 
 impl Network {
-    /// Measures how far all stations are from each other.
+    /// The cities of these stations.
     ///
     /// # Errors
-    /// Not one station, one at an impossible place, or none at which any car of the catalogue can charge.
+    /// Not one station, one at an impossible place, all in one city, or none at which any car of the catalogue can
+    /// charge.
     pub fn new(stations: Vec<(OperatorId, Station)>) -> Result<Network, NetworkError> {
         if stations.is_empty() {
             return Err(NetworkError::NoStation);
@@ -93,27 +79,32 @@ impl Network {
         let mut operators: Vec<OperatorId> = stations.iter().map(|(operator, _)| operator.clone()).collect();
         operators.sort_unstable();
         operators.dedup();
-        let sites = stations.into_iter().map(|(operator, station)| {
-            let position = Position { latitude: station.latitude, longitude: station.longitude };
-            let place = operators.binary_search(&operator).unwrap_or_default();
-            Site {
-                operator: OperatorIndex(place as u32),
-                city: station.city.as_str().into(),
-                state: station.state.as_str().into(),
-                station,
-                position,
-                neighbours: Box::default(),
-            }
-        });
-        let mut network = Network { sites: sites.collect(), operators };
-        if !network.sites.iter().any(|site| crate::model::CATALOGUE.iter().any(|model| site.serves(model))) {
+        let charges_at = |car: &Car, station: &Station| {
+            let connectors = station.evses.iter().flat_map(|evse| &evse.connectors);
+            connectors.into_iter().any(|one| car.plugs.contains(&one.plug) && one.power_kw >= POWER_KW_MIN)
+        };
+        let share = |car: &Car| {
+            let fitting = stations.iter().filter(|(_, station)| charges_at(car, station)).count();
+            fitting as f64 / stations.len() as f64
+        };
+        let made = cars::all().iter().filter(|car| Model::new(car).is_some());
+        let able: Vec<&'static Car> = made.filter(|car| share(car) > 0.0).collect();
+        // Who can charge at some stations only, or does not come far, does not go on a long trip.
+        let goes_far = |car: &&'static Car| {
+            share(car) >= EVERYWHERE && car.usable_kwh / car.kwh_per_km(Drive::default()) >= RANGE_KM
+        };
+        let far: Vec<&'static Car> = able.iter().copied().filter(goes_far).collect();
+        let cars = if far.is_empty() { able } else { far };
+        if cars.is_empty() {
             return Err(NetworkError::NoConnector);
         }
-        for index in 0..network.sites.len() {
-            let found = network.within(network.sites[index].position, LEG_KM_MAX);
-            network.sites[index].neighbours = thin_out(found, StationIndex(index as u32));
+        let mut places: Vec<Place> = stations.iter().map(|(_, station)| Place::of(station)).collect();
+        places.sort_by(|one, other| one.name.cmp(&other.name));
+        places.dedup_by(|one, other| one.name == other.name);
+        if places.len() < 2 {
+            return Err(NetworkError::OnePlace);
         }
-        Ok(network)
+        Ok(Network { operators, places, cars })
     }
 
     /// The companies, in the order of their ids.
@@ -121,78 +112,47 @@ impl Network {
         &self.operators
     }
 
-    /// Every station.
-    pub fn stations(&self) -> impl ExactSizeIterator<Item = StationIndex> + use<> {
-        (0..self.sites.len() as u32).map(StationIndex)
+    /// The cars that go on long trips here; at least one.
+    pub fn cars(&self) -> &[&'static Car] {
+        &self.cars
     }
 
-    /// A station.
-    pub fn site(&self, station: StationIndex) -> &Site {
-        &self.sites[station.0 as usize]
+    /// Every place.
+    pub fn places(&self) -> impl ExactSizeIterator<Item = PlaceIndex> + use<> {
+        (0..self.places.len() as u32).map(PlaceIndex)
     }
 
-    /// A company's id.
-    pub fn operator(&self, operator: OperatorIndex) -> &OperatorId {
-        &self.operators[operator.0 as usize]
+    /// A place.
+    pub fn place(&self, place: PlaceIndex) -> &Place {
+        &self.places[place.0 as usize]
     }
 
-    /// The company with this id.
-    pub fn find_operator(&self, id: &OperatorId) -> Option<OperatorIndex> {
-        self.operators.binary_search(id).ok().map(|place| OperatorIndex(place as u32))
-    }
-
-    /// An EVSE.
-    pub fn evse(&self, evse: EvseIndex) -> &Evse {
-        &self.site(evse.station).station.evses[usize::from(evse.number)]
-    }
-
-    /// The stations within `km_max` of a station, itself excluded, nearest first; where they are dense, a selection.
-    pub fn neighbours(&self, station: StationIndex, km_max: f64) -> &[Neighbour] {
-        let all = &self.site(station).neighbours;
-        &all[..all.partition_point(|neighbour| neighbour.km <= km_max)]
-    }
-
-    /// Every station within `km_max` of a place, nearest first. Looks at all stations.
-    pub fn within(&self, place: Position, km_max: f64) -> Vec<Neighbour> {
-        let near = self
-            .stations()
-            .map(|station| Neighbour { station, km: place.road_km(self.site(station).position) });
-        let mut near: Vec<Neighbour> = near.filter(|neighbour| neighbour.km <= km_max).collect();
-        near.sort_unstable_by(|one, other| one.km.total_cmp(&other.km));
-        near
+    /// The nearest place.
+    pub fn nearest(&self, position: Position) -> PlaceIndex {
+        let km = |place: &PlaceIndex| road_km(position, self.place(*place).position);
+        let nearest = self.places().min_by(|one, other| km(one).total_cmp(&km(other)));
+        nearest.unwrap_or(PlaceIndex(0))
     }
 }
 
-impl Site {
-    /// The EVSEs at which such a car can charge.
-    pub fn evses_for(&self, model: &CarModel) -> impl Iterator<Item = u16> {
-        (0..).zip(&self.station.evses).filter(|(_, evse)| is_useful(model, evse)).map(|(number, _)| number)
-    }
-
-    /// Whether such a car can charge here.
-    pub fn serves(&self, model: &CarModel) -> bool {
-        self.evses_for(model).next().is_some()
+impl Place {
+    fn of(station: &Station) -> Place {
+        let position = Position { latitude: station.latitude, longitude: station.longitude };
+        let name = format!("{}, {}", station.city, station.state);
+        match cities::find(&name) {
+            Ok(city) if !city.state.is_empty() && road_km(city.position, position) < CITY_KM => {
+                let name = city.to_string();
+                Place { wire: name.clone(), name: name.into(), position: city.position }
+            }
+            _ => {
+                let wire = format!("{:.5},{:.5}", position.latitude, position.longitude);
+                Place { name: name.into(), wire, position }
+            }
+        }
     }
 }
 
 // What other companies say of their stations has been read, but not checked.
 fn is_on_the_globe(station: &Station) -> bool {
     (-90.0..=90.0).contains(&station.latitude) && (-180.0..=180.0).contains(&station.longitude)
-}
-
-fn is_useful(model: &CarModel, evse: &Evse) -> bool {
-    // Less is a household socket, at which a charge on the way takes longer than any company lets an EVSE be booked.
-    const POWER_KW_MIN: f64 = 3.0;
-    model.power_at(evse).is_some_and(|power_kw| power_kw >= POWER_KW_MIN)
-}
-
-// A few of each distance, evenly, so that 5,000 stations do not need 25 million neighbours.
-fn thin_out(found: Vec<Neighbour>, own: StationIndex) -> Box<[Neighbour]> {
-    let found: Vec<Neighbour> = found.into_iter().filter(|neighbour| neighbour.station != own).collect();
-    let bands = found.chunk_by(|one, other| (one.km / BAND_KM).floor() == (other.km / BAND_KM).floor());
-    let kept = bands.flat_map(|band| {
-        let step = band.len().div_ceil(NEIGHBOURS_PER_BAND).max(1);
-        band.iter().step_by(step).copied()
-    });
-    kept.collect()
 }

@@ -26,12 +26,12 @@ pub struct Settings {
     /// How much the consumption of a leg differs at most from the planned, as a share: wind, rain, load. Above 0.1
     /// some cars will run out of energy.
     pub consumption_spread: f64,
-    /// How likely a request names the company that shall coordinate, 0 to 1; otherwise it is that of the first stop.
+    /// How likely a request names the company that shall coordinate, 0 to 1; otherwise the companies settle it.
     pub names_coordinator: f64,
-    /// Requests for one route before another is tried.
+    /// Requests for one destination before another is tried.
     pub attempts_max: u32,
-    /// Routes tried before the driver gives up for a while.
-    pub routes_max: u32,
+    /// Destinations tried before the driver gives up for a while.
+    pub places_max: u32,
     /// How patient cars are with the network.
     pub patience: Patience,
 }
@@ -48,7 +48,7 @@ pub struct Patience {
     /// From a request to giving up on an answer. Longer than `valid`, so that repeats after the expiry find out what
     /// became of the request.
     pub give_up_after: Duration,
-    /// How long a company that did not answer is avoided.
+    /// How long a company that did not answer is not asked to coordinate.
     pub avoid: Duration,
     /// Unit of the pauses before another request after a refusal.
     pub pause: Duration,
@@ -81,7 +81,7 @@ impl Default for Settings {
             consumption_spread: 0.04,
             names_coordinator: 0.5,
             attempts_max: 6,
-            routes_max: 4,
+            places_max: 4,
             patience: Patience::default(),
         }
     }
@@ -121,7 +121,7 @@ impl Settings {
             ("consumption_spread", (0.0..=0.9).contains(&self.consumption_spread), "must be 0 to 0.9"),
             ("status_period", !self.status_period.is_zero(), "must not be zero"),
             ("attempts_max", self.attempts_max > 0, "must not be zero"),
-            ("routes_max", self.routes_max > 0, "must not be zero"),
+            ("places_max", self.places_max > 0, "must not be zero"),
             ("trips", self.trips != Some(0), "must not be zero"),
             ("patience.repeat_after", !self.patience.repeat_after.is_zero(), "must not be zero"),
             (

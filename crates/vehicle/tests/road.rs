@@ -6,9 +6,10 @@ mod common;
 
 use std::time::Duration;
 
-use common::script::{SECOND, Script, StopAsked, calm, place, stops};
-use common::{cancelled, confirmed};
+use common::script::{SECOND, Script, calm, place};
+use common::{answered, cancelled, journey};
 use recarga_reservation::TimeWindow;
+use recarga_vehicle::geo::road_km;
 use recarga_vehicle::model::DrivingStyle;
 use recarga_vehicle::{Event, Settings};
 use recarga_wire::vehicle::{VehicleState, Wish};
@@ -17,16 +18,15 @@ use recarga_wire::vehicle::{VehicleState, Wish};
 fn the_battery_drains_with_the_distance_and_with_nothing_else() {
     for seed in 0..40 {
         let mut script = Script::new(calm(), seed);
-        let request = script.next_request();
-        script.answer(confirmed(&request, "viagem-1"));
-        let model = script.car.model();
+        script.book("viagem-1");
+        let model = script.car.model().clone();
         let (mut kwh, mut km, mut driven, mut legs_km) = (0.0, 0.0, false, 0.0);
         while !script.has(|event| matches!(event, Event::Arrived { .. })) {
             let is_driving = script.statuses.last().unwrap().estado == Some(VehicleState::Dirigindo);
             if driven && is_driving && script.car.odometer_km() > km {
                 let per_km = (kwh - script.car.charge_kwh()) / (script.car.odometer_km() - km);
                 let style = [DrivingStyle::Slow, DrivingStyle::Normal, DrivingStyle::Fast].into_iter();
-                let known = style.map(|style| model.consumption_kwh_per_km(style));
+                let known = style.map(|style| model.kwh_per_km(style));
                 assert!(
                     known.into_iter().any(|known| (known - per_km).abs() < 1e-6),
                     "seed {seed}: {per_km}"
@@ -38,9 +38,12 @@ fn the_battery_drains_with_the_distance_and_with_nothing_else() {
         }
         // And the distance is that between the places, whatever the odometer says.
         for pair in script.statuses.windows(2) {
-            legs_km += place(&pair[0]).road_km(place(&pair[1]));
+            legs_km += road_km(place(&pair[0]), place(&pair[1]));
         }
-        assert!((legs_km - script.car.odometer_km()).abs() < 1.0, "seed {seed}: {legs_km}");
+        assert!(
+            (legs_km - script.car.odometer_km()).abs() < 1.0 + legs_km / 1000.0,
+            "seed {seed}: {legs_km}"
+        );
         assert!(legs_km > 100.0, "seed {seed}");
     }
 }
@@ -48,12 +51,10 @@ fn the_battery_drains_with_the_distance_and_with_nothing_else() {
 #[test]
 fn who_is_too_late_cancels_and_books_the_rest_from_the_road() {
     let jammed = Settings { jam_probability: 0.4, jam_max: Duration::from_secs(6 * 3600), ..calm() };
-    let network = common::demo();
-    let (mut late, mut same, mut on_road, mut arrived) = (0, 0, 0, 0);
+    let (mut late, mut on_road, mut arrived) = (0, 0, 0);
     for seed in 0..40 {
         let mut script = Script::new(Settings { trips: Some(1), ..jammed.clone() }, seed);
-        let mut trip = 0;
-        let mut before: Vec<StopAsked> = vec![];
+        let (mut trip, mut destination) = (0, String::new());
         loop {
             if script.requests.is_empty() {
                 let Some(wake) = script.car.wake() else { break };
@@ -65,32 +66,27 @@ fn who_is_too_late_cancels_and_books_the_rest_from_the_road() {
             if let Wish::Cancel(given_back) = &request.wish {
                 assert_eq!(given_back.as_str(), format!("viagem-{trip}"), "seed {seed}");
                 script.answer(cancelled(&request));
-                // Who hears of the jam gives the stops back there and then, not after having arrived.
-                let near = network.within(place(script.statuses.last().unwrap()), 1.0);
-                on_road += usize::from(near.is_empty());
+                late += 1;
                 continue;
             }
-            let asked = stops(&request);
-            let stop = script.events.iter().rev().find_map(|event| match event {
-                Event::Late { stop, .. } => Some(*stop),
-                _ => None,
-            });
-            if let Some(stop) = stop.filter(|stop| asked.len() == before.len() - stop) {
-                let evses =
-                    |stops: &[StopAsked]| -> Vec<String> { stops.iter().map(|one| one.1.clone()).collect() };
-                // Unless there were too many jams for one route.
-                same += usize::from(evses(&asked) == evses(&before[stop..]));
-                late += 1;
+            let wanted = journey(&request);
+            if trip > 0 {
+                assert_eq!(wanted.destino, destination, "seed {seed}: the same trip");
+                // Who hears of the jam gives the stops back there and then, not after having arrived.
+                let here = place(&script.status());
+                let origin = recarga_atlas::cities::find(&wanted.origem).unwrap().position;
+                assert!(road_km(here, origin) < 0.1, "seed {seed}: from where it is");
+                assert_eq!(wanted.reserva_pct, Some(2.0), "seed {seed}");
+                on_road += 1;
             }
-            before = asked;
-            trip += 1;
-            script.answer(confirmed(&request, &format!("viagem-{trip}")));
+            destination.clone_from(&wanted.destino);
+            let answer = answered(&request, &format!("viagem-{}", trip + 1));
+            trip += u32::from(answer.viagem_id.is_some());
+            script.answer(answer);
         }
-        assert!(!script.has(|event| matches!(event, Event::OutOfBattery { .. })), "seed {seed}");
         arrived += usize::from(script.has(|event| matches!(event, Event::Arrived { .. })));
     }
-    assert!(late >= 20 && same >= late * 3 / 4, "{same} of {late}");
-    assert!(on_road >= 20, "{on_road} of {late}");
+    assert!(late >= 20 && on_road >= 20, "{late}, {on_road}");
     assert!(arrived >= 35, "{arrived} of 40");
 }
 
@@ -106,13 +102,13 @@ fn who_is_a_little_late_leaves_the_evse_when_the_window_ends() {
     let (mut charging, mut cut_short) = (0, 0);
     for seed in 0..60 {
         let mut script = Script::new(delayed.clone(), seed);
-        let request = script.next_request();
-        script.answer(confirmed(&request, "viagem-1"));
+        let told = script.book("viagem-1").paradas;
         while script.requests.is_empty() {
             let wake = script.car.wake().unwrap();
             script.live_until(wake.max(script.elapsed));
         }
-        let windows: Vec<TimeWindow> = stops(&request).into_iter().map(|(.., window)| window).collect();
+        let windows: Vec<TimeWindow> =
+            told.iter().map(|stop| TimeWindow::new(stop.janela_inicio, stop.janela_fim).unwrap()).collect();
         for pair in script.statuses.windows(2) {
             if pair[0].estado != Some(VehicleState::Carregando) {
                 continue;
@@ -134,8 +130,7 @@ fn who_runs_out_of_energy_gives_everything_back_and_is_towed() {
     let gale = Settings { consumption_spread: 0.9, ..calm() };
     let towed = (0..20).filter(|seed| {
         let mut script = Script::new(gale.clone(), *seed);
-        let request = script.next_request();
-        script.answer(confirmed(&request, "viagem-1"));
+        script.book("viagem-1");
         let next = script.next_request();
         let Wish::Cancel(trip) = &next.wish else { return false };
         assert_eq!(trip.as_str(), "viagem-1");
@@ -145,7 +140,7 @@ fn who_runs_out_of_energy_gives_everything_back_and_is_towed() {
         script.answer(cancelled(&next));
         assert!(script.has(|event| matches!(event, Event::OutOfBattery { .. })), "seed {seed}");
         assert_eq!(script.statuses.last().unwrap().estado, Some(VehicleState::SemBateria));
-        assert_eq!(stops(&script.next_request()).len(), 3, "seed {seed}: and drives again");
+        script.book("viagem-2");
         true
     });
     assert!(towed.count() >= 3);

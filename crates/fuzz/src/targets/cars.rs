@@ -10,10 +10,9 @@ use recarga_vehicle::car::{Car, Output};
 use recarga_vehicle::{Network, Settings};
 use recarga_wire::availability::{PointsAnswer, into_stations};
 use recarga_wire::topic::Topic;
-use recarga_wire::trip::{StopState, TripStopAnswer};
-use recarga_wire::vehicle::{VehicleAnswer, VehicleRequest, VehicleRequestBody, VehicleStatus, Wish};
-use recarga_wire::{Message, decode, encode};
-use serde_json::Value;
+use recarga_wire::vehicle::{VehicleAnswer, VehicleRequest, VehicleStatus, Wish, decode_request};
+use recarga_wire::{Message, decode, encode, instant};
+use serde_json::{Value, json};
 
 use super::properties::message;
 use crate::node::BEGINNING;
@@ -122,8 +121,11 @@ impl Life {
             let Output::Publish(publication) = output else { continue };
             match publication.topic {
                 Topic::VehicleRequest(id) => {
-                    let body: VehicleRequestBody = said(&publication.payload)?;
-                    self.asked = Some(body.into_request(&id).map_err(|problem| problem.to_string())?);
+                    let request = decode_request(&publication.payload, &id);
+                    self.asked = Some(request.map_err(|problem| {
+                        let said = String::from_utf8_lossy(&publication.payload);
+                        format!("a car says what nobody reads: {problem}: {said}")
+                    })?);
                 }
                 Topic::VehicleStatus(id) => {
                     let status: VehicleStatus = said(&publication.payload)?;
@@ -145,21 +147,61 @@ impl Life {
         if value["paradas"] == ASKED {
             value["paradas"] = stops(asked);
         }
+        if value["roteiro"] == ASKED {
+            value["roteiro"] = itinerary(asked);
+        }
         value.to_string().into_bytes()
     }
 }
 
-fn stops(asked: &VehicleRequest) -> Value {
-    let Wish::Book(trip) = &asked.wish else { return Value::Array(vec![]) };
-    let stop = |one: &recarga_reservation::TripStop| TripStopAnswer {
-        parada: one.stop.number,
-        empresa: one.operator.clone(),
-        ponto_id: one.stop.evse.clone(),
-        janela_inicio: one.stop.window.start(),
-        janela_fim: one.stop.window.end(),
-        estado: StopState::Confirmada,
+struct TestStop {
+    number: usize,
+    operator: &'static str,
+    evse: &'static str,
+    degrees: (f64, f64),
+    window: (String, String),
+}
+
+// Two stops, some hours after the car leaves; the second leads nowhere near its destination.
+fn test_stops(asked: &VehicleRequest) -> Vec<TestStop> {
+    const STOPS: [(&str, &str, f64, f64); 2] =
+        [("empresa-b", "B-MCZ-01-1", -9.6, -35.7), ("empresa-c", "C-AJU-01-1", -10.9, -37.1)];
+    let Wish::Plan(journey) = &asked.wish else { return vec![] };
+    let Some(departs) = journey.journey.saida else { return vec![] };
+    let hours = |count: usize| instant::format(departs + Duration::from_secs(count as u64 * 3600));
+    let stop = |(number, (operator, evse, latitude, longitude))| TestStop {
+        number,
+        operator,
+        evse,
+        degrees: (latitude, longitude),
+        window: (hours(4 * number + 3), hours(4 * number + 4)),
     };
-    serde_json::to_value(trip.stops().iter().map(stop).collect::<Vec<_>>()).unwrap_or_default()
+    STOPS.into_iter().enumerate().map(stop).collect()
+}
+
+fn stops(asked: &VehicleRequest) -> Value {
+    let stop = |stop: TestStop| {
+        json!({"parada": stop.number, "empresa": stop.operator, "ponto_id": stop.evse,
+            "janela_inicio": stop.window.0, "janela_fim": stop.window.1, "estado": "confirmada"})
+    };
+    test_stops(asked).into_iter().map(stop).collect()
+}
+
+fn itinerary(asked: &VehicleRequest) -> Value {
+    let Wish::Plan(journey) = &asked.wish else { return Value::Null };
+    let place = |name: &str| json!({"nome": name, "latitude": -8.0, "longitude": -35.0});
+    let stop = |stop: TestStop| {
+        json!({"parada": stop.number, "empresa": stop.operator, "estacao_id": "x", "nome": "x", "cidade": "y",
+            "uf": "AL", "latitude": stop.degrees.0, "longitude": stop.degrees.1, "fuso": "America/Maceio",
+            "ponto_id": stop.evse, "conector_id": "1", "potencia_kw": 60.0, "distancia_km": 200.0,
+            "chegada": stop.window.0, "janela_inicio": stop.window.0, "janela_fim": stop.window.1,
+            "saida": stop.window.1, "chegada_pct": 20.0, "saida_pct": 80.0, "energia_kwh": 30.0, "preco": 60.0})
+    };
+    let stops: Value = test_stops(asked).into_iter().map(stop).collect();
+    let departs = journey.journey.saida.map(instant::format);
+    json!({"origem": place("a"), "destino": place("b"), "modelo": "byd-dolphin", "partida": departs,
+        "chegada": departs, "distancia_km": 500.0, "conducao_min": 300.0, "recarga_min": 60.0, "espera_min": 0.0,
+        "preco": 120.0, "chegada_pct": 15.0, "paradas": stops})
 }
 
 fn said<T: Message + serde::de::DeserializeOwned>(payload: &[u8]) -> Result<T, String> {

@@ -3,20 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use recarga_reservation::{Now, OperatorId, RequestId, RequestKey, Timestamp, TripId, TripRequest, TripStop};
+use recarga_reservation::{Now, OperatorId, RequestId, RequestKey, TripId};
 use recarga_wire::encode;
+use recarga_wire::journey::{JourneyBody, JourneyRequest, Preference};
 use recarga_wire::vehicle::{AnswerState, VehicleAnswer, VehicleRequestBody};
 
-use super::messages::is_as_asked;
 use super::pending::{Due, Pending, Release};
 use super::refusal::{is_undecided, may_pass, refused};
 use super::{AHEAD_MAX, After, Car, Oddity, Output, Phase};
 use crate::clock::{SimulatedTime, whole_minute};
-use crate::events::{Event, Outcome, StopView};
-use crate::model::DrivingStyle;
-use crate::network::{EvseIndex, OperatorIndex, StationIndex};
-use crate::plan::{self, Infeasible, Plan};
-use crate::route::{self, Avoid, Route, Start};
+use crate::events::{Outcome, StopView, Way};
+use crate::geo::road_km;
+use crate::model::{DrivingStyle, RESERVE, RESERVE_ON_ROAD};
+use crate::network::PlaceIndex;
+use crate::plan::{self, Plan};
 
 /// Nobody books a charge for the next minutes: simulated time from asking to departure, at least.
 const LEAD_MIN: Duration = Duration::from_secs(15 * 60);
@@ -24,33 +24,35 @@ const LEAD_MIN: Duration = Duration::from_secs(15 * 60);
 /// Requests remembered after they were given up.
 const ABANDONED_MAX: usize = 8;
 
-// What a driver wants: a route, and what has been learnt about it.
+/// Nobody drives farther in one go: so many full batteries.
+const BATTERIES_MAX: f64 = 4.0;
+
+/// Road and weather take more than on paper: farther than the charge should last, a stop is needed.
+const CAREFUL: f64 = 0.9;
+
+// What a driver wants, and how often it was asked for.
 #[derive(Clone, Debug)]
 pub(super) struct Journey {
-    pub(super) stops: Vec<EvseIndex>,
-    pub(super) not_before: Vec<Option<Timestamp>>,
-    pub(super) destination: StationIndex,
-    style: DrivingStyle,
-    // Charged at each stop at least, as a share of the usable energy.
-    top_up: f64,
-    // Kept from one request to the next, so that windows do not move by themselves.
-    departs: Option<Timestamp>,
-    // Requests for this journey, for this route of it, and routes.
+    pub(super) destination: PlaceIndex,
+    pub(super) style: DrivingStyle,
+    preference: Preference,
+    way: Arc<Way>,
+    // The trip of which this is the rest.
+    pub(super) rest_of: Option<TripId>,
+    // Whether the last request found no company that answers it.
+    pub(super) was_silent: bool,
+    // Requests for this journey, for this destination of it, and destinations.
     pub(super) attempt: u32,
-    pub(super) route_attempts: u32,
-    pub(super) routes: u32,
-    pub(super) tried: Vec<EvseIndex>,
-    pub(super) full: Vec<StationIndex>,
+    pub(super) place_attempts: u32,
+    pub(super) places: u32,
 }
 
 // A journey that was asked for.
 #[derive(Debug)]
 pub(super) struct Asking {
     pub(super) journey: Journey,
-    pub(super) plan: Plan,
     pub(super) pending: Pending,
     pub(super) coordinator: Option<OperatorId>,
-    pub(super) stops: Arc<[StopView]>,
 }
 
 // A journey on which everything is reserved.
@@ -65,31 +67,24 @@ pub(super) struct Booked {
     pub(super) odometer_km: f64,
 }
 
+impl Asking {
+    pub(super) fn way(&self) -> Arc<Way> {
+        Arc::clone(&self.journey.way)
+    }
+}
+
 impl Journey {
-    pub(super) fn style(&self) -> DrivingStyle {
-        self.style
+    // Another destination.
+    pub(super) fn lead_to(&mut self, destination: PlaceIndex, way: Arc<Way>) {
+        (self.destination, self.way) = (destination, way);
     }
+}
 
-    // Another route to drive.
-    pub(super) fn follow(&mut self, route: Route) {
-        self.not_before = vec![None; route.stops.len()];
-        (self.stops, self.destination, self.style) = (route.stops, route.destination, route.style);
-        self.departs = None;
-        self.route_attempts = 0;
-        self.routes += 1;
-    }
-
-    // The windows are to be computed anew.
-    pub(super) fn forget_windows(&mut self) {
-        self.departs = None;
-        self.not_before.fill(None);
-    }
-
-    // What is left of it from this stop on, counted from 0. What was refused so far has nothing to do with it.
-    pub(super) fn rest_from(&self, stop: usize) -> Journey {
-        let stops = self.stops[stop..].to_vec();
-        let not_before = vec![None; stops.len()];
-        Journey { not_before, stops, departs: None, route_attempts: 0, routes: 1, ..self.clone() }
+impl Booked {
+    // What is left of it from here. What was refused so far has nothing to do with it.
+    pub(super) fn rest(&self) -> Journey {
+        let rest_of = Some(self.trip.clone());
+        Journey { rest_of, place_attempts: 0, places: 1, was_silent: false, ..self.journey.clone() }
     }
 }
 
@@ -108,72 +103,56 @@ impl Car {
             2..8 => DrivingStyle::Normal,
             _ => DrivingStyle::Fast,
         };
-        match self.find_route(style, vec![], now) {
-            Some(route) => {
-                self.tell_shortfall(&route);
-                let journey = Journey {
-                    not_before: vec![None; route.stops.len()],
-                    stops: route.stops,
-                    destination: route.destination,
-                    style: route.style,
-                    top_up: 0.5 + 0.3 * self.chance.f64(),
-                    departs: None,
-                    attempt: 0,
-                    route_attempts: 0,
-                    routes: 1,
-                    tried: Vec::new(),
-                    full: Vec::new(),
-                };
-                self.ask(journey, now);
-            }
-            // It came home with little: first it fills up.
-            None if self.body.station.is_some() && self.body.charge_kwh < 0.95 * self.model.usable_kwh => {
-                self.rest_at(self.time.at(now), 1.0, false);
-            }
-            None => self.strand(now),
-        }
+        let preference = match self.chance.u32(0..10) {
+            0..8 => Preference::MaisRapida,
+            8 => Preference::MaisBarata,
+            _ => Preference::MenosParadas,
+        };
+        let destination = self.draw_destination(style);
+        let journey = Journey {
+            destination,
+            style,
+            preference,
+            way: self.way_to(destination),
+            rest_of: None,
+            was_silent: false,
+            attempt: 0,
+            place_attempts: 0,
+            places: 1,
+        };
+        self.ask(journey, now);
     }
 
-    // Tries the driver's style, then the one that reaches farthest; without the avoided companies, then with them.
-    pub(super) fn find_route(
-        &mut self,
-        style: DrivingStyle,
-        full: Vec<StationIndex>,
-        now: Now,
-    ) -> Option<Route> {
-        self.avoided.retain(|(_, until)| *until > now.elapsed);
-        let operators: Vec<OperatorIndex> = self.avoided.iter().map(|(operator, _)| *operator).collect();
-        let mut best: Option<Route> = None;
-        for avoid in [Avoid { operators, stations: full }, Avoid::default()] {
-            for style in [style, DrivingStyle::Slow] {
-                let start = Start {
-                    model: self.model,
-                    style,
-                    position: self.body.position,
-                    station: self.body.station,
-                    charge_kwh: self.body.charge_kwh,
-                    reserve: self.reserve(),
-                };
-                match route::find(&self.network, start, &avoid, &mut self.chance) {
-                    Some(route) if route.shortfall.is_none() => return Some(route),
-                    found => best = best.or(found),
-                }
-            }
-            if best.is_some() {
-                break;
-            }
-        }
-        best
+    // A city farther than the battery lasts, so that there is something to book; the farthest, if there is none.
+    pub(super) fn draw_destination(&mut self, style: DrivingStyle) -> PlaceIndex {
+        let (network, here) = (Arc::clone(&self.network), self.body.position);
+        let km = |place: PlaceIndex| road_km(here, network.place(place).position);
+        let kwh = self.body.charge_kwh - RESERVE * self.model.usable_kwh();
+        let range_km = kwh.max(0.0) / self.model.kwh_per_km(style);
+        let away: Vec<PlaceIndex> =
+            network.places().filter(|place| Some(*place) != self.body.place).collect();
+        let most_km = BATTERIES_MAX * self.model.usable_kwh() / self.model.kwh_per_km(style);
+        let is_far = |place: &PlaceIndex| (range_km * CAREFUL..most_km).contains(&km(*place));
+        let far: Vec<PlaceIndex> = away.iter().copied().filter(is_far).collect();
+        let farthest = away.into_iter().max_by(|one, other| km(*one).total_cmp(&km(*other)));
+        // A network has two places at least.
+        self.chance.choice(far).or(farthest).unwrap_or_else(|| network.nearest(here))
     }
 
-    pub(super) fn tell_shortfall(&mut self, route: &Route) {
-        if let Some(shortfall) = route.shortfall {
-            self.tell(Event::RouteFellShort { car: self.id.clone(), shortfall });
-        }
+    pub(super) fn way_to(&self, destination: PlaceIndex) -> Arc<Way> {
+        let from = match self.body.place {
+            Some(place) => Arc::clone(&self.network.place(place).name),
+            None => self.degrees().into(),
+        };
+        Arc::new(Way { from, to: Arc::clone(&self.network.place(destination).name) })
     }
 
     fn reserve(&self) -> f64 {
-        if self.body.station.is_some() { route::RESERVE } else { route::RESERVE_ON_ROAD }
+        if self.body.place.is_some() { RESERVE } else { RESERVE_ON_ROAD }
+    }
+
+    fn degrees(&self) -> String {
+        format!("{:.5},{:.5}", self.body.position.latitude, self.body.position.longitude)
     }
 
     // Publishes a new request for the journey.
@@ -182,57 +161,41 @@ impl Car {
             self.phase = Phase::Finished;
             return;
         }
-        let plan = match self.plan(&mut journey, now) {
-            Ok(plan) => plan,
-            Err(_) => return self.reroute(journey, now),
-        };
         journey.attempt += 1;
-        journey.route_attempts += 1;
+        journey.place_attempts += 1;
         let request = self.new_request_id(now);
-        let stops: Vec<TripStop> =
-            (0..).zip(&plan.stops).map(|(number, stop)| self.trip_stop(number, stop)).collect();
-        let key = RequestKey { vehicle: self.id.clone(), request: request.clone() };
-        let Ok(trip) = TripRequest::new(key, Some(self.model.plug), stops) else {
-            return self.reroute(journey, now);
-        };
-        let coordinator = self.draw_coordinator(&journey);
+        let coordinator = self.draw_coordinator(&journey, now);
         let expires = now.utc + self.settings.patience.valid;
-        let body = VehicleRequestBody::book(&trip, coordinator.clone(), Some(expires));
+        let wish = self.wish(&journey, request.clone(), now);
+        let body = wish.to_body(coordinator.clone(), Some(expires));
         let pending = Pending::new(request, encode(&body), &self.settings.patience, now);
-        let stops = self.views(&plan);
-        let asking = Asking { journey, plan, pending, coordinator, stops };
+        let asking = Asking { journey, pending, coordinator };
         self.publish_asking(&asking);
         self.phase = Phase::Asking(Box::new(asking));
     }
 
-    // The plan with the journey's restrictions, from here and from as soon as one can be ready.
-    pub(super) fn plan(&self, journey: &mut Journey, now: Now) -> Result<Plan, Infeasible> {
+    fn wish(&self, journey: &Journey, request: RequestId, now: Now) -> JourneyRequest {
         let simulated = self.time.at(now);
         let lead = LEAD_MIN.max(self.time.simulated(self.settings.patience.booking));
-        let departs = journey.departs.filter(|departs| *departs >= simulated + lead / 3);
-        let mut trip = plan::Trip {
-            model: self.model,
-            style: journey.style,
-            origin: self.body.position,
-            charge_kwh: self.body.charge_kwh,
-            reserve: self.reserve(),
-            departs: departs.unwrap_or_else(|| whole_minute(simulated + lead)),
-            top_up: journey.top_up,
-            stops: &journey.stops,
-            not_before: &journey.not_before,
-            destination: journey.destination,
+        let percent = self.body.charge_kwh / self.model.usable_kwh() * 100.0;
+        let body = JourneyBody {
+            origem: self.body.place.map_or_else(|| self.degrees(), |at| self.network.place(at).wire.clone()),
+            destino: self.network.place(journey.destination).wire.clone(),
+            // Rounded so that nobody counts on more than there is.
+            bateria_pct: ((percent * 10.0).floor() / 10.0).clamp(0.0, 100.0),
+            modelo: self.model.car.id.clone(),
+            saida: Some(whole_minute(simulated + lead)),
+            via: Vec::new(),
+            preferencia: journey.preference,
+            reserva_pct: Some(self.reserve() * 100.0),
+            velocidade_kmh: Some(journey.style.speed_kmh()),
+            paradas_max: None,
+            espera_max_min: None,
+            alternativas: 0,
+            evitar_empresas: Vec::new(),
+            preferir_empresas: Vec::new(),
         };
-        let mut plan = plan::make(&self.network, trip)?;
-        // Better to wait at home than in front of the first station.
-        if let Some(first) = plan.stops.first() {
-            let early = first.window.start().since(whole_minute(first.arrives));
-            if !early.is_zero() {
-                trip.departs = trip.departs + early;
-                plan = plan::make(&self.network, trip)?;
-            }
-        }
-        journey.departs = Some(plan.departs);
-        Ok(plan)
+        JourneyRequest { key: RequestKey { vehicle: self.id.clone(), request }, plug: None, journey: body }
     }
 
     // What is due while an answer is awaited: the same request again, or the end of patience.
@@ -240,15 +203,13 @@ impl Car {
         let Phase::Asking(mut asking) = self.leave_phase() else { return };
         match asking.pending.work(&self.settings.patience, &mut self.chance, now) {
             Due::GiveUp => {
-                self.tell_asking_ended(&asking, None, None, Outcome::Unanswered, now);
+                self.tell_asking_ended(&asking, None, None, [].into(), Outcome::Unanswered, now);
                 self.abandoned.push_back(asking.pending.request.clone());
                 if self.abandoned.len() > ABANDONED_MAX {
                     self.abandoned.pop_front();
                 }
-                let silent =
-                    asking.coordinator.or_else(|| asking.stops.first().map(|stop| stop.operator.clone()));
-                self.avoid(silent, now);
-                self.reroute(asking.journey, now);
+                self.avoid(asking.coordinator, now);
+                self.ask_after_pause(Journey { was_silent: true, ..asking.journey }, now);
             }
             due => {
                 if due == Due::Repeat {
@@ -323,7 +284,8 @@ impl Car {
             // It was confirmed after the car had turned to something else: nobody will come.
             (Some(place), AnswerState::Confirmada, Some(trip)) => {
                 self.abandoned.remove(place);
-                let release = self.release(trip, answer.servidor, Arc::new([]), now);
+                let nowhere = Arc::new(Way { from: "?".into(), to: "?".into() });
+                let release = self.release(trip, answer.servidor, Arc::new([]), nowhere, now);
                 self.releases.push(release);
             }
             _ => self.outputs.push(Output::Count(Oddity::Ignored)),
@@ -334,23 +296,23 @@ impl Car {
         let server = answer.servidor.clone();
         match (answer.estado, answer.viagem_id.clone()) {
             (AnswerState::Confirmada, Some(trip)) => {
-                self.tell_asking_ended(
-                    &asking,
-                    Some(trip.clone()),
-                    Some(server.clone()),
-                    Outcome::Confirmed,
-                    now,
-                );
-                let is_right = is_as_asked(&asking.stops, &answer);
-                let Asking { journey, plan, stops, .. } = asking;
-                let booked =
-                    Booked { trip, server, journey, plan, stops, odometer_km: self.body.odometer_km };
-                if is_right {
-                    self.be_ready(booked, now);
-                } else {
-                    self.outputs.push(Output::Count(Oddity::Wrong));
-                    let journey = booked.journey.clone();
-                    self.cancel(booked, After::Ask(Box::new(journey)), now);
+                let stops = answer.roteiro.as_ref().map_or_else(|| Arc::from([]), plan::views);
+                let (told, by) = (Some(trip.clone()), Some(server.clone()));
+                self.tell_asking_ended(&asking, told, by, Arc::clone(&stops), Outcome::Confirmed, now);
+                let Asking { journey, .. } = asking;
+                let (style, destination, reserve) = (journey.style, journey.destination, self.reserve());
+                let read = |told| Plan::read(told, &answer.paradas, &self.model, style, destination, reserve);
+                match answer.roteiro.as_ref().and_then(read) {
+                    Some(plan) => {
+                        let odometer_km = self.body.odometer_km;
+                        self.be_ready(Booked { trip, server, journey, plan, stops, odometer_km }, now);
+                    }
+                    None => {
+                        self.outputs.push(Output::Count(Oddity::Wrong));
+                        let release = self.release(trip, server, stops, Arc::clone(&journey.way), now);
+                        let (release, then) = (Box::new(release), After::Ask(Box::new(journey)));
+                        self.phase = Phase::Cancelling { release, then };
+                    }
                 }
             }
             (AnswerState::Recusada, _) => self.take_refusal(asking, server, answer.motivo, now),
@@ -360,6 +322,15 @@ impl Car {
                 self.phase = Phase::Asking(Box::new(asking));
             }
         }
+    }
+
+    // The charge lasts: the rest of the trip needs no stop.
+    pub(super) fn drive_home(&mut self, journey: Journey, trip: TripId, server: OperatorId, now: Now) {
+        let to = (journey.destination, self.network.place(journey.destination).position);
+        let plan = Plan::straight(self.body.position, to, journey.style, self.time.at(now));
+        let odometer_km = self.body.odometer_km;
+        let booked = Booked { trip, server, journey, plan, stops: Arc::new([]), odometer_km };
+        self.depart(Box::new(booked), self.time.at(now), now);
     }
 
     fn be_ready(&mut self, booked: Booked, now: Now) {
@@ -378,14 +349,21 @@ impl Car {
     // Gives a whole trip back. What follows waits until the companies have it, so that the car does not stand in its
     // own way.
     pub(super) fn cancel(&mut self, booked: Booked, then: After, now: Now) {
-        let release = self.release(booked.trip, booked.server, booked.stops, now);
+        let release = self.release(booked.trip, booked.server, booked.stops, booked.journey.way, now);
         self.phase = Phase::Cancelling { release: Box::new(release), then };
     }
 
-    fn release(&mut self, trip: TripId, server: OperatorId, stops: Arc<[StopView]>, now: Now) -> Release {
+    fn release(
+        &mut self,
+        trip: TripId,
+        server: OperatorId,
+        stops: Arc<[StopView]>,
+        way: Arc<Way>,
+        now: Now,
+    ) -> Release {
         let (request, payload) = self.cancellation(&trip, &server, now);
         let pending = Pending::new(request, payload, &self.settings.patience, now);
-        let release = Release { pending, trip, server, stops };
+        let release = Release { pending, trip, server, stops, way };
         self.publish_release(&release);
         release
     }
@@ -422,7 +400,7 @@ impl Car {
                     self.rest(now, false);
                 }
             }
-            After::Ask(journey) => self.ask_again(*journey, now),
+            After::Ask(journey) => self.ask_after_pause(*journey, now),
             After::Strand => self.strand(now),
         }
     }

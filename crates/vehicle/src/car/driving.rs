@@ -1,22 +1,22 @@
 //! On the road: legs, queues, charging, and what goes wrong there.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use recarga_planning::{ChargeTable, Position};
 use recarga_reservation::{Now, Timestamp};
 
 use super::booking::Booked;
 use super::{After, Car, Phase};
 use crate::events::Event;
-use crate::geo::Position;
-use crate::model::{CarModel, DrivingStyle};
-use crate::network::{LEG_KM_MAX, StationIndex};
-use crate::plan::SETUP;
-use crate::route::RESERVE;
+use crate::geo::towards;
+use crate::model::DrivingStyle;
+use crate::plan::{SETUP, charging_time};
 
 /// Power of a socket at home, in kW.
 const HOME_KW: f64 = 7.4;
 
-/// How long it takes until a car with an empty battery stands at a station and is charged.
+/// How long it takes until a car with an empty battery stands in a city and is charged.
 const TOW: Duration = Duration::from_secs(4 * 3600);
 
 // A leg on its way. Everything is computed from its start, so that nothing adds up to an error.
@@ -50,13 +50,13 @@ pub(super) enum Ahead {
 }
 
 // Energy that flows into the battery.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Charge {
     // When the energy begins to flow.
     begins: Timestamp,
     pub(super) ends: Timestamp,
     from_kwh: f64,
-    power_kw: f64,
+    table: Arc<ChargeTable>,
 }
 
 impl Drive {
@@ -100,13 +100,14 @@ impl Drive {
 }
 
 impl Charge {
-    fn new(model: &CarModel, from_kwh: f64, to_kwh: f64, power_kw: f64, begins: Timestamp) -> Self {
-        let ends = begins + model.charging_time(from_kwh, to_kwh, power_kw);
-        Self { begins, ends, from_kwh, power_kw }
+    fn new(table: Arc<ChargeTable>, from_kwh: f64, to_kwh: f64, begins: Timestamp) -> Self {
+        let ends = begins + charging_time(&table, from_kwh, to_kwh);
+        Self { begins, ends, from_kwh, table }
     }
 
-    fn kwh_at(&self, model: &CarModel, at: Timestamp) -> f64 {
-        model.charged(self.from_kwh, self.power_kw, at.min(self.ends).since(self.begins))
+    fn kwh_at(&self, at: Timestamp) -> f64 {
+        let lasts = at.min(self.ends).since(self.begins);
+        self.table.after(self.from_kwh, lasts.as_secs_f64() / 60.0)
     }
 }
 
@@ -117,12 +118,12 @@ impl Car {
             Phase::Driving { drive, .. } => {
                 let km = drive.km_at(at);
                 let fraction = if drive.km > 0.0 { km / drive.km } else { 1.0 };
-                self.body.position = drive.from.towards(drive.to, fraction);
+                self.body.position = towards(drive.from, drive.to, fraction);
                 self.body.charge_kwh = drive.kwh_at(km);
                 self.body.odometer_km = drive.start_odometer_km + km;
             }
             Phase::Charging { charge, .. } | Phase::Resting { charge: Some(charge), .. } => {
-                self.body.charge_kwh = charge.kwh_at(self.model, at);
+                self.body.charge_kwh = charge.kwh_at(at);
             }
             _ => {}
         }
@@ -146,29 +147,27 @@ impl Car {
             leg,
             started: at,
             from: self.body.position,
-            to: self.network.site(booked.plan.leg_end(leg)).position,
+            to: self.leg_end(&booked, leg),
             km,
             style,
-            kwh_per_km: self.model.consumption_kwh_per_km(style) * wind,
+            kwh_per_km: self.model.kwh_per_km(style) * wind,
             start_kwh: self.body.charge_kwh,
             start_odometer_km: self.body.odometer_km,
             jam: has_jam.then_some(Jam { after_km, lasts, is_known: false }),
         };
         // The driver knows the consumption of the car, not the weather ahead.
         let arrives = at + style.driving_time(km);
-        let arrive_kwh = self.body.charge_kwh - km * self.model.consumption_kwh_per_km(style);
+        let arrive_kwh = self.body.charge_kwh - km * self.model.kwh_per_km(style);
         if self.is_too_late(&booked, leg, arrives, arrive_kwh) {
             return self.rebook(*booked, leg, now);
         }
-        if km > 0.0 {
-            self.body.station = None;
-        }
+        self.body.place = None;
         self.phase = Phase::Driving { booked, drive };
     }
 
     fn is_too_late(&self, booked: &Booked, stop: usize, arrives: Timestamp, arrive_kwh: f64) -> bool {
         let stop = booked.plan.stops.get(stop);
-        stop.is_some_and(|stop| !stop.is_worth_it(self.model, arrives, arrive_kwh))
+        stop.is_some_and(|stop| !stop.is_worth_it(arrives, arrive_kwh))
     }
 
     // Whatever was next on the leg has come.
@@ -199,8 +198,7 @@ impl Car {
                 self.phase = Phase::Driving { booked, drive };
                 self.settle(at);
                 if let Phase::Driving { booked, .. } = self.leave_phase() {
-                    self.body.station = Some(booked.plan.leg_end(leg));
-                    self.body.position = self.network.site(booked.plan.leg_end(leg)).position;
+                    self.body.position = self.leg_end(&booked, leg);
                     self.end_leg(booked, leg, at, now);
                 }
             }
@@ -225,7 +223,7 @@ impl Car {
     pub(super) fn plug_in(&mut self, booked: Box<Booked>, stop: usize, at: Timestamp, waited: Duration) {
         let planned = &booked.plan.stops[stop];
         let from_kwh = self.body.charge_kwh;
-        let mut charge = Charge::new(self.model, from_kwh, planned.leave_kwh, planned.power_kw, at + SETUP);
+        let mut charge = Charge::new(Arc::clone(&planned.table), from_kwh, planned.leave_kwh, at + SETUP);
         // The next driver has the EVSE from then on.
         charge.ends = charge.ends.min(planned.window.end());
         self.phase = Phase::Charging { booked, stop, charge, waited };
@@ -244,8 +242,7 @@ impl Car {
             waited,
         });
         let planned = &booked.plan.stops[stop];
-        let half_reserve_kwh = RESERVE / 2.0 * self.model.usable_kwh;
-        if self.body.charge_kwh < planned.least_kwh - half_reserve_kwh {
+        if self.body.charge_kwh < planned.least_kwh - booked.plan.reserve_kwh / 2.0 {
             self.rebook(*booked, stop, now);
         } else {
             self.start_leg(booked, stop + 1, ends, now);
@@ -253,12 +250,13 @@ impl Car {
     }
 
     fn arrive(&mut self, booked: &Booked, at: Timestamp) {
+        self.body.place = Some(booked.plan.destination);
         self.tell(Event::Arrived {
             car: self.id.clone(),
             trip: booked.trip.clone(),
             at,
             km: self.body.odometer_km - booked.odometer_km,
-            battery_pct: self.body.charge_kwh / self.model.usable_kwh * 100.0,
+            battery_pct: self.body.charge_kwh / self.model.usable_kwh() * 100.0,
         });
         if !self.finish_trip() {
             self.rest_at(at, 0.0, true);
@@ -268,7 +266,7 @@ impl Car {
     // The window of this stop is lost: gives the whole trip back and books what is left of it from here.
     fn rebook(&mut self, booked: Booked, stop: usize, now: Now) {
         self.tell(Event::Late { car: self.id.clone(), trip: booked.trip.clone(), stop });
-        let rest = booked.journey.rest_from(stop);
+        let rest = booked.rest();
         self.cancel(booked, After::Ask(Box::new(rest)), now);
     }
 
@@ -279,12 +277,12 @@ impl Car {
     // In a city there is a socket, on the road there is none. Charges to this share of the usable energy at least.
     pub(super) fn rest_at(&mut self, at: Timestamp, charge_min: f64, has_arrived: bool) {
         let until = at + self.settings.rest.mul_f64(0.5 + self.chance.f64());
-        let wanted_kwh = (0.65 + 0.30 * self.chance.f64()).max(charge_min) * self.model.usable_kwh;
-        let charge = self.body.station.filter(|_| self.body.charge_kwh < wanted_kwh).map(|_| {
-            let home_kw = HOME_KW.min(self.model.charge_kw_max);
-            Charge::new(self.model, self.body.charge_kwh, wanted_kwh, home_kw, at)
+        let wanted_kwh = (0.65 + 0.30 * self.chance.f64()).max(charge_min) * self.model.usable_kwh();
+        let charge = self.body.place.filter(|_| self.body.charge_kwh < wanted_kwh).map(|_| {
+            let table = self.model.battery.charge_table(HOME_KW.min(self.model.car.ac_kw));
+            Charge::new(Arc::new(table), self.body.charge_kwh, wanted_kwh, at)
         });
-        let until = charge.map_or(until, |charge| until.max(charge.ends));
+        let until = charge.as_ref().map_or(until, |charge| until.max(charge.ends));
         self.phase = Phase::Resting { until, charge, has_arrived };
     }
 
@@ -297,18 +295,18 @@ impl Car {
         }
     }
 
-    // To the nearest station at which the car can charge; from a city that no charge leads out of, to any other.
+    // To the nearest city.
     pub(super) fn be_towed(&mut self, at: Timestamp) {
-        let serves = |station: &StationIndex| self.network.site(*station).serves(self.model);
-        let near = self.network.within(self.body.position, LEG_KM_MAX);
-        let mut near = near.into_iter().map(|neighbour| neighbour.station).filter(serves);
-        let nearest = near.find(|_| self.body.station.is_none());
-        let anywhere: Vec<StationIndex> = self.network.stations().filter(serves).collect();
-        if let Some(station) = nearest.or_else(|| self.chance.choice(anywhere)) {
-            self.body.station = Some(station);
-            self.body.position = self.network.site(station).position;
-        }
-        self.body.charge_kwh = self.body.charge_kwh.max(0.8 * self.model.usable_kwh);
+        let place = self.network.nearest(self.body.position);
+        self.body.place = Some(place);
+        self.body.position = self.network.place(place).position;
+        self.body.charge_kwh = self.body.charge_kwh.max(0.8 * self.model.usable_kwh());
         self.rest_at(at, 0.0, false);
+    }
+
+    // Where a leg leads: to a stop, or after the last one to the destination.
+    fn leg_end(&self, booked: &Booked, leg: usize) -> Position {
+        let stop = booked.plan.stops.get(leg);
+        stop.map_or_else(|| self.network.place(booked.plan.destination).position, |stop| stop.position)
     }
 }

@@ -2,17 +2,14 @@
 
 use std::sync::Arc;
 
-use recarga_reservation::{Now, OperatorId, RequestId, Stop, TripId, TripStop};
+use recarga_reservation::{Now, OperatorId, RequestId, TripId};
 use recarga_wire::topic::Topic;
-use recarga_wire::vehicle::VehicleAnswer;
 
 use super::booking::{Asking, Journey};
 use super::pending::Release;
 use super::{Car, Output};
 use crate::events::{Event, Outcome, StopView, TripAnswered, TripAsked};
-use crate::plan::{Plan, PlannedStop};
 use crate::radio::{Delivery, Publication};
-use crate::route;
 
 impl Car {
     // A UUID of version 7: the real time in milliseconds, then chance, so that ids of one car never meet again even
@@ -29,34 +26,16 @@ impl Car {
         RequestId::new(&uuid).expect("a UUID is an identifier")
     }
 
-    // Drivers of some apps say who shall coordinate, others leave it to the companies.
-    pub(super) fn draw_coordinator(&mut self, journey: &Journey) -> Option<OperatorId> {
-        if self.chance.f64() >= self.settings.names_coordinator {
+    // Drivers of some apps say who shall coordinate, others leave it to the companies; who was not answered names another.
+    pub(super) fn draw_coordinator(&mut self, journey: &Journey, now: Now) -> Option<OperatorId> {
+        self.avoided.retain(|(_, until)| *until > now.elapsed);
+        if !journey.was_silent && self.chance.f64() >= self.settings.names_coordinator {
             return None;
         }
-        self.chance.choice(route::companies(&self.network, &journey.stops))
-    }
-
-    pub(super) fn trip_stop(&self, number: u16, stop: &PlannedStop) -> TripStop {
-        let site = self.network.site(stop.evse.station);
-        TripStop {
-            operator: self.network.operator(site.operator).clone(),
-            stop: Stop { number, evse: self.network.evse(stop.evse).id.clone(), window: stop.window },
-        }
-    }
-
-    pub(super) fn views(&self, plan: &Plan) -> Arc<[StopView]> {
-        let view = |stop: &PlannedStop| {
-            let site = self.network.site(stop.evse.station);
-            StopView {
-                operator: self.network.operator(site.operator).clone(),
-                evse: self.network.evse(stop.evse).id.clone(),
-                city: Arc::clone(&site.city),
-                state: Arc::clone(&site.state),
-                window: stop.window,
-            }
-        };
-        plan.stops.iter().map(view).collect()
+        let is_avoided = |operator: &OperatorId| self.avoided.iter().any(|(other, _)| other == operator);
+        let others: Vec<&OperatorId> =
+            self.network.operators().iter().filter(|operator| !is_avoided(operator)).collect();
+        self.chance.choice(others).cloned()
     }
 
     pub(super) fn publish_asking(&mut self, asking: &Asking) {
@@ -68,7 +47,7 @@ impl Car {
             coordinator: asking.coordinator.clone(),
             attempt: asking.journey.attempt,
             sent: asking.pending.sent,
-            stops: Arc::clone(&asking.stops),
+            way: asking.way(),
         }));
     }
 
@@ -81,7 +60,7 @@ impl Car {
             coordinator: Some(release.server.clone()),
             attempt: 1,
             sent: release.pending.sent,
-            stops: Arc::clone(&release.stops),
+            way: Arc::clone(&release.way),
         }));
     }
 
@@ -90,6 +69,7 @@ impl Car {
         asking: &Asking,
         trip: Option<TripId>,
         server: Option<OperatorId>,
+        stops: Arc<[StopView]>,
         outcome: Outcome,
         now: Now,
     ) {
@@ -98,7 +78,8 @@ impl Car {
             request: asking.pending.request.clone(),
             trip,
             server,
-            stops: Arc::clone(&asking.stops),
+            way: asking.way(),
+            stops,
             outcome,
             took: now.elapsed.saturating_sub(asking.pending.first_sent),
             attempt: asking.journey.attempt,
@@ -118,6 +99,7 @@ impl Car {
             request: release.pending.request.clone(),
             trip: Some(release.trip.clone()),
             server,
+            way: Arc::clone(&release.way),
             stops: Arc::clone(&release.stops),
             outcome,
             took: now.elapsed.saturating_sub(release.pending.first_sent),
@@ -133,15 +115,4 @@ impl Car {
             delivery: Delivery::Sure,
         }));
     }
-}
-
-/// Whether an answer confirms the stops that were asked for.
-pub(super) fn is_as_asked(stops: &[StopView], answer: &VehicleAnswer) -> bool {
-    stops.len() == answer.paradas.len()
-        && stops.iter().zip(&answer.paradas).all(|(stop, told)| {
-            stop.operator == told.empresa
-                && stop.evse == told.ponto_id
-                && stop.window.start() == told.janela_inicio
-                && stop.window.end() == told.janela_fim
-        })
 }

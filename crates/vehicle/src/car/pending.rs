@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use recarga_reservation::{Now, OperatorId, RequestId, TripId};
 
-use crate::events::StopView;
+use crate::events::{StopView, Way};
 use crate::settings::Patience;
 
 // A request on its way. All times are real, on the monotonic clock.
@@ -28,6 +28,7 @@ pub(super) struct Release {
     // The company that coordinates the trip.
     pub(super) server: OperatorId,
     pub(super) stops: Arc<[StopView]>,
+    pub(super) way: Arc<Way>,
 }
 
 // What is due.

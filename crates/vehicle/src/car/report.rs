@@ -72,7 +72,7 @@ impl Car {
 
     fn status(&self, now: Now) -> VehicleStatus {
         let simulated = self.time.at(now);
-        let usable_kwh = self.model.usable_kwh;
+        let usable_kwh = self.model.usable_kwh();
         let (estado, style, speed_kmh) = match &self.phase {
             Phase::Driving { booked, drive } => {
                 let style = booked.plan.style;
@@ -87,7 +87,7 @@ impl Car {
             longitude: rounded(self.body.position.longitude, 1e5),
             bateria_pct: rounded((self.body.charge_kwh / usable_kwh * 100.0).clamp(0.0, 100.0), 10.0),
             velocidade_kmh: speed_kmh,
-            autonomia_km: rounded(self.body.charge_kwh / self.model.consumption_kwh_per_km(style), 1.0),
+            autonomia_km: rounded(self.body.charge_kwh / self.model.kwh_per_km(style), 1.0),
             instante: simulated,
             estado: Some(estado),
         }

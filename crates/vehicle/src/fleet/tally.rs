@@ -45,10 +45,7 @@ impl Tally {
             Event::GaveUp { .. } => &self.gave_up,
             Event::OutOfBattery { .. } => &self.out_of_battery,
             Event::Finished { .. } => &self.finished,
-            Event::TripAsked(_)
-            | Event::RouteFellShort { .. }
-            | Event::Departed { .. }
-            | Event::Charged { .. } => return,
+            Event::TripAsked(_) | Event::Departed { .. } | Event::Charged { .. } => return,
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }

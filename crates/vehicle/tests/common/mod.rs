@@ -4,17 +4,22 @@
 pub mod script;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
+use recarga_atlas::cars::{self, Car};
+use recarga_atlas::cities::{self, City};
+use recarga_atlas::consumption::Drive;
+use recarga_planning::{Outlook, Position, StraightLine};
 use recarga_reservation::{
     Connector, ConnectorId, Evse, EvseId, Now, OperatorId, Plug, Station, StationId, Tariff, TimeWindow,
     Timestamp, TripId, VehicleId,
 };
 use recarga_vehicle::Network;
+use recarga_wire::journey::{Itinerary, ItineraryStop, JourneyBody, PlaceView};
 use recarga_wire::trip::{StopState, TripStopAnswer};
-use recarga_wire::vehicle::{AnswerState, VehicleAnswer, VehicleRequest, VehicleRequestBody, Wish};
-use recarga_wire::{Problem, ProblemKind, decode};
+use recarga_wire::vehicle::{AnswerState, VehicleAnswer, VehicleRequest, Wish, decode_request};
+use recarga_wire::{Problem, ProblemKind};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -67,28 +72,11 @@ pub fn demo_stations() -> Vec<(OperatorId, Station)> {
         .collect()
 }
 
+static STATIONS: LazyLock<Vec<(OperatorId, Station)>> = LazyLock::new(demo_stations);
+
 /// The network of `networks/demo`.
 pub fn demo() -> Arc<Network> {
     Arc::new(Network::new(demo_stations()).unwrap())
-}
-
-/// A station with one EVSE for CCS2 and one for Type 2, at a place.
-pub fn small_station(id: &str, city: &str, latitude: f64, longitude: f64) -> Station {
-    let evse = |plug, power_kw, number: u8| Evse {
-        id: EvseId::new(&format!("{id}-{number}")).unwrap(),
-        connectors: vec![Connector { id: ConnectorId::new("1").unwrap(), plug, power_kw }],
-    };
-    Station {
-        id: StationId::new(id).unwrap(),
-        name: id.to_owned(),
-        city: city.to_owned(),
-        state: "BA".to_owned(),
-        latitude,
-        longitude,
-        time_zone: "America/Bahia".to_owned(),
-        tariff: Tariff { price_kwh: 2.0, activation_fee: 0.0 },
-        evses: vec![evse(Plug::CCS2, 60.0, 1), evse(Plug::TYPE2, 22.0, 2), evse(Plug::CHADEMO, 50.0, 3)],
-    }
 }
 
 fn station(location: Location) -> Station {
@@ -121,21 +109,25 @@ pub fn now(elapsed: Duration) -> Now {
 
 /// Reads a request as a company does.
 pub fn read(car: &VehicleId, payload: &[u8]) -> VehicleRequest {
-    decode::<VehicleRequestBody>(payload).unwrap().into_request(car).unwrap()
+    decode_request(payload, car).unwrap()
 }
 
-/// All stops are reserved.
+/// Where the car of a request wants to go.
+pub fn journey(request: &VehicleRequest) -> &JourneyBody {
+    let Wish::Plan(wanted) = &request.wish else { panic!("not a journey: {request:?}") };
+    &wanted.journey
+}
+
+/// All stops are reserved, at stations that have nothing else to do; or why there are none.
+pub fn answered(request: &VehicleRequest, trip: &str) -> VehicleAnswer {
+    Books::default().book(request, trip)
+}
+
+/// As [`answered`], of a trip that is possible.
 pub fn confirmed(request: &VehicleRequest, trip: &str) -> VehicleAnswer {
-    let Wish::Book(wanted) = &request.wish else { panic!("not a trip: {request:?}") };
-    let stops = wanted.stops().iter().map(|stop| TripStopAnswer {
-        parada: stop.stop.number,
-        empresa: stop.operator.clone(),
-        ponto_id: stop.stop.evse.clone(),
-        janela_inicio: stop.stop.window.start(),
-        janela_fim: stop.stop.window.end(),
-        estado: StopState::Confirmada,
-    });
-    VehicleAnswer { paradas: stops.collect(), ..answer(request, AnswerState::Confirmada, Some(trip)) }
+    let answer = answered(request, trip);
+    assert_eq!(answer.estado, AnswerState::Confirmada, "{request:?}: {answer:?}");
+    answer
 }
 
 /// The whole trip is cancelled.
@@ -153,7 +145,7 @@ fn answer(request: &VehicleRequest, estado: AnswerState, trip: Option<&str>) -> 
     VehicleAnswer {
         requisicao_id: Some(request.request.clone()),
         veiculo_id: request.vehicle.clone(),
-        servidor: request.coordinator().cloned().unwrap(),
+        servidor: request.operator.clone().unwrap_or_else(|| OperatorId::new("empresa-a").unwrap()),
         estado,
         viagem_id: trip.map(|trip| TripId::new(trip).unwrap()),
         motivo: None,
@@ -171,7 +163,7 @@ pub struct Companies {
 #[derive(Default)]
 struct Books {
     answers: HashMap<String, VehicleAnswer>,
-    windows: HashMap<(OperatorId, EvseId), Vec<(TripId, TimeWindow)>>,
+    windows: Vec<(TripId, EvseId, TimeWindow)>,
     trips: u32,
 }
 
@@ -183,61 +175,158 @@ impl Companies {
         if let Some(answer) = books.answers.get(request.request.as_str()) {
             return answer.clone();
         }
-        let answer = books.decide(&request);
+        let answer = match &request.wish {
+            Wish::Cancel(trip) => {
+                books.windows.retain(|(other, ..)| other != trip);
+                cancelled(&request)
+            }
+            _ => {
+                books.trips += 1;
+                let trip = format!("viagem-{}", books.trips);
+                books.book(&request, &trip)
+            }
+        };
         books.answers.insert(request.request.as_str().to_owned(), answer.clone());
         answer
     }
 
     /// Windows that are reserved at this moment.
     pub fn reserved(&self) -> usize {
-        self.booked.lock().unwrap().windows.values().map(Vec::len).sum()
+        self.booked.lock().unwrap().windows.len()
     }
 }
 
 impl Books {
-    fn decide(&mut self, request: &VehicleRequest) -> VehicleAnswer {
-        match &request.wish {
-            Wish::Cancel(trip) => {
-                self.windows.values_mut().for_each(|all| all.retain(|(other, _)| other != trip));
-                cancelled(request)
+    fn book(&mut self, request: &VehicleRequest, trip: &str) -> VehicleAnswer {
+        let told = match self.plan(journey(request)) {
+            Ok(told) if told.paradas.is_empty() => {
+                return refused(request, Problem::of(ProblemKind::NothingToBook));
             }
-            Wish::Plan(journey) => panic!("these cars name their stops: {journey:?}"),
-            Wish::Book(wanted) => {
-                for stop in wanted.stops() {
-                    let key = (stop.operator.clone(), stop.stop.evse.clone());
-                    let taken = self.windows.entry(key).or_default();
-                    if taken.iter().any(|(_, window)| window.overlaps(stop.stop.window)) {
-                        let mut problem = Problem::of(ProblemKind::Booked).at_stop(stop.stop.number);
-                        problem.free = free(taken, stop.stop.window).into();
-                        return refused(request, problem);
-                    }
+            Ok(told) => told,
+            Err(kind) => return refused(request, Problem::of(kind)),
+        };
+        let id = TripId::new(trip).unwrap();
+        let reserved = |stop: &ItineraryStop| TripStopAnswer {
+            parada: stop.parada,
+            empresa: stop.empresa.clone(),
+            ponto_id: stop.ponto_id.clone(),
+            janela_inicio: stop.janela_inicio,
+            janela_fim: stop.janela_fim,
+            estado: StopState::Confirmada,
+        };
+        let window = |stop: &ItineraryStop| {
+            let window = TimeWindow::new(stop.janela_inicio, stop.janela_fim).unwrap();
+            (id.clone(), stop.ponto_id.clone(), window)
+        };
+        self.windows.extend(told.paradas.iter().map(window));
+        VehicleAnswer {
+            paradas: told.paradas.iter().map(reserved).collect(),
+            roteiro: Some(told),
+            ..answer(request, AnswerState::Confirmada, Some(trip))
+        }
+    }
+
+    // With the planner's own hands, as a node does.
+    fn plan(&self, journey: &JourneyBody) -> Result<Itinerary, ProblemKind> {
+        let (from, to) = (cities::find(&journey.origem).unwrap(), cities::find(&journey.destino).unwrap());
+        let (car, departure) = (cars::find(&journey.modelo).unwrap(), journey.saida.unwrap());
+        let vehicle = car.vehicle(journey.reserva_pct.unwrap() / 100.0, None).unwrap();
+        let place = |one: &Station| Position { latitude: one.latitude, longitude: one.longitude };
+        let points =
+            [from.position, to.position].into_iter().chain(STATIONS.iter().map(|(_, one)| place(one)));
+        let speed_kmh = journey.velocidade_kmh.unwrap();
+        let kwh_per_km = car.kwh_per_km(Drive { speed_kmh, ..Drive::default() });
+        let legs = StraightLine::new(points, speed_kmh, kwh_per_km).unwrap();
+        let problem = recarga_planning::Problem {
+            charge_kwh: journey.bateria_pct / 100.0 * vehicle.usable_kwh(),
+            arrive_kwh: vehicle.reserve_kwh(),
+            departure,
+            vias: 0,
+            stations: self.free(car, departure),
+            settings: recarga_planning::Settings { buffer_minutes: 10.0, ..Default::default() },
+            vehicle,
+        };
+        let outlook = Outlook::new(&problem, &legs).unwrap();
+        let plan = outlook.plan(&problem, &legs, &|| false).map_err(|_| ProblemKind::NoPlan)?;
+        Ok(told(car, (from, to), &plan))
+    }
+
+    fn free(&self, car: &Car, from: Timestamp) -> Vec<recarga_planning::Station> {
+        let week = TimeWindow::new(from, from + Duration::from_secs(7 * 24 * 3600)).unwrap();
+        let connector = |one: &Connector| recarga_planning::Connector {
+            plug: one.plug,
+            kw: car.kw_at(one.plug, one.power_kw),
+            tariff: recarga_planning::Tariff { per_kwh: 2.0, ..Default::default() },
+            measured: None,
+        };
+        let evse = |evse: &Evse| recarga_planning::Evse {
+            connectors: evse.connectors.iter().map(connector).collect(),
+            free: vec![week],
+        };
+        let station = |(_, station): &(OperatorId, Station)| recarga_planning::Station {
+            utc_offset_minutes: -180,
+            penalty_minutes: 0.0,
+            evses: station.evses.iter().map(evse).collect(),
+        };
+        let mut stations: Vec<_> = STATIONS.iter().map(station).collect();
+        for (_, taken, window) in &self.windows {
+            for ((_, station), free) in STATIONS.iter().zip(&mut stations) {
+                if let Some(at) = station.evses.iter().position(|evse| evse.id == *taken) {
+                    free.take(at, *window);
                 }
-                self.trips += 1;
-                let trip = format!("viagem-{}", self.trips);
-                for stop in wanted.stops() {
-                    let key = (stop.operator.clone(), stop.stop.evse.clone());
-                    let window = (TripId::new(&trip).unwrap(), stop.stop.window);
-                    self.windows.entry(key).or_default().push(window);
-                }
-                confirmed(request, &trip)
             }
         }
+        stations
     }
 }
 
-// The gap after the reservations that are in the way.
-fn free(taken: &[(TripId, TimeWindow)], wanted: TimeWindow) -> Vec<TimeWindow> {
-    let mut windows: Vec<TimeWindow> = taken.iter().map(|(_, window)| *window).collect();
-    windows.sort_unstable();
-    let far = wanted.start() + Duration::from_secs(48 * 3600);
-    let mut from = wanted.start();
-    let mut gaps = vec![];
-    for window in windows.into_iter().filter(|window| window.end() > wanted.start()) {
-        gaps.extend(TimeWindow::new(from, window.start()));
-        from = from.max(window.end());
+fn told(car: &Car, (from, to): (City, City), plan: &recarga_planning::Itinerary) -> Itinerary {
+    let percent = |kwh: f64| kwh / car.usable_kwh * 100.0;
+    let stop = |(number, stop): (u16, &recarga_planning::Stop)| {
+        let (operator, station) = &STATIONS[stop.station];
+        let connector = &station.evses[stop.evse].connectors[stop.connector];
+        ItineraryStop {
+            parada: number,
+            empresa: operator.clone(),
+            estacao_id: station.id.clone(),
+            nome: station.name.clone(),
+            cidade: station.city.clone(),
+            uf: station.state.clone(),
+            latitude: station.latitude,
+            longitude: station.longitude,
+            fuso: station.time_zone.clone(),
+            ponto_id: station.evses[stop.evse].id.clone(),
+            conector_id: connector.id.clone(),
+            potencia_kw: car.kw_at(connector.plug, connector.power_kw),
+            distancia_km: stop.km,
+            chegada: stop.arrive,
+            janela_inicio: stop.window.start(),
+            janela_fim: stop.window.end(),
+            saida: stop.end,
+            chegada_pct: percent(stop.arrive_kwh),
+            saida_pct: percent(stop.leave_kwh),
+            energia_kwh: stop.leave_kwh - stop.arrive_kwh,
+            preco: stop.price,
+            alternativas: vec![],
+        }
+    };
+    let view = |city: &City| PlaceView {
+        nome: city.to_string(),
+        latitude: city.position.latitude,
+        longitude: city.position.longitude,
+    };
+    Itinerary {
+        origem: view(&from),
+        destino: view(&to),
+        modelo: car.id.clone(),
+        partida: plan.departure,
+        chegada: plan.arrival,
+        distancia_km: plan.km,
+        conducao_min: plan.driving_minutes,
+        recarga_min: plan.charging_minutes,
+        espera_min: plan.waiting_minutes,
+        preco: plan.price,
+        chegada_pct: percent(plan.arrive_kwh),
+        paradas: (0..).zip(&plan.stops).map(stop).collect(),
     }
-    gaps.extend(TimeWindow::new(from, far));
-    gaps.retain(|gap| gap.duration() >= wanted.duration());
-    gaps.truncate(3);
-    gaps
 }

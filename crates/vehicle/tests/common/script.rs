@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use recarga_reservation::{TimeWindow, VehicleId};
+use recarga_planning::Position;
+use recarga_reservation::VehicleId;
 use recarga_vehicle::car::{Car, Oddity, Output};
-use recarga_vehicle::geo::Position;
 use recarga_vehicle::radio::Delivery;
 use recarga_vehicle::{Event, Network, Outcome, Settings};
 use recarga_wire::topic::Topic;
@@ -35,6 +35,7 @@ pub struct Script {
     pub statuses: Vec<VehicleStatus>,
     pub events: Vec<Event>,
     pub ignored: usize,
+    pub wrong: usize,
 }
 
 impl Script {
@@ -45,7 +46,15 @@ impl Script {
     pub fn on(network: Arc<Network>, settings: Settings, seed: u64) -> Self {
         let id = VehicleId::new("carro-0001").unwrap();
         let car = Car::new(id, network, Arc::new(settings), seed, now(Duration::ZERO));
-        Self { car, elapsed: Duration::ZERO, requests: vec![], statuses: vec![], events: vec![], ignored: 0 }
+        Self {
+            car,
+            elapsed: Duration::ZERO,
+            requests: vec![],
+            statuses: vec![],
+            events: vec![],
+            ignored: 0,
+            wrong: 0,
+        }
     }
 
     fn take(&mut self, outputs: Vec<Output>) {
@@ -61,7 +70,7 @@ impl Script {
                 }
                 Output::Tell(event) => self.events.push(event),
                 Output::Count(Oddity::Ignored) => self.ignored += 1,
-                Output::Count(Oddity::Wrong) => panic!("a wrong answer"),
+                Output::Count(Oddity::Wrong) => self.wrong += 1,
             }
         }
     }
@@ -93,10 +102,45 @@ impl Script {
         read(self.car.id(), &payload)
     }
 
+    /// Lets the companies answer whatever the car asks until one of its trips is reserved.
+    pub fn book(&mut self, trip: &str) -> VehicleAnswer {
+        for _ in 0..50 {
+            let request = self.next_request();
+            let answer = super::answered(&request, trip);
+            let is_booked = answer.viagem_id.is_some();
+            self.answer(answer.clone());
+            if is_booked {
+                return answer;
+            }
+        }
+        panic!("the car finds nowhere to go: {:?}", self.car);
+    }
+
+    /// Lets the companies answer whatever the car asks, until it wants no more.
+    pub fn live_out(&mut self) {
+        for trip in 0..1000 {
+            while self.requests.is_empty() {
+                let Some(wake) = self.car.wake() else { return };
+                self.live_until(wake.max(self.elapsed));
+            }
+            let request = self.next_request();
+            self.answer(match &request.wish {
+                Wish::Cancel(_) => super::cancelled(&request),
+                _ => super::answered(&request, &format!("viagem-{trip}")),
+            });
+        }
+        panic!("it never ends: {:?}", self.car);
+    }
+
     pub fn answer(&mut self, answer: VehicleAnswer) {
         self.elapsed += Duration::from_millis(5);
         let outputs = self.car.answered(answer, now(self.elapsed));
         self.take(outputs);
+    }
+
+    /// What the car has said last of itself.
+    pub fn status(&self) -> VehicleStatus {
+        self.statuses.last().unwrap().clone()
     }
 
     pub fn outcomes(&self) -> Vec<&Outcome> {
@@ -113,16 +157,6 @@ impl Script {
         self.events.iter().any(wanted)
     }
 }
-
-/// The stops of a request: company, EVSE, window.
-pub fn stops(request: &VehicleRequest) -> Vec<StopAsked> {
-    let Wish::Book(wanted) = &request.wish else { panic!("not a trip: {request:?}") };
-    let told = wanted.stops().iter();
-    told.map(|one| (one.operator.to_string(), one.stop.evse.to_string(), one.stop.window)).collect()
-}
-
-/// A stop that was asked for: company, EVSE, window.
-pub type StopAsked = (String, String, TimeWindow);
 
 /// Where a car says that it is.
 pub fn place(status: &VehicleStatus) -> Position {
