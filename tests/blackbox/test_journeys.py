@@ -1,6 +1,7 @@
 """Journeys whose stops the companies find, by real processes: refused stops are replaced, and no crash splits a trip."""
 
 import datetime
+import subprocess
 
 import pytest
 
@@ -107,3 +108,47 @@ def test_many_cars_want_the_same_way(stage, cars):
     taken = [(stop["ponto_id"], stop["janela_inicio"]) for answer in answers for stop in answer["paradas"]]
     assert len(set(taken)) == len(taken), taken
     stage.settle()
+
+
+CAR = """
+id = "meu-carro"
+name = "Meu carro"
+usable_kwh = 44.9
+dc_kw = 60
+ac_kw = 6.6
+plugs = ["IEC_62196_T2_COMBO"]
+range_km = 340
+cycle = "WLTP"
+mass_kg = 1405
+drag_area_m2 = 0.69
+curve = [[0, 50], [60, 57], [100, 6]]
+"""
+
+
+def test_a_plan_from_a_terminal(stage, tmp_path):
+    federation = stage.federation
+    until_offers_are_known(federation.a)
+
+    def plan(*arguments):
+        command = [federation.program, "plan", "--node", federation.a.url, "--from", "Salvador", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    def file(text):
+        path = tmp_path / "my-car.toml"
+        path.write_text(text, encoding="utf-8")
+        return str(path)
+
+    to = ["--to", "Feira de Santana", "--battery", "25%", "--reserve", "12"]
+    own = plan(*to, "--car", file(CAR))
+    assert own.returncode == 0, own.stderr
+    assert "Salvador, BA to Feira de Santana, BA, Meu carro" in own.stdout
+    assert "25 % to" in own.stdout or "24 % to" in own.stdout, own.stdout
+    assert "https://www.google.com/maps/dir/?api=1" in own.stdout and "-12.98000%2C-38.46000" in own.stdout
+    known = plan("--to", f"{B}/B-01", "--battery", "90%", "--car", "byd-dolphin")
+    assert known.returncode == 0 and "Posto" in known.stdout, known.stderr
+
+    for text, told in [("x = ", "my-car.toml"), (CAR.replace("mass_kg", "mass"), "mass")]:
+        wrong = plan(*to, "--car", file(text))
+        assert wrong.returncode == 2 and told in wrong.stderr, wrong.stderr
+    nowhere = plan("--to", "Cascavel", "--battery", "25%", "--car", "byd-dolphin")
+    assert nowhere.returncode == 1 and "Cascavel, CE; Cascavel, PR" in nowhere.stderr, nowhere.stderr

@@ -47,6 +47,11 @@ pub enum Cycle {
     Pbev,
 }
 
+/// A file that describes no car: what is wrong in it, and where.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct NoCar(String);
+
 /// The catalogue has no car of this id.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("no car is called so; one of {}", .known.join(", "))]
@@ -80,6 +85,16 @@ pub fn find(id: &str) -> Result<&'static Car, UnknownCar> {
     let is_it = |car: &&Car| car.id.eq_ignore_ascii_case(id.trim());
     let known = || all().iter().map(|car| car.id.clone()).collect();
     all().iter().find(is_it).ok_or_else(|| UnknownCar { known: known() })
+}
+
+/// A car of one's own: TOML with the keys of a car of the catalogue.
+///
+/// # Errors
+/// Names the key that is missing, unknown or makes no sense.
+pub fn read(text: &str) -> Result<Car, NoCar> {
+    let car: Car = toml::from_str(text).map_err(|error| NoCar(error.message().to_owned()))?;
+    car.vehicle(0.0, None).map_err(|error| NoCar(error.to_string()))?;
+    Ok(car)
 }
 
 impl Car {
@@ -127,6 +142,22 @@ mod tests {
         }
         assert_eq!(find(" BYD-Dolphin ").unwrap().name, "BYD Dolphin GS");
         assert!(find("fusca").unwrap_err().to_string().contains("byd-seal-awd"));
+    }
+
+    #[test]
+    fn a_car_of_ones_own_is_read_or_named_wrong() {
+        let table = include_str!("../data/cars.toml");
+        let own = table.split("[[cars]]").nth(2).unwrap();
+        assert_eq!(read(own).unwrap(), all()[1]);
+        for (change, to, named) in [
+            ("usable_kwh", "usable_kw", "unknown field `usable_kw`"),
+            ("usable_kwh = ", "usable_kwh = -", "vehicle.usable_kwh"),
+            ("plugs", "# plugs", "missing field `plugs`"),
+            ("IEC_62196_T2_COMBO", "CCS2", "`CCS2` is no connector type"),
+        ] {
+            let error = read(&own.replacen(change, to, 1)).unwrap_err().to_string();
+            assert!(error.contains(named), "{error}");
+        }
     }
 
     #[test]

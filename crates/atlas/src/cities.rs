@@ -1,5 +1,6 @@
 //! Cities of Brazil by name, with or without accents.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::LazyLock;
 
@@ -35,12 +36,19 @@ pub enum NoPlace {
         /// What is called much alike.
         alike: Vec<String>,
     },
+    /// Several are called so.
+    #[error("several cities are called so")]
+    Ambiguous {
+        /// All of them, with their states.
+        choices: Vec<String>,
+    },
     /// Two numbers, but not degrees.
     #[error("not degrees of latitude (-90 to 90) and longitude (-180 to 180)")]
     NotDegrees,
 }
 
-/// Every city that is known.
+/// Every city that is known: those of more than 15,000 people, and smaller ones at highways. The first of each state
+/// is its capital. (Where from: `docs/decisions/cities.md`.)
 pub fn all() -> &'static [City] {
     static CITIES: LazyLock<Vec<City>> =
         LazyLock::new(|| include_str!("../data/cities.tsv").lines().filter_map(read_row).collect());
@@ -48,20 +56,43 @@ pub fn all() -> &'static [City] {
 }
 
 /// A city by its name, such as `Recife`, `sao paulo`, `Valença, BA` or `Valença - BA`; or a position in degrees, such
-/// as `-8.05,-34.88`, which is its own name.
+/// as `-8.05,-34.88`, which is its own name. Where several have a name, that of a capital is meant.
 ///
 /// # Errors
-/// Nothing is called so.
+/// Nothing is called so, or several cities are.
 pub fn find(text: &str) -> Result<City, NoPlace> {
     if let Some(position) = read_position(text) {
         return position.map(|position| City { name: name_of(position), state: String::new(), position });
     }
     let wanted = plain(text);
-    let is_it = |city: &&City| {
-        let name = plain(&city.name);
-        wanted == name || wanted == format!("{name} {}", city.state.to_lowercase())
-    };
-    all().iter().find(is_it).cloned().ok_or_else(|| NoPlace::Unknown { alike: alike(&wanted) })
+    let found: Vec<&City> = index().get(&wanted).into_iter().flatten().map(|at| &all()[*at]).collect();
+    match found.as_slice() {
+        [] => Err(NoPlace::Unknown { alike: alike(&wanted) }),
+        [city] => Ok((*city).clone()),
+        several => {
+            let capital = several.iter().find(|city| is_capital(city));
+            let choices = || several.iter().map(ToString::to_string).collect();
+            capital.map(|city| (*city).clone()).ok_or_else(|| NoPlace::Ambiguous { choices: choices() })
+        }
+    }
+}
+
+// By name, and by name and state.
+fn index() -> &'static HashMap<String, Vec<usize>> {
+    static INDEX: LazyLock<HashMap<String, Vec<usize>>> = LazyLock::new(|| {
+        let mut index: HashMap<String, Vec<usize>> = HashMap::new();
+        for (at, city) in all().iter().enumerate() {
+            let name = plain(&city.name);
+            index.entry(format!("{name} {}", city.state.to_lowercase())).or_default().push(at);
+            index.entry(name).or_default().push(at);
+        }
+        index
+    });
+    &INDEX
+}
+
+fn is_capital(city: &City) -> bool {
+    all().iter().find(|other| other.state == city.state) == Some(city)
 }
 
 fn name_of(position: Position) -> String {
@@ -154,6 +185,10 @@ mod tests {
             ("Brasi\u{301}lia", "Brasília", "DF"),
             ("Santana do Livramento", "Sant'Ana do Livramento", "RS"),
             ("ji parana", "Ji-Paraná", "RO"),
+            ("cascavel, ce", "Cascavel", "CE"),
+            ("Cascavel/PR", "Cascavel", "PR"),
+            ("Palmas", "Palmas", "TO"),
+            ("Palmas, PR", "Palmas", "PR"),
         ] {
             let city = find(text).unwrap();
             assert_eq!((city.name.as_str(), city.state.as_str()), (name, state), "{text}");
@@ -177,13 +212,31 @@ mod tests {
     }
 
     #[test]
+    fn of_namesakes_the_driver_chooses() {
+        for (text, some) in
+            [("Cascavel", "Cascavel, CE"), ("valenca", "Valença, RJ"), ("Itabaiana", "Itabaiana, PB")]
+        {
+            let Err(NoPlace::Ambiguous { choices }) = find(text) else { panic!("{text} is not one place") };
+            assert!(choices.len() >= 2 && choices.iter().any(|choice| choice == some), "{choices:?}");
+            for choice in &choices {
+                assert_eq!(find(choice).unwrap().to_string(), *choice);
+            }
+        }
+    }
+
+    #[test]
     fn the_table_is_whole_and_has_every_capital() {
         let rows = include_str!("../data/cities.tsv").lines().count();
         assert_eq!(all().len(), rows, "every row is read");
         let states: std::collections::BTreeSet<_> = all().iter().map(|city| &city.state).collect();
         assert_eq!(states.len(), 27);
+        assert_eq!(all().iter().filter(|city| is_capital(city)).count(), 27);
+        for capital in ["Recife, PE", "Salvador, BA", "Palmas, TO", "Brasília, DF", "Campo Grande, MS"] {
+            assert!(is_capital(&find(capital).unwrap()), "{capital}");
+        }
         for (at, city) in all().iter().enumerate() {
-            assert!(!all()[..at].iter().any(|other| plain(&other.name) == plain(&city.name)), "{city}");
+            let is_same = |other: &City| other.state == city.state && plain(&other.name) == plain(&city.name);
+            assert!(!all()[..at].iter().any(is_same), "{city}");
             let Position { latitude, longitude } = city.position;
             assert!((-34.0..=5.5).contains(&latitude) && (-74.0..=-34.0).contains(&longitude), "{city}");
         }
@@ -197,15 +250,22 @@ mod tests {
             eprintln!("SKIPPED: no ../shared/data/kelvins_municipios.csv to compare with");
             return;
         };
-        for city in all() {
-            let near = table.lines().skip(1).any(|line| {
+        let public: Vec<(String, f64, f64)> = table
+            .lines()
+            .skip(1)
+            .filter_map(|line| {
                 let fields: Vec<&str> = line.split(',').collect();
-                let degrees = |at: usize| fields.get(at).and_then(|text| text.parse::<f64>().ok());
-                fields.get(1).is_some_and(|name| plain(name) == plain(&city.name))
-                    && degrees(2).is_some_and(|latitude| (latitude - city.position.latitude).abs() < 0.06)
-                    && degrees(3).is_some_and(|longitude| (longitude - city.position.longitude).abs() < 0.06)
-            });
-            assert!(near, "{city} is not where public data has it");
+                Some((plain(fields.get(1)?), fields.get(2)?.parse().ok()?, fields.get(3)?.parse().ok()?))
+            })
+            .collect();
+        for city in all() {
+            let (name, Position { latitude, longitude }) = (plain(&city.name), city.position);
+            let is_near = |(public, at_latitude, at_longitude): &(String, f64, f64)| {
+                *public == name
+                    && (latitude - at_latitude).abs() < 0.08
+                    && (longitude - at_longitude).abs() < 0.08
+            };
+            assert!(public.iter().any(is_near), "{city} is not where public data has it");
         }
     }
 }

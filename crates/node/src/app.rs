@@ -16,7 +16,7 @@ use tracing::{info, warn};
 use crate::api::access::Access;
 use crate::archive::Archive;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, RoadsConfig};
 use crate::coordinator::Coordinator;
 use crate::delivery::Delivery;
 use crate::events::Events;
@@ -31,6 +31,7 @@ use crate::offer::Offer;
 use crate::participant::Participant;
 use crate::peer::http::{HttpPeer, HttpPeerOptions};
 use crate::peer::{Catalogue, Peer};
+use crate::roads::{Estimated, RoadDistance, RoadService};
 use crate::server::{self, Listener, ServerLimits};
 use crate::store::{Boot, Record, Store, StoreError};
 use crate::termination::Termination;
@@ -115,7 +116,8 @@ impl Node {
         let (operator, decide) = (config.operator.clone(), config.limits.decide());
         let shared = || (ledger.clone(), clock.clone(), events.clone(), metrics.clone());
         let (peers, catalogues) = connect(&config, &connector);
-        let (network, journeys) = plan_with(&config, catalogues, &offer, &ledger, &clock);
+        let (network, journeys) =
+            plan_with(&config, catalogues, &offer, &ledger, &clock, roads(&config, &connector));
         let participant = {
             let (ledger, clock, events, metrics) = shared();
             let (operator, patience) = (operator.clone(), config.limits.window_wait());
@@ -300,12 +302,25 @@ impl Node {
 }
 
 // What all companies offer, this one among them, and who plans with it.
+fn roads<C>(config: &Config, connector: &C) -> Arc<dyn RoadDistance>
+where
+    C: Connect + Clone + Send + Sync + 'static,
+{
+    match &config.roads {
+        Some(RoadsConfig { service, url }) => {
+            Arc::new(RoadService::new(*service, url, connector.clone(), config.limits.roads()))
+        }
+        None => Arc::new(Estimated),
+    }
+}
+
 fn plan_with(
     config: &Config,
     mut catalogues: Catalogues,
     offer: &Arc<Offer>,
     ledger: &Arc<Ledger>,
     clock: &Arc<dyn Clock>,
+    roads: Arc<dyn RoadDistance>,
 ) -> (Arc<Network>, Arc<Journeys>) {
     let operator = config.operator.clone();
     let own = OwnCatalogue {
@@ -316,7 +331,7 @@ fn plan_with(
     };
     catalogues.insert(operator.clone(), Arc::new(own));
     let network = Arc::new(Network::new(catalogues, clock.clone(), config.limits.network()));
-    let journeys = Journeys::new(operator, network.clone(), clock.clone(), config.limits.journeys());
+    let journeys = Journeys::new(operator, network.clone(), clock.clone(), roads, config.limits.journeys());
     (network, Arc::new(journeys))
 }
 

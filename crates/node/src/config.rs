@@ -17,6 +17,8 @@ pub mod locations;
 
 pub use limits::Limits;
 
+use crate::roads::Dialect;
+
 /// What is wrong with a configuration; every message names the field and the cure.
 #[derive(Debug, Error)]
 pub enum ConfigError {
@@ -100,8 +102,20 @@ pub struct Config {
     pub peers: Vec<PeerConfig>,
     /// What the company offers.
     pub stations: Vec<Station>,
+    /// Who says how long roads are; without it they are estimated.
+    pub roads: Option<RoadsConfig>,
     /// Explicit limits of everything.
     pub limits: Limits,
+}
+
+/// A routing service.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoadsConfig {
+    /// Whose interface it has: `osrm` or `valhalla`.
+    pub service: Dialect,
+    /// `http://host:port`.
+    pub url: String,
 }
 
 /// How to reach the broker.
@@ -139,6 +153,7 @@ struct File {
     mqtt: Option<Mqtt>,
     #[serde(default)]
     peers: Vec<PeerTable>,
+    roads: Option<RoadsConfig>,
     #[serde(default)]
     limits: Limits,
     #[serde(default)]
@@ -257,6 +272,9 @@ fn check(file: File, folder: &Path, problems: &mut Vec<String>) -> Option<Config
     if let Some(mqtt) = &file.mqtt {
         check_url(&mqtt.url, "mqtt://", "mqtt.url", problems);
     }
+    if let Some(roads) = &file.roads {
+        check_url(&roads.url, "http://", "roads.url", problems);
+    }
     limits::check(&file.limits, problems);
     let peers = check_peers(file.peers, operator.as_ref(), problems);
     let mut tables = file.locations;
@@ -277,6 +295,7 @@ fn check(file: File, folder: &Path, problems: &mut Vec<String>) -> Option<Config
         mqtt: file.mqtt,
         peers,
         stations,
+        roads: file.roads,
         limits: file.limits,
     })
 }

@@ -15,16 +15,19 @@ use async_trait::async_trait;
 use recarga_atlas::cars::{self, Car};
 use recarga_atlas::consumption::Drive;
 use recarga_planning::Itinerary;
-use recarga_reservation::{OperatorId, Planned, Reason, Refusal, Stop, Timestamp, TripRequest, TripStop};
+use recarga_reservation::{
+    OperatorId, Planned, Plug, Reason, Refusal, Stop, Timestamp, TripRequest, TripStop,
+};
 use recarga_wire::journey::{JourneyBody, JourneyRequest, ModelView, ModelsAnswer, PlansAnswer};
 use recarga_wire::{Problem, ProblemKind};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::country::Country;
-use self::question::Question;
+use self::question::{Draft, Question};
 use crate::clock::Clock;
 use crate::coordinator::Planner;
 use crate::network::{Copy, Network};
+use crate::roads::{RoadDistance, Roads};
 
 /// Nobody is booked a longer wait for one charger who has not said so, in minutes.
 const WAIT_MINUTES_MAX: f64 = 120.0;
@@ -44,6 +47,7 @@ pub struct Journeys {
     operator: OperatorId,
     network: Arc<Network>,
     clock: Arc<dyn Clock>,
+    roads: Arc<dyn RoadDistance>,
     // Whoever only asks and has no place here is refused; whoever has one waits for a worker.
     places: Arc<Semaphore>,
     workers: Arc<Semaphore>,
@@ -56,12 +60,14 @@ impl Journeys {
         operator: OperatorId,
         network: Arc<Network>,
         clock: Arc<dyn Clock>,
+        roads: Arc<dyn RoadDistance>,
         limits: JourneyLimits,
     ) -> Self {
         Self {
             operator,
             network,
             clock,
+            roads,
             places: Arc::new(Semaphore::new(limits.workers + limits.queue_max)),
             workers: Arc::new(Semaphore::new(limits.workers)),
             country: Mutex::new(None),
@@ -74,11 +80,14 @@ impl Journeys {
     /// A [`Problem`] that names the field and the cure, or says why there is no plan.
     pub async fn plan(self: &Arc<Self>, journey: JourneyBody) -> Result<PlansAnswer, Problem> {
         let place = self.places.clone().try_acquire_owned().map_err(|_| busy())?;
-        let (this, now) = (self.clone(), self.now().await);
+        let (this, place) = (self.clone(), Arc::new(place));
+        let wait_max = journey.espera_max_min.unwrap_or(f64::INFINITY);
+        let alternatives = usize::from(journey.alternativas);
+        let (draft, roads) = self.draft(place.clone(), journey, None).await?;
         self.work(place, move |given_up| {
-            let question = Question::new(&this.country(), &journey, None, now)?;
-            let best = question.best(journey.espera_max_min.unwrap_or(f64::INFINITY), given_up)?;
-            let others = question.others(&best, usize::from(journey.alternativas), given_up)?;
+            let question = Question::new(draft, roads)?;
+            let best = question.best(wait_max, given_up)?;
+            let others = question.others(&best, alternatives, given_up)?;
             let roteiros = std::iter::once(&best).chain(&others).map(|plan| question.tell(plan)).collect();
             Ok(PlansAnswer {
                 roteiros,
@@ -96,6 +105,19 @@ impl Journeys {
             question: Arc::default(),
             refused_by: Mutex::default(),
         })
+    }
+
+    // The journey as it is understood now, and its roads. Whoever waits for roads keeps no worker.
+    async fn draft(
+        self: &Arc<Self>,
+        place: Arc<OwnedSemaphorePermit>,
+        journey: JourneyBody,
+        plug: Option<Plug>,
+    ) -> Result<(Draft, Roads), Problem> {
+        let (this, now) = (self.clone(), self.now().await);
+        let draft = self.work(place, move |_| Draft::new(&this.country(), &journey, plug, now)).await?;
+        let roads = draft.ask(&*self.roads).await?;
+        Ok((draft, roads))
     }
 
     // What this company has itself is known at once, so that it never offers what it has just given away.
@@ -117,7 +139,7 @@ impl Journeys {
     // Runs beside the rest. Whoever drops the future no longer wants the result.
     async fn work<T: Send + 'static>(
         &self,
-        place: OwnedSemaphorePermit,
+        place: Arc<OwnedSemaphorePermit>,
         job: impl FnOnce(&dyn Fn() -> bool) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
         let worker = self.workers.clone().acquire_owned().await.map_err(|_| busy())?;
@@ -161,28 +183,30 @@ impl Planner for Booking {
     async fn propose(&self) -> Result<TripRequest, Arc<str>> {
         let (journeys, request, question) =
             (self.journeys.clone(), self.request.clone(), self.question.clone());
-        let now = journeys.now().await;
         let refused_by = self.refused_by.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(operator) = &refused_by {
             journeys.network.refresh(operator).await;
         }
         // A car's answer is kept for good, so it waits for its turn; how many can wait is bounded where requests come in.
         let place = self.journeys.places.clone().acquire_owned().await;
-        let place = place.map_err(|_| told(&busy()))?;
+        let place = Arc::new(place.map_err(|_| told(&busy()))?);
+        let is_first = self.question.lock().unwrap_or_else(PoisonError::into_inner).is_none();
+        let draft = match is_first {
+            true => {
+                let drafting = journeys.draft(place.clone(), request.journey.clone(), request.plug);
+                Some(drafting.await.map_err(|problem| told(&problem))?)
+            }
+            false => None,
+        };
         let proposal = self.journeys.work(place, move |given_up| {
             let mut question = question.lock().unwrap_or_else(PoisonError::into_inner);
-            let question = match &mut *question {
-                Some(question) => {
-                    let copies = journeys.network.copies();
-                    let behind = copies.iter().filter(|copy| refused_by.as_ref() == Some(&copy.operator));
-                    behind.for_each(|copy| question.renew(copy));
-                    question
-                }
-                none => {
-                    let country = journeys.country();
-                    none.insert(Question::new(&country, &request.journey, request.plug, now)?)
-                }
-            };
+            if let Some((draft, roads)) = draft {
+                *question = Some(Question::new(draft, roads)?);
+            }
+            let Some(question) = &mut *question else { return Err(Problem::of(ProblemKind::Internal)) };
+            let copies = journeys.network.copies();
+            let behind = copies.iter().filter(|copy| refused_by.as_ref() == Some(&copy.operator));
+            behind.for_each(|copy| question.renew(copy));
             let plan = question.best(request.journey.espera_max_min.unwrap_or(WAIT_MINUTES_MAX), given_up)?;
             trip(&request, question, &plan)
         });
@@ -248,6 +272,7 @@ mod tests {
     use super::*;
     use crate::clock::SystemClock;
     use crate::network::NetworkLimits;
+    use crate::roads::Estimated;
 
     fn journeys(queue_max: usize) -> Arc<Journeys> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
@@ -255,7 +280,8 @@ mod tests {
         let limits = NetworkLimits { refresh: Duration::ZERO, ahead: hour, evses_max: 1 };
         let network = Arc::new(Network::new(BTreeMap::new(), clock.clone(), limits));
         let operator = "empresa-a".parse().unwrap();
-        Arc::new(Journeys::new(operator, network, clock, JourneyLimits { workers: 1, queue_max }))
+        let limits = JourneyLimits { workers: 1, queue_max };
+        Arc::new(Journeys::new(operator, network, clock, Arc::new(Estimated), limits))
     }
 
     #[tokio::test]
@@ -274,7 +300,7 @@ mod tests {
                 ended.send(()).unwrap();
                 Ok(())
             };
-            working.work(place, job).await
+            working.work(Arc::new(place), job).await
         });
         begin.await.unwrap();
         let journey =

@@ -8,6 +8,8 @@ use crate::problem::Problem;
 
 /// Other stations for each stop.
 const BACKUPS: usize = 2;
+/// Longest wait at a station that takes the place of a stop, in minutes.
+const WAIT_MINUTES_MAX: f64 = 30.0;
 
 impl Outlook {
     /// Up to `count` other plans, the best first, each of which differs from `best` and from each other in a stop at
@@ -73,11 +75,10 @@ pub fn add_backups(outlook: &Outlook, problem: &Problem, legs: &dyn Legs, plan: 
         };
         let Some(way) = Way::of(problem, legs, plan, at, from, to) else { continue };
         let others = (0..problem.stations.len()).filter(|one| !points.contains(&(problem.waypoints() + one)));
-        let mut backups: Vec<Backup> =
+        let mut backups: Vec<(f64, Backup)> =
             others.filter_map(|station| way.backup(outlook, problem, legs, station)).collect();
-        backups.sort_by(|a, b| a.detour_minutes.total_cmp(&b.detour_minutes));
-        backups.truncate(BACKUPS);
-        plan.stops[at].backups = backups;
+        backups.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+        plan.stops[at].backups = backups.into_iter().take(BACKUPS).map(|(_, backup)| backup).collect();
     }
 }
 
@@ -115,13 +116,14 @@ impl Way {
         })
     }
 
+    // The EVSE of a station with which the car is soonest at the next place, and when that is.
     fn backup(
         &self,
         outlook: &Outlook,
         problem: &Problem,
         legs: &dyn Legs,
         station: usize,
-    ) -> Option<Backup> {
+    ) -> Option<(f64, Backup)> {
         let point = problem.waypoints() + station;
         let there = legs.leg(self.from, point)?;
         let arrive_kwh = self.kwh - there.kwh;
@@ -135,21 +137,22 @@ impl Way {
         }
         let arrive = self.minutes + there.minutes;
         let settings = &problem.settings;
-        let is_free = |evse: usize| {
-            let minutes = outlook.tables[station][evse].iter().flatten();
-            let shortest =
-                minutes.map(|table| table.between(arrive_kwh, leave_kwh)).min_by(f64::total_cmp)?;
-            let stay = settings.setup_minutes + shortest + settings.buffer_minutes;
+        let done = |evse: usize| {
+            let tables = outlook.tables[station][evse].iter().flatten();
+            let charging = tables.map(|table| table.between(arrive_kwh, leave_kwh)).min_by(f64::total_cmp)?;
+            let stay = settings.setup_minutes + charging;
             let windows = problem.stations[station].evses[evse].free.iter();
             // Soon enough to be of use: nobody waits hours at a charger that was not wanted.
-            let fits = windows.filter(|window| {
+            let begins = windows.filter_map(|window| {
                 let opens = problem.minutes(window.start()).max(arrive);
-                opens <= arrive + 30.0 && opens + stay <= problem.minutes(window.end())
+                let fits = opens + stay + settings.buffer_minutes <= problem.minutes(window.end());
+                (fits && opens <= arrive + WAIT_MINUTES_MAX).then_some(opens)
             });
-            (fits.count() > 0).then_some(evse)
+            Some((begins.min_by(f64::total_cmp)? + stay, evse))
         };
-        let evse = (0..problem.stations[station].evses.len()).find_map(is_free)?;
+        let evses = (0..problem.stations[station].evses.len()).filter_map(done);
+        let (leaves, evse) = evses.min_by(|(one, _), (other, _)| one.total_cmp(other))?;
         let detour_minutes = there.minutes + on.minutes - self.drive_minutes;
-        Some(Backup { station, evse, detour_minutes })
+        Some((leaves + on.minutes, Backup { station, evse, detour_minutes }))
     }
 }

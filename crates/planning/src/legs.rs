@@ -112,7 +112,86 @@ impl Legs for StraightLine {
     }
 }
 
-/// Every drive by itself, as a routing service or a problem file gives them.
+/// Roads that were measured between the points of a [`StraightLine`], and straight lines where they were not.
+#[derive(Clone, Debug)]
+pub struct MeasuredRoads {
+    straight: StraightLine,
+    // Row after row.
+    roads: Vec<Road>,
+}
+
+/// What is known of the road from one place to another.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Road {
+    /// Nothing.
+    #[default]
+    Unknown,
+    /// There is none.
+    Nowhere,
+    /// It is so long.
+    Known {
+        /// On the road.
+        km: f32,
+        /// At the speeds that the road allows.
+        minutes: f32,
+    },
+}
+
+impl MeasuredRoads {
+    /// What wind, traffic and slopes take beside what the length alone would.
+    pub const CAREFUL: f64 = 1.05;
+
+    /// Roads in a square table, row after row.
+    ///
+    /// # Errors
+    /// It is not square, or a number is negative or none.
+    pub fn new(straight: StraightLine, roads: Vec<Road>) -> Result<Self, Invalid> {
+        let points = straight.points();
+        let square = points.checked_mul(points) == Some(roads.len());
+        Invalid::unless(square, "legs_km", "give a square table with a row for each point")?;
+        let good = |road: &Road| match road {
+            Road::Known { km, minutes } => [km, minutes].iter().all(|one| (0.0..=1_000_000.0).contains(*one)),
+            Road::Unknown | Road::Nowhere => true,
+        };
+        Invalid::unless(roads.iter().all(good), "legs_km", "use distances of 0 to 1000000 km")?;
+        Ok(Self { straight, roads })
+    }
+
+    fn measured(&self, from: usize, to: usize, estimate: Leg) -> Option<Leg> {
+        match self.roads[from * self.straight.points() + to] {
+            Road::Unknown => Some(estimate),
+            Road::Nowhere => None,
+            Road::Known { km, minutes } => {
+                // Both ends were moved to the nearest road, so that it can come out shorter than the straight line.
+                let km = f64::from(km).max(estimate.km / StraightLine::CIRCUITY);
+                let minutes = f64::from(minutes).max(km * self.straight.minutes_per_km);
+                Some(Leg { km, minutes, kwh: km * Self::CAREFUL * self.straight.kwh_per_km })
+            }
+        }
+    }
+}
+
+impl Legs for MeasuredRoads {
+    fn points(&self) -> usize {
+        self.straight.points()
+    }
+
+    fn leg(&self, from: usize, to: usize) -> Option<Leg> {
+        self.measured(from, to, self.straight.leg(from, to)?)
+    }
+
+    fn within(&self, from: usize, kwh: f64, call: &mut dyn FnMut(usize, Leg)) {
+        // No road is shorter than the straight line.
+        let most = kwh * StraightLine::CIRCUITY_CAREFUL / Self::CAREFUL.min(StraightLine::CIRCUITY_CAREFUL);
+        self.straight.within(from, most, &mut |to, estimate| {
+            if let Some(leg) = self.measured(from, to, estimate).filter(|leg| leg.kwh <= kwh) {
+                call(to, leg);
+            }
+        });
+    }
+}
+
+/// Every drive by itself, as a problem file gives them.
 #[derive(Clone, Debug)]
 pub struct Table {
     points: usize,
@@ -198,13 +277,47 @@ mod tests {
         };
         let points: Vec<_> = (0..200).map(|_| point(&mut random)).collect();
         let legs = StraightLine::new(points, 80.0, 0.17).unwrap();
+        let road = |(from, to): (usize, usize)| match random.u8(0..4) {
+            0 => Road::Unknown,
+            1 => Road::Nowhere,
+            // Down to less than the straight line, which is not believed.
+            _ => {
+                let km = legs.leg(from, to).unwrap().km * (0.5 + random.f64());
+                Road::Known { km: km as f32, minutes: (km * random.f64()) as f32 }
+            }
+        };
+        let pairs = (0..200).flat_map(|from| (0..200).map(move |to| (from, to)));
+        let roads = MeasuredRoads::new(legs.clone(), pairs.map(road).collect()).unwrap();
         for kwh in [0.0, 5.0, 40.0, 1e9] {
-            let mut near = Vec::new();
-            legs.within(7, kwh, &mut |to, leg| near.push((to, leg)));
-            let all = (0..legs.points()).filter(|to| *to != 7);
-            let expected: Vec<_> =
-                all.filter_map(|to| Some((to, legs.leg(7, to)?))).filter(|(_, leg)| leg.kwh <= kwh).collect();
-            assert_eq!(near, expected);
+            for legs in [&legs as &dyn Legs, &roads] {
+                let mut near = Vec::new();
+                legs.within(7, kwh, &mut |to, leg| near.push((to, leg)));
+                let all = (0..legs.points()).filter(|to| *to != 7);
+                let all = all.filter_map(|to| Some((to, legs.leg(7, to)?)));
+                assert_eq!(near, all.filter(|(_, leg)| leg.kwh <= kwh).collect::<Vec<_>>());
+            }
+        }
+    }
+
+    #[test]
+    fn a_measured_road_is_as_long_as_it_is() {
+        let legs = StraightLine::new([RECIFE, SALVADOR], 100.0, 0.2).unwrap();
+        let estimate = legs.leg(0, 1).unwrap();
+        let known =
+            |km, minutes| vec![Road::Unknown, Road::Known { km, minutes }, Road::Nowhere, Road::Unknown];
+        let roads = MeasuredRoads::new(legs.clone(), known(800.0, 600.0)).unwrap();
+        let leg = roads.leg(0, 1).unwrap();
+        assert_eq!((leg.km, leg.minutes), (800.0, 600.0), "slower than the driver would");
+        assert!((leg.kwh - 800.0 * 0.2 * 1.05).abs() < 1e-9);
+        assert_eq!(roads.leg(1, 0), None);
+        let fast = MeasuredRoads::new(legs.clone(), known(800.0, 60.0)).unwrap();
+        assert_eq!(fast.leg(0, 1).unwrap().minutes, 480.0, "no faster than the driver does");
+        let short = MeasuredRoads::new(legs.clone(), known(1.0, 1.0)).unwrap().leg(0, 1).unwrap();
+        assert!((short.km - estimate.km / StraightLine::CIRCUITY).abs() < 1e-9);
+        let unknown = MeasuredRoads::new(legs.clone(), vec![Road::Unknown; 4]).unwrap();
+        assert_eq!(unknown.leg(0, 1), Some(estimate));
+        for bad in [vec![Road::Unknown; 3], known(f32::NAN, 1.0), known(1.0, -1.0)] {
+            assert_eq!(MeasuredRoads::new(legs.clone(), bad).unwrap_err().field, "legs_km");
         }
     }
 }

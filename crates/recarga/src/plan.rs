@@ -1,12 +1,14 @@
 //! `recarga plan`: where to charge on the way, asked of a company's node, or worked out from a file that has everything.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use hyper::Method;
-use recarga_reservation::Timestamp;
-use recarga_wire::journey::{Itinerary, ItineraryStop, JourneyBody, PlansAnswer, Preference};
+use recarga_reservation::{OperatorId, Timestamp};
+use recarga_wire::journey::{
+    CarBody, Cycle, Distances, Itinerary, ItineraryStop, JourneyBody, PlansAnswer, Preference,
+};
 use recarga_wire::{Problem, decode};
 
 use crate::client::Client;
@@ -24,14 +26,16 @@ const EXIT_MALFORMED: u8 = 2;
 Examples:
   recarga plan --from Recife --to Salvador --car byd-dolphin-plus --battery 80%
   recarga plan --from 'Vitória, ES' --to -12.97,-38.50 --car volvo-ex30 --battery 60 --prefer cheapest --alternatives 2
+  recarga plan --from Recife --to A-SSA-01 --car my-car.toml --battery 70 --reserve 15 --speed 80
   recarga plan --problem journey.json --json
 
-The first two ask a running node (recarga demo, recarga serve), which knows what all companies have free. The last needs
+A car of your own is a TOML file with usable_kwh, dc_kw, ac_kw, plugs, range_km, cycle and the rest (docs/planning.md).
+The first three ask a running node (recarga demo, recarga serve), which knows what all companies have free. The last needs
 no node: the file has stations, free windows and the car (docs/planning.md).
 
 Exit status: 0 there is a plan, or the file's problem has none; 1 the node has none; 2 wrong arguments or a wrong file.")]
 pub struct Arguments {
-    /// Where to begin: a city, or LATITUDE,LONGITUDE.
+    /// Where to begin: a city, a station's id, or LATITUDE,LONGITUDE.
     #[arg(long, value_name = "PLACE", required_unless_present = "problem", allow_hyphen_values = true)]
     from: Option<String>,
 
@@ -43,8 +47,8 @@ pub struct Arguments {
     #[arg(long, value_name = "PLACE", allow_hyphen_values = true)]
     via: Vec<String>,
 
-    /// A model of the catalogue, such as byd-dolphin.
-    #[arg(long, value_name = "MODEL", required_unless_present = "problem")]
+    /// A model of the catalogue, such as byd-dolphin, or a TOML file with a car of your own.
+    #[arg(long, value_name = "MODEL|FILE", required_unless_present = "problem")]
     car: Option<String>,
 
     /// Charge at the start, in per cent.
@@ -59,6 +63,30 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value = "fastest")]
     prefer: Prefer,
 
+    /// What shall be left at every stop and at the end, in per cent; 10 if absent.
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    reserve: Option<f64>,
+
+    /// Steady speed in km/h; 90 if absent.
+    #[arg(long, value_name = "KMH")]
+    speed: Option<f64>,
+
+    /// Outside, in °C; 27 if absent.
+    #[arg(long, value_name = "CELSIUS", allow_hyphen_values = true)]
+    temperature: Option<f64>,
+
+    /// Most stops; 12 if absent.
+    #[arg(long, value_name = "N")]
+    stops: Option<u8>,
+
+    /// A company at which not to stop; may be repeated.
+    #[arg(long, value_name = "COMPANY")]
+    avoid: Vec<OperatorId>,
+
+    /// A company at which rather to stop; may be repeated.
+    #[arg(long = "like", value_name = "COMPANY")]
+    liked: Vec<OperatorId>,
+
     /// How many other plans to show.
     #[arg(long, value_name = "N", default_value_t = 0)]
     alternatives: u8,
@@ -72,7 +100,8 @@ pub struct Arguments {
     token: Option<String>,
 
     /// Work out this problem instead of asking a node.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["from", "to", "via", "car", "battery", "departure"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["from", "to", "via", "car", "battery", "departure", "reserve", "speed", "temperature", "stops", "avoid",
+        "liked"])]
     problem: Option<PathBuf>,
 
     /// Print JSON.
@@ -108,11 +137,19 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
 }
 
 async fn ask(arguments: Arguments) -> Result<ExitCode> {
+    let (modelo, carro) = match car(arguments.car.unwrap_or_default()) {
+        Ok(car) => car,
+        Err(error) => {
+            eprintln!("recarga: {error:#}");
+            return Ok(ExitCode::from(EXIT_MALFORMED));
+        }
+    };
     let journey = JourneyBody {
         origem: arguments.from.unwrap_or_default(),
         destino: arguments.to.unwrap_or_default(),
         bateria_pct: arguments.battery.unwrap_or_default(),
-        modelo: arguments.car.unwrap_or_default(),
+        modelo,
+        carro,
         saida: arguments.departure,
         via: arguments.via,
         preferencia: match arguments.prefer {
@@ -120,13 +157,14 @@ async fn ask(arguments: Arguments) -> Result<ExitCode> {
             Prefer::Cheapest => Preference::MaisBarata,
             Prefer::FewestStops => Preference::MenosParadas,
         },
-        reserva_pct: None,
-        velocidade_kmh: None,
-        paradas_max: None,
+        reserva_pct: arguments.reserve,
+        velocidade_kmh: arguments.speed,
+        temperatura_c: arguments.temperature,
+        paradas_max: arguments.stops,
         espera_max_min: None,
         alternativas: arguments.alternatives,
-        evitar_empresas: Vec::new(),
-        preferir_empresas: Vec::new(),
+        evitar_empresas: arguments.avoid,
+        preferir_empresas: arguments.liked,
     };
     let client = Client::new(&arguments.node, arguments.token)?;
     let answer = client.send(Method::POST, "/viagens/planejar", recarga_wire::encode(&journey)).await?;
@@ -178,6 +216,47 @@ fn print(plan: &Itinerary) {
         plan.espera_min,
         plan.preco,
     );
+    if plan.distancias == Distances::Estimadas {
+        say!("  (the roads' lengths are estimated)");
+    }
+    say!("  {}", map_link(plan));
+}
+
+// The way with its stops on a map, as https://developers.google.com/maps/documentation/urls/get-started has it.
+fn map_link(plan: &Itinerary) -> String {
+    let place = |latitude: f64, longitude: f64| format!("{latitude:.5}%2C{longitude:.5}");
+    let ends = [&plan.origem, &plan.destino].map(|end| place(end.latitude, end.longitude));
+    let stops: Vec<String> = plan.paradas.iter().map(|stop| place(stop.latitude, stop.longitude)).collect();
+    let [origin, destination] = ends;
+    let way = if stops.is_empty() { String::new() } else { format!("&waypoints={}", stops.join("%7C")) };
+    format!(
+        "https://www.google.com/maps/dir/?api=1&travelmode=driving&origin={origin}&destination={destination}{way}"
+    )
+}
+
+// A model of the catalogue, or a car of one's own from a file.
+fn car(text: String) -> Result<(Option<String>, Option<CarBody>)> {
+    if Path::new(&text).extension().is_none_or(|extension| extension != "toml") {
+        return Ok((Some(text), None));
+    }
+    let file = std::fs::read_to_string(&text).with_context(|| format!("cannot read {text}"))?;
+    let car = recarga_atlas::cars::read(&file).with_context(|| text.clone())?;
+    let own = CarBody {
+        nome: car.name,
+        bateria_kwh: car.usable_kwh,
+        potencia_cc_kw: car.dc_kw,
+        potencia_ca_kw: car.ac_kw,
+        plugues: car.plugs,
+        autonomia_km: car.range_km,
+        ciclo: match car.cycle {
+            recarga_atlas::cars::Cycle::Wltp => Cycle::Wltp,
+            recarga_atlas::cars::Cycle::Pbev => Cycle::Pbev,
+        },
+        massa_kg: car.mass_kg,
+        area_arrasto_m2: car.drag_area_m2,
+        curva: car.curve,
+    };
+    Ok((None, Some(own)))
 }
 
 // As clocks on the wall show it there.

@@ -20,8 +20,8 @@ const CITY_KM: f64 = 60.0;
 const EVERYWHERE: f64 = 0.9;
 /// Less is a household socket, at which a charge on the way takes longer than any company lets an EVSE be booked.
 const POWER_KW_MIN: f64 = 3.0;
-/// How far such a car comes with a full battery at 90 km/h, in km.
-const RANGE_KM: f64 = 240.0;
+/// How far such a car comes with a full battery at 90 km/h, in km: between stations there are gaps.
+const RANGE_KM: f64 = 315.0;
 
 /// A place by its number in [`Network::places`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -47,7 +47,7 @@ fn a_car_asks_for_where_it_goes_with_what_it_has() {
         let (from, to) = (cities::find(&wanted.origem).unwrap(), cities::find(&wanted.destino).unwrap());
         assert_eq!(from.position, place(&script.status()), "{}", wanted.origem);
         let model = script.car.model();
-        assert_eq!(wanted.modelo, model.car.id);
+        assert_eq!(wanted.modelo.as_ref(), Some(&model.car.id));
         assert!(wanted.bateria_pct <= script.car.charge_kwh() / model.usable_kwh() * 100.0);
         assert!(wanted.saida.unwrap() > now(script.elapsed).utc);
         // Far enough for a stop.

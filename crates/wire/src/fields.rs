@@ -190,6 +190,7 @@ pub(crate) mod number {
         optional_reserve reserve
         optional_cruise cruise
         optional_wait wait
+        optional_temperature temperature
     }
 
     within! {
@@ -197,6 +198,7 @@ pub(crate) mod number {
         reserve 0 50 ""
         cruise 40 130 " km/h"
         wait 0 1440 " minutos"
+        temperature -30 50 " °C"
         latitude -90 90 " graus"
         longitude -180 180 " graus"
         speed 0 400 " km/h"

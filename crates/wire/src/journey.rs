@@ -14,6 +14,10 @@ use crate::network::OfferView;
 use crate::problem::{Problem, ProblemKind};
 use crate::{fields, schema, trip};
 
+mod car;
+
+pub use car::{CarBody, Cycle, ModelView, ModelsAnswer};
+
 /// Via points of one journey.
 pub const VIAS_MAX: usize = 5;
 /// Other plans that can be asked for.
@@ -25,7 +29,7 @@ const COMPANIES_MAX: usize = 100;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct JourneyBody {
-    /// A city, with or without accents and state (`Recife`, `Valença, BA`), or `latitude,longitude` in degrees.
+    /// A city, with or without accents and state (`Recife`, `Valença, BA`), `latitude,longitude` in degrees, or a station's id.
     #[schema(example = "Recife, PE")]
     pub origem: String,
     /// As `origem`.
@@ -36,8 +40,12 @@ pub struct JourneyBody {
     #[schema(minimum = 0, maximum = 100)]
     pub bateria_pct: f64,
     /// A car of the catalogue, such as `byd-dolphin`; `GET /modelos` lists them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "byd-dolphin")]
-    pub modelo: String,
+    pub modelo: Option<String>,
+    /// In place of `modelo`, a car that the catalogue does not have.
+    #[serde(default, with = "fields::optional_object", skip_serializing_if = "Option::is_none")]
+    pub carro: Option<CarBody>,
     /// When to leave; now if absent.
     #[serde(default, with = "fields::optional_text", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Instante>)]
@@ -65,6 +73,14 @@ pub struct JourneyBody {
     )]
     #[schema(minimum = 40, maximum = 130)]
     pub velocidade_kmh: Option<f64>,
+    /// Outside, in °C, -30 to 50; 27 if absent. Heating and cooling take from the battery.
+    #[serde(
+        default,
+        deserialize_with = "fields::number::optional_temperature",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schema(minimum = -30, maximum = 50)]
+    pub temperatura_c: Option<f64>,
     /// Most stops, 0 to 12; 12 if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(maximum = 12)]
@@ -153,8 +169,11 @@ pub struct Itinerary {
     pub origem: PlaceView,
     /// As it was understood.
     pub destino: PlaceView,
-    /// The car.
+    /// The car: its model, or the name of a car of one's own.
     pub modelo: String,
+    /// Whether a routing service said how long the roads are.
+    #[serde(default, with = "fields::word")]
+    pub distancias: Distances,
     /// When it leaves.
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Instante)]
@@ -178,6 +197,17 @@ pub struct Itinerary {
     /// The stops, in order; none where the battery lasts.
     #[serde(with = "fields::objects")]
     pub paradas: Vec<ItineraryStop>,
+}
+
+/// From where the lengths of roads are known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Distances {
+    /// Straight lines, longer as roads usually are.
+    #[default]
+    Estimadas,
+    /// A routing service.
+    Calculadas,
 }
 
 /// A place as it was understood.
@@ -274,33 +304,6 @@ pub struct BackupStop {
     pub desvio_min: f64,
 }
 
-/// The cars of the catalogue: `GET /modelos`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct ModelsAnswer {
-    /// The cars, in the order of the catalogue.
-    #[serde(with = "fields::objects")]
-    pub modelos: Vec<ModelView>,
-}
-
-/// A car of the catalogue.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct ModelView {
-    /// What to write in `modelo`.
-    pub modelo: String,
-    /// For people.
-    pub nome: String,
-    /// What its battery gives, in kWh.
-    pub bateria_kwh: f64,
-    /// The most it takes, in kW.
-    pub potencia_max_kw: f64,
-    /// What it can be plugged into.
-    #[serde(with = "fields::texts")]
-    #[schema(value_type = Vec<schema::Plugue>)]
-    pub plugues: Vec<Plug>,
-    /// How far a full battery goes at 90 km/h on the flat, in km.
-    pub autonomia_km: f64,
-}
-
 impl JourneyBody {
     /// Checks what no table need be known for.
     ///
@@ -310,6 +313,15 @@ impl JourneyBody {
         let invalid = |field: &str, detail: &str| {
             Err(Problem::new(ProblemKind::InvalidField, detail.to_owned()).at(field))
         };
+        match (&self.modelo, &self.carro) {
+            (None, None) => {
+                let detail = "falta o carro: diga um `modelo` de GET /modelos, ou descreva o seu em `carro`";
+                return Err(Problem::new(ProblemKind::MissingField, detail).at("modelo"));
+            }
+            (Some(_), Some(_)) => return invalid("carro", "diga `modelo` ou `carro`, não os dois"),
+            (None, Some(car)) => car.check()?,
+            (Some(_), None) => {}
+        }
         if self.via.len() > VIAS_MAX {
             return invalid("via", "passe por 5 lugares no máximo");
         }

@@ -43,7 +43,7 @@ pub async fn book(
         }
         Wish::Journey(request) => {
             let (key, wish) = (request.key.clone(), request.journey.canonical());
-            let planner = node.journeys.planner(request);
+            let planner = node.journeys.planner(*request);
             let booking = node.coordinator.book_journey(key.clone(), wish.into(), planner);
             (key, timeout(node.answer_max, booking).await)
         }
@@ -158,7 +158,7 @@ pub async fn cancel(
 
 enum Wish {
     Stops(TripRequest),
-    Journey(JourneyRequest),
+    Journey(Box<JourneyRequest>),
 }
 
 async fn read_wish(node: &Node, caller: &Caller, request: Request) -> Result<Wish, Fault> {
@@ -182,7 +182,7 @@ async fn read_wish(node: &Node, caller: &Caller, request: Request) -> Result<Wis
                     return Err(Problem::new(ProblemKind::UnknownField, detail).at(field).into());
                 }
             }
-            Ok(Wish::Journey(body.into_request(key)?))
+            Ok(Wish::Journey(Box::new(body.into_request(key)?)))
         }
         Err(problem) => Err(problem.into()),
     }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use crate::coordinator::Patience;
 use crate::journeys::JourneyLimits;
 use crate::network::NetworkLimits;
+use crate::roads::RoadLimits;
 
 /// Every limit of the node, with its default.
 #[derive(Clone, Debug, Deserialize)]
@@ -67,6 +68,10 @@ pub struct Limits {
     pub planning_workers: usize,
     /// Journeys that wait to be planned; more are refused.
     pub planning_queue_max: usize,
+    /// How long a journey waits for the routing service; what has not come by then is estimated.
+    pub road_answer_millis_max: u64,
+    /// Places of one journey between which the routing service is asked for roads; between more they are estimated.
+    pub road_places_max: usize,
 }
 
 impl Default for Limits {
@@ -99,6 +104,8 @@ impl Default for Limits {
             offer_evses_max: 100_000,
             planning_workers: 1,
             planning_queue_max: 256,
+            road_answer_millis_max: 1_500,
+            road_places_max: 500,
         }
     }
 }
@@ -147,6 +154,14 @@ impl Limits {
         JourneyLimits { workers: self.planning_workers, queue_max: self.planning_queue_max }
     }
 
+    /// How much is asked of the routing service.
+    pub fn roads(&self) -> RoadLimits {
+        RoadLimits {
+            answer_max: Duration::from_millis(self.road_answer_millis_max),
+            places_max: self.road_places_max,
+        }
+    }
+
     /// How the offers of all companies are known.
     pub fn network(&self) -> NetworkLimits {
         NetworkLimits {
@@ -190,6 +205,8 @@ pub(super) fn check(limits: &Limits, problems: &mut Vec<String>) {
         ("offer_evses_max", limits.offer_evses_max as u64, 1, 10_000_000),
         ("planning_workers", limits.planning_workers as u64, 1, 1024),
         ("planning_queue_max", limits.planning_queue_max as u64, 0, 100_000),
+        ("road_answer_millis_max", limits.road_answer_millis_max, 1, 60_000),
+        ("road_places_max", limits.road_places_max as u64, 2, 2_000),
     ] {
         if value < least {
             problems.push(format!("limits.{name}: {value} is too small; at least {least}"));

@@ -39,9 +39,13 @@ impl Site {
 
     /// Where it is.
     pub fn position(&self) -> Position {
-        let point = &self.any().ponto;
-        Position { latitude: point.latitude, longitude: point.longitude }
+        site_position(self.any())
     }
+}
+
+/// Where an EVSE is, and with it its station.
+pub fn site_position(point: &AvailablePoint) -> Position {
+    Position { latitude: point.ponto.latitude, longitude: point.ponto.longitude }
 }
 
 impl Country {
@@ -70,6 +74,17 @@ impl Country {
         let index = SpotIndex::new(places).expect("only places on the map were taken");
         let known = copies.iter().filter_map(|copy| copy.seen.map(|(_, known)| known.end()));
         Self { stations, index, known_until: known.max(), made_of: copies.iter().map(made_of).collect() }
+    }
+
+    /// The station of this id: `A-SSA-01`, or `empresa-a/A-SSA-01` where several companies have one of that name.
+    pub fn find(&self, id: &str) -> Option<&Site> {
+        let (operator, id) = id.split_once('/').map_or((None, id), |(operator, id)| (Some(operator), id));
+        let is_it = |site: &&Site| {
+            site.any().ponto.estacao_id.as_str() == id
+                && operator.is_none_or(|operator| site.operator.as_str() == operator)
+        };
+        let mut found = self.stations.iter().filter(is_it);
+        found.next().filter(|_| found.next().is_none())
     }
 
     /// Whether it is made of what these copies show.

@@ -10,15 +10,16 @@ use recarga_atlas::cities::{self, City, NoPlace};
 use recarga_atlas::consumption::Drive;
 use recarga_planning::{
     Connector, Corridor, Evse, Invalid, Itinerary, Objective, Outlook, Position, Settings, Spot, Station,
-    Stop, StraightLine, Tariff,
+    Stop, Tariff,
 };
 use recarga_reservation::{EvseId, OperatorId, Plug, TimeWindow, Timestamp};
 use recarga_wire::availability::AvailablePoint;
-use recarga_wire::journey::{JourneyBody, Preference};
+use recarga_wire::journey::{CarBody, Cycle, JourneyBody, Preference};
 use recarga_wire::{Problem, ProblemKind};
 
-use super::country::{Country, Site};
+use super::country::{Country, Site, site_position};
 use crate::network::Copy;
+use crate::roads::{Going, RoadDistance, Roads};
 
 /// Kept in the battery where the driver says nothing, as a share.
 const RESERVE: f64 = 0.10;
@@ -33,14 +34,24 @@ const PAST: Duration = Duration::from_secs(120);
 /// Farther than any two places in Brazil by road.
 const DISTANCE_KM_MAX: f64 = 6_000.0;
 
+/// A journey that was understood, and the stations along it. How long the roads are is still to be said.
+pub struct Draft {
+    car: Arc<Car>,
+    places: Vec<City>,
+    sites: Vec<Arc<SiteCopy>>,
+    problem: recarga_planning::Problem,
+    plug: Option<Plug>,
+    going: Going,
+}
+
 /// A journey, the stations along it, and the planner's view of both.
 pub struct Question {
-    pub(super) car: &'static Car,
+    pub(super) car: Arc<Car>,
     pub(super) places: Vec<City>,
     pub(super) sites: Vec<Arc<SiteCopy>>,
     pub(super) problem: recarga_planning::Problem,
     plug: Option<Plug>,
-    legs: StraightLine,
+    pub(super) roads: Roads,
     outlook: Outlook,
     // What was refused: the window of an EVSE, or all of it.
     refused: Vec<(usize, usize, Option<TimeWindow>)>,
@@ -52,7 +63,7 @@ pub struct SiteCopy {
     pub points: Vec<Arc<AvailablePoint>>,
 }
 
-impl Question {
+impl Draft {
     /// Understands the journey and finds the stations along it.
     ///
     /// # Errors
@@ -64,28 +75,29 @@ impl Question {
         now: Timestamp,
     ) -> Result<Self, Problem> {
         journey.check()?;
-        let car = cars::find(&journey.modelo).map_err(|error| no_car(&error))?;
-        let places = places(journey)?;
+        let car = car(journey)?;
+        let places = places(journey, country)?;
         let departure = departure(journey, country, now)?;
         let waypoints: Vec<Position> = places.iter().map(|place| place.position).collect();
-        let near = near(country, journey, car, plug, &waypoints)?;
+        let near = near(country, journey, &car, plug, &waypoints)?;
         let mut zones = HashMap::new();
         let stations: Vec<Station> = near
             .iter()
             .map(|at| {
                 let site = &country.stations[*at];
-                station(site, car, journey, departure, offset(site, departure, &mut zones))
+                station(site, &car, journey, departure, offset(site, departure, &mut zones))
             })
             .collect();
         let reserve = journey.reserva_pct.map_or(RESERVE, |percent| percent / 100.0);
         let vehicle = car.vehicle(reserve, plug).map_err(|error| invalid(&error))?;
+        let usual = Drive::default();
         let drive = Drive {
-            speed_kmh: journey.velocidade_kmh.unwrap_or(Drive::default().speed_kmh),
-            ..Drive::default()
+            speed_kmh: journey.velocidade_kmh.unwrap_or(usual.speed_kmh),
+            temperature: journey.temperatura_c.unwrap_or(usual.temperature),
         };
-        let points = waypoints.into_iter().chain(near.iter().map(|at| country.stations[*at].position()));
-        let legs = StraightLine::new(points, drive.speed_kmh, car.kwh_per_km(drive))
-            .map_err(|error| invalid(&error))?;
+        let kwh_per_km = car.kwh_per_km(drive);
+        let range_km = vehicle.usable_kwh() / kwh_per_km;
+        let going = Going { speed_kmh: drive.speed_kmh, kwh_per_km, range_km };
         let problem = recarga_planning::Problem {
             arrive_kwh: vehicle.reserve_kwh(),
             charge_kwh: journey.bateria_pct / 100.0 * vehicle.usable_kwh(),
@@ -95,13 +107,34 @@ impl Question {
             stations,
             settings: settings(journey),
         };
-        let outlook = Outlook::new(&problem, &legs).map_err(|error| invalid(&error))?;
         let copy = |at: &usize| {
             let Site { operator, points } = &country.stations[*at];
             Arc::new(SiteCopy { operator: operator.clone(), points: points.clone() })
         };
         let sites = near.iter().map(copy).collect();
-        Ok(Self { car, places, sites, problem, plug, legs, outlook, refused: Vec::new() })
+        Ok(Self { car, places, sites, problem, plug, going })
+    }
+
+    /// How long the roads between its places are, as far as that is known.
+    ///
+    /// # Errors
+    /// The car consumes what no car does.
+    pub async fn ask(&self, distances: &dyn RoadDistance) -> Result<Roads, Problem> {
+        let stations = self.sites.iter().map(|site| site_position(&site.points[0]));
+        let places = self.places.iter().map(|place| place.position).chain(stations);
+        distances.between(places.collect(), self.going).await.map_err(|error| invalid(&error))
+    }
+}
+
+impl Question {
+    /// The journey with its roads.
+    ///
+    /// # Errors
+    /// Names the field and the cure.
+    pub fn new(draft: Draft, roads: Roads) -> Result<Self, Problem> {
+        let Draft { car, places, sites, problem, plug, .. } = draft;
+        let outlook = Outlook::new(&problem, &*roads.legs).map_err(|error| invalid(&error))?;
+        Ok(Self { car, places, sites, problem, plug, roads, outlook, refused: Vec::new() })
     }
 
     /// The best plan, if it waits nowhere longer than so many minutes.
@@ -109,7 +142,7 @@ impl Question {
     /// # Errors
     /// Why there is none.
     pub fn best(&self, wait_max: f64, given_up: &dyn Fn() -> bool) -> Result<Itinerary, Problem> {
-        let plan = self.outlook.plan(&self.problem, &self.legs, given_up);
+        let plan = self.outlook.plan(&self.problem, &*self.roads.legs, given_up);
         let plan = plan.map_err(|obstacle| self.explain(&obstacle))?;
         match plan.stops.iter().find(|stop| wait_minutes(stop) > wait_max) {
             Some(stop) => Err(self.too_long_a_wait(stop, wait_minutes(stop))),
@@ -127,7 +160,7 @@ impl Question {
         count: usize,
         given_up: &dyn Fn() -> bool,
     ) -> Result<Vec<Itinerary>, Problem> {
-        let others = self.outlook.alternatives(&self.problem, &self.legs, best, count, given_up);
+        let others = self.outlook.alternatives(&self.problem, &*self.roads.legs, best, count, given_up);
         others.map_err(|obstacle| self.explain(&obstacle))
     }
 
@@ -201,12 +234,12 @@ fn wait_minutes(stop: &Stop) -> f64 {
     stop.start.since(stop.arrive).as_secs_f64() / 60.0
 }
 
-fn places(journey: &JourneyBody) -> Result<Vec<City>, Problem> {
-    let mut places = vec![place(&journey.origem, "origem".to_owned())?];
+fn places(journey: &JourneyBody, country: &Country) -> Result<Vec<City>, Problem> {
+    let mut places = vec![place(&journey.origem, "origem".to_owned(), country)?];
     for (number, via) in journey.via.iter().enumerate() {
-        places.push(place(via, format!("via[{number}]"))?);
+        places.push(place(via, format!("via[{number}]"), country)?);
     }
-    places.push(place(&journey.destino, "destino".to_owned())?);
+    places.push(place(&journey.destino, "destino".to_owned(), country)?);
     for two in places.windows(2) {
         let km = recarga_planning::distance_km(two[0].position, two[1].position);
         if km.map_err(|error| invalid(&error))? > DISTANCE_KM_MAX {
@@ -220,28 +253,64 @@ fn places(journey: &JourneyBody) -> Result<Vec<City>, Problem> {
     Ok(places)
 }
 
-fn place(text: &str, field: String) -> Result<City, Problem> {
-    cities::find(text).map_err(|error| {
-        let detail = match error {
-            NoPlace::NotDegrees => "use latitude de -90 a 90 e longitude de -180 a 180, em graus".to_owned(),
-            NoPlace::Unknown { alike } if alike.is_empty() => {
-                "não conhecemos esta cidade; use o nome de uma cidade maior, ou `latitude,longitude` em graus"
-                    .to_owned()
-            }
-            NoPlace::Unknown { alike } => {
-                format!(
-                    "não conhecemos esta cidade; seria {}? Também vale `latitude,longitude` em graus",
-                    alike.join(" ou ")
-                )
-            }
-        };
-        Problem::new(ProblemKind::InvalidField, detail).at(field)
+fn place(text: &str, field: String, country: &Country) -> Result<City, Problem> {
+    let error = match cities::find(text) {
+        Ok(city) => return Ok(city),
+        Err(error) => error,
+    };
+    if let Some(station) = country.find(text.trim()) {
+        let point = &station.any().ponto;
+        return Ok(City { name: point.nome.clone(), state: point.uf.clone(), position: station.position() });
+    }
+    let detail = match error {
+        NoPlace::NotDegrees => "use latitude de -90 a 90 e longitude de -180 a 180, em graus".to_owned(),
+        NoPlace::Ambiguous { choices } => format!("há mais de uma cidade com este nome; diga qual: {}", choices.join("; ")),
+        NoPlace::Unknown { alike } if alike.is_empty() => {
+            "não conhecemos esta cidade nem esta estação; use o nome de uma cidade maior, o id de uma estação, ou \
+             `latitude,longitude` em graus"
+                .to_owned()
+        }
+        NoPlace::Unknown { alike } => {
+            format!(
+                "não conhecemos esta cidade; seria {}? Também vale o id de uma estação, ou `latitude,longitude` em graus",
+                alike.join(" ou ")
+            )
+        }
+    };
+    Err(Problem::new(ProblemKind::InvalidField, detail).at(field))
+}
+
+fn car(journey: &JourneyBody) -> Result<Arc<Car>, Problem> {
+    if let Some(own) = &journey.carro {
+        return Ok(Arc::new(own_car(own)));
+    }
+    let found = cars::find(journey.modelo.as_deref().unwrap_or_default());
+    found.map(|car| Arc::new(car.clone())).map_err(|UnknownCar { known }| {
+        let detail = format!(
+            "não conhecemos este modelo; use um de: {} (GET /modelos), ou descreva o seu em `carro`",
+            known.join(", ")
+        );
+        Problem::new(ProblemKind::InvalidField, detail).at("modelo")
     })
 }
 
-fn no_car(UnknownCar { known }: &UnknownCar) -> Problem {
-    let detail = format!("não conhecemos este modelo; use um de: {} (GET /modelos)", known.join(", "));
-    Problem::new(ProblemKind::InvalidField, detail).at("modelo")
+fn own_car(own: &CarBody) -> Car {
+    Car {
+        id: own.nome.clone(),
+        name: own.nome.clone(),
+        usable_kwh: own.bateria_kwh,
+        dc_kw: own.potencia_cc_kw,
+        ac_kw: own.potencia_ca_kw,
+        plugs: own.plugues.clone(),
+        range_km: own.autonomia_km,
+        cycle: match own.ciclo {
+            Cycle::Wltp => cars::Cycle::Wltp,
+            Cycle::Pbev => cars::Cycle::Pbev,
+        },
+        mass_kg: own.massa_kg,
+        drag_area_m2: own.area_arrasto_m2,
+        curve: own.curva.clone(),
+    }
 }
 
 fn departure(journey: &JourneyBody, country: &Country, now: Timestamp) -> Result<Timestamp, Problem> {
@@ -359,6 +428,8 @@ fn invalid(error: &Invalid) -> Problem {
         "stops_max" => "paradas_max",
         "speed_kmh" => "velocidade_kmh",
         "latitude" | "longitude" => "origem",
+        // What a car of one's own consumes follows from its published range.
+        "consumption_kwh_per_km" => "carro.autonomia_km",
         _ => "modelo",
     };
     Problem::new(ProblemKind::InvalidField, error.to_string()).at(field)

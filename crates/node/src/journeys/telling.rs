@@ -1,7 +1,7 @@
 //! Plans and obstacles, as drivers are told.
 
 use recarga_planning::{Itinerary, Obstacle, Place, Stop};
-use recarga_wire::journey::{self, BackupStop, ItineraryStop, PlaceView};
+use recarga_wire::journey::{self, BackupStop, Distances, ItineraryStop, PlaceView};
 use recarga_wire::{Problem, ProblemKind};
 
 use super::question::Question;
@@ -18,6 +18,7 @@ impl Question {
             origem: place(0),
             destino: place(self.places.len() - 1),
             modelo: self.car.id.clone(),
+            distancias: if self.roads.measured { Distances::Calculadas } else { Distances::Estimadas },
             partida: plan.departure,
             chegada: plan.arrival,
             distancia_km: tenth(plan.km),

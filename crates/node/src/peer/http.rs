@@ -9,14 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH};
 use hyper::http::response::Parts;
 use hyper::{Method, Request, StatusCode};
-use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::Connect;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use recarga_reservation::{OperatorId, Outcome, StoreId, Unacceptable};
 use recarga_wire::availability::AvailabilityQuery;
 use recarga_wire::batch::{self, BatchRequest, Operation};
@@ -28,6 +26,7 @@ use tokio::time::timeout;
 
 use super::{Catalogue, CatalogueAnswer, Message, Peer, PeerError, Reply};
 use crate::config::Secret;
+use crate::outgoing::{Outgoing, OutgoingLimits};
 
 /// Requests under way to one company.
 const REQUESTS_MAX: usize = 4;
@@ -69,7 +68,7 @@ struct Job {
 }
 
 struct Line<C> {
-    client: Client<C, Full<Bytes>>,
+    outgoing: Outgoing<C>,
     options: HttpPeerOptions,
     authorization: HeaderValue,
 }
@@ -79,16 +78,13 @@ impl<C: Connect + Clone + Send + Sync + 'static> HttpPeer<C> {
     pub fn new(options: HttpPeerOptions, connector: C) -> Self {
         let (sender, queue) = mpsc::channel(QUEUE_MAX);
         let (operator, answer_max) = (options.operator.clone(), options.answer_max);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(30))
-            .pool_max_idle_per_host(REQUESTS_MAX)
-            .build(connector);
+        let (idle_max, bytes_max) = (REQUESTS_MAX, ANSWER_BYTES_MAX);
+        let outgoing = Outgoing::new(connector, OutgoingLimits { answer_max, bytes_max, idle_max });
         // The configuration lets only printable ASCII through.
         let authorization = HeaderValue::from_str(&format!("Bearer {}", options.token.expose()));
         let mut authorization = authorization.unwrap_or(HeaderValue::from_static(""));
         authorization.set_sensitive(true);
-        let line = Arc::new(Line { client, options, authorization });
+        let line = Arc::new(Line { outgoing, options, authorization });
         let place = Arc::new(Semaphore::new(1));
         tokio::spawn(line.clone().run(queue, place.clone()));
         Self { operator, queue: sender, place, answer_max, line }
@@ -240,14 +236,7 @@ impl<C: Connect + Clone + Send + Sync + 'static> Line<C> {
     }
 
     async fn carry(&self, request: Result<Request<Full<Bytes>>, String>) -> Result<(Parts, Bytes), String> {
-        let request = request?;
-        let answered = timeout(self.options.answer_max, async {
-            let response = self.client.request(request).await.map_err(|error| chain(&error))?;
-            let (head, body) = response.into_parts();
-            let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
-            Ok((head, body.map_err(|error| error.to_string())?.to_bytes()))
-        });
-        answered.await.unwrap_or_else(|_| Err("no answer in time".to_owned()))
+        self.outgoing.carry(request?).await
     }
 
     fn read(&self, message: &Message, status: u16, body: &[u8]) -> Result<Reply, PeerError> {
@@ -312,15 +301,4 @@ fn operation(message: &Message) -> Operation {
         }
         Message::Inquire(transaction) => Operation::ConsultarTransacao(InquiryRequest::new(transaction)),
     }
-}
-
-// The library's own message ("client error") says nothing without its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

@@ -24,6 +24,14 @@ fn booking(request: &str, change: &[(&str, Value)]) -> Value {
     body
 }
 
+fn own_car(change: &[(&str, Value)]) -> Value {
+    let mut car = json!({"nome": "Meu carro", "bateria_kwh": 44.9, "potencia_cc_kw": 60, "potencia_ca_kw": 6.6,
+        "plugues": [CCS2, "IEC_62196_T2"], "autonomia_km": 340, "ciclo": "WLTP", "massa_kg": 1405, "area_arrasto_m2": 0.69,
+        "curva": [[0, 50], [8, 60], [60, 57], [80, 35], [90, 20], [100, 6]]});
+    change.iter().for_each(|(field, value)| car[*field] = value.clone());
+    car
+}
+
 async fn companies() -> Vec<TestNode> {
     let nodes =
         start_with(&["empresa-a", "empresa-b"], |_| Plan { limits: SELDOM.into(), ..Plan::default() }).await;
@@ -84,6 +92,8 @@ async fn a_journey_is_planned_over_all_companies_and_nothing_is_reserved() {
     assert_eq!(answer["roteiros"].as_array().unwrap().len(), 2, "{answer}");
     assert_ne!(answer["roteiros"][1]["paradas"][0]["empresa"], stop["empresa"]);
     assert_eq!(stop["alternativas"].as_array().unwrap().len(), 1);
+    let backup = stop["alternativas"][0]["ponto_id"].as_str().unwrap();
+    assert!(backup.ends_with("-4"), "the fast one: {backup}");
     let fresh = answer["ofertas"].as_array().unwrap().iter().map(|one| &one["estado"]);
     assert_eq!(fresh.collect::<Vec<_>>(), ["atual", "atual", "desconhecida"]);
     for node in &nodes {
@@ -221,6 +231,10 @@ async fn what_makes_no_sense_names_the_field_and_the_cure() {
         ("destino", json!(7), "campo-invalido", "destino", "texto"),
         ("via", json!(["Maceió", "Nowhere"]), "campo-invalido", "via[1]", "cidade"),
         ("via", json!(vec!["Maceió"; 6]), "campo-invalido", "via", "5 lugares"),
+        ("origem", json!("Cascavel"), "campo-invalido", "origem", "Cascavel, CE"),
+        ("destino", json!("A-NOWHERE"), "campo-invalido", "destino", "estação"),
+        ("carro", own_car(&[]), "campo-invalido", "carro", "não os dois"),
+        ("temperatura_c", json!(60), "campo-invalido", "temperatura_c", "-30 a 50"),
         ("bateria_pct", json!(101), "campo-invalido", "bateria_pct", "0 a 100"),
         ("bateria_pct", json!(-1), "campo-invalido", "bateria_pct", "0 a 100"),
         ("bateria_pct", json!("80%"), "campo-invalido", "bateria_pct", "número"),
@@ -323,4 +337,67 @@ async fn a_car_asks_for_a_journey_and_one_company_answers() {
     cars.ask("carro-4", lost.to_string()).await;
     let refused = cars.answer("carro-4").await;
     assert_eq!((&refused["estado"], &refused["motivo"]["campo"]), (&json!("recusada"), &json!("origem")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_car_of_ones_own_is_planned_for_like_any_other() {
+    let nodes = companies().await;
+    let plan = async |car: Value| {
+        let mut body = with(&journey(), "modelo", None);
+        body["carro"] = car;
+        nodes[0].send(Call::post("/viagens/planejar", &body)).await
+    };
+    let known = nodes[0].send(Call::post("/viagens/planejar", &journey())).await.expect(200);
+    let own = plan(own_car(&[])).await.expect(200);
+    assert_eq!(own["roteiros"][0]["modelo"], "Meu carro");
+    assert_eq!(
+        own["roteiros"][0]["paradas"], known["roteiros"][0]["paradas"],
+        "the same figures, the same plan"
+    );
+    for (field, value, cure) in [
+        ("bateria_kwh", json!(1), "5 a 500"),
+        ("bateria_kwh", json!(null), ""),
+        ("plugues", json!([]), "plugues"),
+        ("plugues", json!(["CCS2"]), ""),
+        ("ciclo", json!("NEDC"), "WLTP"),
+        ("autonomia_km", json!(0), "50 a 2000"),
+        ("massa_kg", json!(-1), "200 a 10000"),
+        ("area_arrasto_m2", json!(99), "0.1 a 10"),
+        ("curva", json!([]), "1 a 101"),
+        ("curva", json!([[50, 60], [10, 60]]), "crescendo"),
+        ("curva", json!([[0, 0]]), "kW"),
+        ("nome", json!(""), "letras"),
+        ("cor", json!("azul"), ""),
+    ] {
+        let problem = plan(own_car(&[(field, value.clone())])).await;
+        assert_eq!(problem.status, 422, "{field} = {value}: {}", problem.text());
+        let (told, at) = (problem.json(), format!("carro.{field}"));
+        assert!(told["campo"].as_str().unwrap().starts_with(&at), "{field} = {value}: {told}");
+        assert!(told["detail"].as_str().unwrap().contains(cure), "{field} = {value}: {told}");
+    }
+    // One that goes nowhere.
+    let problem = plan(own_car(&[("bateria_kwh", json!(500)), ("autonomia_km", json!(50))])).await;
+    assert_eq!(problem.json()["campo"], "carro.autonomia_km", "{}", problem.text());
+    let without = with(&journey(), "modelo", None);
+    let problem = nodes[0].send(Call::post("/viagens/planejar", &without)).await;
+    assert_eq!(problem.expect_problem(422, "campo-ausente")["campo"], "modelo");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_station_is_a_place_and_cold_takes_from_the_battery() {
+    let nodes = companies().await;
+    let plan = async |field: &str, value: Value| {
+        let body = with(&journey(), field, Some(value));
+        nodes[0].send(Call::post("/viagens/planejar", &body)).await
+    };
+    let from = plan("origem", json!("empresa-b/B-REC")).await.expect(200)["roteiros"][0]["origem"].clone();
+    let bare = plan("origem", json!("B-REC")).await.expect(200)["roteiros"][0]["origem"].clone();
+    assert_eq!(from, bare);
+    assert_eq!((&from["nome"], &from["latitude"]), (&json!("Marco Zero, PE"), &json!(-8.06)), "{from}");
+    plan("origem", json!("empresa-a/B-REC")).await.expect_problem(422, "campo-invalido");
+    let energy = async |celsius: f64| {
+        let answer = plan("temperatura_c", json!(celsius)).await.expect(200);
+        answer["roteiros"][0]["paradas"][0]["energia_kwh"].as_f64().unwrap()
+    };
+    assert!(energy(15.0).await > energy(21.0).await);
 }

@@ -17,4 +17,5 @@ mod durability;
 mod holds;
 mod journeys;
 mod network;
+mod roads;
 mod serving;

@@ -104,6 +104,8 @@ pub struct Plan {
     pub limits: String,
     /// More TOML lines of `[operator]`.
     pub operator: String,
+    /// More TOML tables.
+    pub tables: String,
     /// The broker's URL.
     pub broker: Option<String>,
     /// Where [`STRANGER`] is reached.
@@ -121,6 +123,7 @@ impl Default for Plan {
         Self {
             limits: String::new(),
             operator: String::new(),
+            tables: String::new(),
             broker: None,
             stranger_url: NOBODY.to_owned(),
             store: Box::new(MemoryStore::open(&MemoryDisk::default())),
@@ -209,6 +212,7 @@ listen = "127.0.0.1:0"
 data_dir = "unused"
 operator_token = "{OPERATOR}"
 {operator}
+{tables}
 {mqtt}
 {peers}
 [limits]
@@ -244,6 +248,7 @@ evses = [
 ]
 "#,
         operator = plan.operator,
+        tables = plan.tables,
         limits = plan.limits
     );
     Config::parse(&text, "test.toml", Path::new("."), &|_| None).expect("a good configuration")

@@ -16,7 +16,7 @@ use recarga_reservation::{
     Timestamp, TripId, VehicleId,
 };
 use recarga_vehicle::Network;
-use recarga_wire::journey::{Itinerary, ItineraryStop, JourneyBody, PlaceView};
+use recarga_wire::journey::{Distances, Itinerary, ItineraryStop, JourneyBody, PlaceView};
 use recarga_wire::trip::{StopState, TripStopAnswer};
 use recarga_wire::vehicle::{AnswerState, VehicleAnswer, VehicleRequest, Wish, decode_request};
 use recarga_wire::{Problem, ProblemKind};
@@ -229,7 +229,8 @@ impl Books {
     // With the planner's own hands, as a node does.
     fn plan(&self, journey: &JourneyBody) -> Result<Itinerary, ProblemKind> {
         let (from, to) = (cities::find(&journey.origem).unwrap(), cities::find(&journey.destino).unwrap());
-        let (car, departure) = (cars::find(&journey.modelo).unwrap(), journey.saida.unwrap());
+        let (car, departure) =
+            (cars::find(journey.modelo.as_ref().unwrap()).unwrap(), journey.saida.unwrap());
         let vehicle = car.vehicle(journey.reserva_pct.unwrap() / 100.0, None).unwrap();
         let place = |one: &Station| Position { latitude: one.latitude, longitude: one.longitude };
         let points =
@@ -319,6 +320,7 @@ fn told(car: &Car, (from, to): (City, City), plan: &recarga_planning::Itinerary)
         origem: view(&from),
         destino: view(&to),
         modelo: car.id.clone(),
+        distancias: Distances::Estimadas,
         partida: plan.departure,
         chegada: plan.arrival,
         distancia_km: plan.km,

@@ -1,0 +1,53 @@
+//! How long roads are: straight lines with factors that were measured, or a routing service that the operator names.
+
+mod dialect;
+mod service;
+
+use std::fmt;
+
+use async_trait::async_trait;
+use recarga_planning::{Invalid, Legs, Position, StraightLine};
+
+pub use dialect::Dialect;
+pub use service::{RoadLimits, RoadService};
+
+/// The drives between some places.
+pub struct Roads {
+    /// In the order of the places.
+    pub legs: Box<dyn Legs + Send>,
+    /// Whether a routing service said how long all roads are that the car could drive.
+    pub measured: bool,
+}
+
+/// How a car drives.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Going {
+    /// Where the road allows it.
+    pub speed_kmh: f64,
+    /// On the flat.
+    pub kwh_per_km: f64,
+    /// How far it comes with a full battery; longer roads need not be known.
+    pub range_km: f64,
+}
+
+/// How long roads are.
+#[async_trait]
+pub trait RoadDistance: fmt::Debug + Send + Sync {
+    /// The drives between these places. Never fails because roads are not known: then they are estimated.
+    ///
+    /// # Errors
+    /// A place or a number that makes no sense.
+    async fn between(&self, places: Vec<Position>, going: Going) -> Result<Roads, Invalid>;
+}
+
+/// Great circles, longer as roads usually are.
+#[derive(Clone, Copy, Debug)]
+pub struct Estimated;
+
+#[async_trait]
+impl RoadDistance for Estimated {
+    async fn between(&self, places: Vec<Position>, going: Going) -> Result<Roads, Invalid> {
+        let legs = StraightLine::new(places, going.speed_kmh, going.kwh_per_km)?;
+        Ok(Roads { legs: Box::new(legs), measured: false })
+    }
+}
