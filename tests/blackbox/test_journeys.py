@@ -141,8 +141,8 @@ def test_a_plan_from_a_terminal(stage, tmp_path):
     to = ["--to", "Feira de Santana", "--battery", "25%", "--reserve", "12"]
     own = plan(*to, "--car", file(CAR))
     assert own.returncode == 0, own.stderr
-    assert "Salvador, BA to Feira de Santana, BA, Meu carro" in own.stdout
-    assert "25 % to" in own.stdout or "24 % to" in own.stdout, own.stdout
+    assert "Salvador, BA to Feira de Santana, BA with Meu carro" in own.stdout
+    assert "23 → 51 %" in own.stdout and "12 %" in own.stdout, own.stdout
     assert "https://www.google.com/maps/dir/?api=1" in own.stdout and "-12.98000%2C-38.46000" in own.stdout
     known = plan("--to", f"{B}/B-01", "--battery", "90%", "--car", "byd-dolphin")
     assert known.returncode == 0 and "Posto" in known.stdout, known.stderr

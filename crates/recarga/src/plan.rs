@@ -188,38 +188,48 @@ async fn ask(arguments: Arguments) -> Result<ExitCode> {
 }
 
 fn print(plan: &Itinerary) {
-    say!("{} to {}, {}", plan.origem.nome, plan.destino.nome, plan.modelo);
     let zone = |stop: Option<&ItineraryStop>| stop.map_or("UTC".to_owned(), |stop| stop.fuso.clone());
     let (first, last) = (zone(plan.paradas.first()), zone(plan.paradas.last()));
-    say!("  {}  leave", local(plan.partida, &first));
+    say!("{} to {} with {}\n", plan.origem.nome, plan.destino.nome, plan.modelo);
+    say!("  {:11}  {:>5}  {:>10}  {:>5}  {:>7}  {:5}", "arrive", "km", "charge", "leave", "BRL", "where");
+    say!("  {:11}  {:5}  {:10}  {:>5}", "", "", "", clock(plan.partida, &first));
     for stop in &plan.paradas {
         say!(
-            "  {}  {} ({}), {} {}, {:.0} km: {:.0} % to {:.0} % until {}, BRL {:.2}",
-            local(stop.chegada, &stop.fuso),
+            "  {}  {:5.0}  {:>10}  {:>5}  {:7.2}  {} ({}), {} {}, {:.0} kW",
+            day_and_clock(stop.chegada, &stop.fuso),
+            stop.distancia_km,
+            format!("{:.0} → {:.0} %", stop.chegada_pct, stop.saida_pct),
+            clock(stop.saida, &stop.fuso),
+            stop.preco,
             stop.nome,
             stop.cidade,
             stop.empresa,
             stop.ponto_id,
-            stop.distancia_km,
-            stop.chegada_pct,
-            stop.saida_pct,
-            local(stop.saida, &stop.fuso),
-            stop.preco,
+            stop.potencia_kw,
         );
     }
-    say!("  {}  arrive with {:.0} %", local(plan.chegada, &last), plan.chegada_pct);
+    let driven: f64 = plan.paradas.iter().map(|stop| stop.distancia_km).sum();
     say!(
-        "  {:.0} km, {:.0} min at the wheel, {:.0} charging, {:.0} waiting, BRL {:.2}",
+        "  {}  {:5.0}  {:>8} %",
+        day_and_clock(plan.chegada, &last),
+        plan.distancia_km - driven,
+        plan.chegada_pct
+    );
+    say!(
+        "\n  {:.0} km{}, {} at the wheel, {} charging, {} waiting, BRL {:.2}",
         plan.distancia_km,
-        plan.conducao_min,
-        plan.recarga_min,
-        plan.espera_min,
+        if plan.distancias == Distances::Estimadas { " (estimated)" } else { "" },
+        hours(plan.conducao_min),
+        hours(plan.recarga_min),
+        hours(plan.espera_min),
         plan.preco,
     );
-    if plan.distancias == Distances::Estimadas {
-        say!("  (the roads' lengths are estimated)");
-    }
     say!("  {}", map_link(plan));
+}
+
+fn hours(minutes: f64) -> String {
+    let minutes = minutes.round().clamp(0.0, 1e6) as u32;
+    if minutes < 60 { format!("{minutes} min") } else { format!("{} h {:02}", minutes / 60, minutes % 60) }
 }
 
 // The way with its stops on a map, as https://developers.google.com/maps/documentation/urls/get-started has it.
@@ -259,11 +269,19 @@ fn car(text: String) -> Result<(Option<String>, Option<CarBody>)> {
     Ok((None, Some(own)))
 }
 
-// As clocks on the wall show it there.
-fn local(at: Timestamp, zone: &str) -> String {
+// As calendars and clocks on the wall show it there.
+fn day_and_clock(at: Timestamp, zone: &str) -> String {
+    local(at, zone, "%d/%m %H:%M")
+}
+
+fn clock(at: Timestamp, zone: &str) -> String {
+    local(at, zone, "%H:%M")
+}
+
+fn local(at: Timestamp, zone: &str, format: &str) -> String {
     let zone = jiff::tz::TimeZone::get(zone).unwrap_or(jiff::tz::TimeZone::UTC);
     let instant = jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or_default();
-    instant.to_zoned(zone).strftime("%d/%m %H:%M").to_string()
+    instant.to_zoned(zone).strftime(format).to_string()
 }
 
 fn percent(text: &str) -> Result<f64, String> {
