@@ -279,7 +279,7 @@ fn check(file: File, folder: &Path, problems: &mut Vec<String>) -> Option<Config
     let peers = check_peers(file.peers, operator.as_ref(), problems);
     let mut tables = file.locations;
     for (index, path) in file.location_files.iter().enumerate() {
-        match locations::read(&folder.join(path), file.default_tariff) {
+        match locations::read(&folder.join(path), file.default_tariff.as_ref()) {
             Ok(more) => tables.extend(more),
             Err(reason) => problems.push(format!("location_files[{index}]: {reason}")),
         }

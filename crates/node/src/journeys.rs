@@ -81,12 +81,11 @@ impl Journeys {
     pub async fn plan(self: &Arc<Self>, journey: JourneyBody) -> Result<PlansAnswer, Problem> {
         let place = self.places.clone().try_acquire_owned().map_err(|_| busy())?;
         let (this, place) = (self.clone(), Arc::new(place));
-        let wait_max = journey.espera_max_min.unwrap_or(f64::INFINITY);
         let alternatives = usize::from(journey.alternativas);
-        let (draft, roads) = self.draft(place.clone(), journey, None).await?;
+        let (draft, roads) = self.draft(place.clone(), journey, (None, f64::INFINITY)).await?;
         self.work(place, move |given_up| {
             let question = Question::new(draft, roads)?;
-            let best = question.best(wait_max, given_up)?;
+            let best = question.best(given_up)?;
             let others = question.others(&best, alternatives, given_up)?;
             let roteiros = std::iter::once(&best).chain(&others).map(|plan| question.tell(plan)).collect();
             Ok(PlansAnswer {
@@ -112,10 +111,10 @@ impl Journeys {
         self: &Arc<Self>,
         place: Arc<OwnedSemaphorePermit>,
         journey: JourneyBody,
-        plug: Option<Plug>,
+        usual: (Option<Plug>, f64),
     ) -> Result<(Draft, Roads), Problem> {
         let (this, now) = (self.clone(), self.now().await);
-        let draft = self.work(place, move |_| Draft::new(&this.country(), &journey, plug, now)).await?;
+        let draft = self.work(place, move |_| Draft::new(&this.country(), &journey, usual, now)).await?;
         let roads = draft.ask(&*self.roads).await?;
         Ok((draft, roads))
     }
@@ -193,7 +192,8 @@ impl Planner for Booking {
         let is_first = self.question.lock().unwrap_or_else(PoisonError::into_inner).is_none();
         let draft = match is_first {
             true => {
-                let drafting = journeys.draft(place.clone(), request.journey.clone(), request.plug);
+                let usual = (request.plug, WAIT_MINUTES_MAX);
+                let drafting = journeys.draft(place.clone(), request.journey.clone(), usual);
                 Some(drafting.await.map_err(|problem| told(&problem))?)
             }
             false => None,
@@ -207,7 +207,7 @@ impl Planner for Booking {
             let copies = journeys.network.copies();
             let behind = copies.iter().filter(|copy| refused_by.as_ref() == Some(&copy.operator));
             behind.for_each(|copy| question.renew(copy));
-            let plan = question.best(request.journey.espera_max_min.unwrap_or(WAIT_MINUTES_MAX), given_up)?;
+            let plan = question.best(given_up)?;
             trip(&request, question, &plan)
         });
         proposal.await.map_err(|problem| told(&problem))

@@ -130,6 +130,17 @@ fn every_problem_names_its_field() {
         ("time_zone = \"America/Recife\"", "time_zone = \"Recife\"", "locations[0].time_zone"),
         ("price_kwh = 2.15", "price_kwh = -2.15", "locations[0].tariff.price_kwh"),
         ("activation_fee = 2.00", "activation_fee = inf", "locations[0].tariff.activation_fee"),
+        ("activation_fee = 2.00", "idle_fee_minute = -1", "locations[0].tariff.idle_fee_minute"),
+        (
+            "activation_fee = 2.00",
+            "bands = [{ from = \"25:00\", to = \"06:00\", price_kwh = 1 }]",
+            "locations[0].tariff.bands[0].from",
+        ),
+        (
+            "activation_fee = 2.00",
+            "bands = [{ from = \"22:00\", to = \"06:00\", price_kwh = -1 }]",
+            "locations[0].tariff.bands[0].price_kwh",
+        ),
         ("id = \"A-REC-01-1\"", "id = \"A-REC-01-2\"", "locations[0].evses[1].id"),
         ("plug = \"IEC_62196_T2_COMBO\"", "plug = \"CCS2\"", "locations[0].evses[0].connectors[0].plug"),
         ("power_kw = 150", "power_kw = 0", "locations[0].evses[0].connectors[0].power_kw"),

@@ -87,6 +87,9 @@ pub struct Settings {
     pub setup_minutes: f64,
     /// Reserved after charging, in case the car is late.
     pub buffer_minutes: f64,
+    /// Longest wait at a station until its window opens or a price changes; without limit by default. Nobody loiters
+    /// elsewhere to keep it.
+    pub wait_minutes_max: f64,
     /// What counts beside time.
     pub objective: Objective,
     /// Steps of the search before it is given up; bounds time and memory (about 64 bytes each).
@@ -117,6 +120,7 @@ impl Default for Settings {
             stops_max: STOPS_MAX,
             setup_minutes: 5.0,
             buffer_minutes: 0.0,
+            wait_minutes_max: f64::INFINITY,
             objective: Objective::FASTEST,
             labels_max: 2_000_000,
         }
@@ -140,7 +144,10 @@ impl Problem {
             "legs_km",
             "give a row for origin, stations and destination",
         )?;
-        let Settings { stops_max, setup_minutes, buffer_minutes, objective, .. } = &self.settings;
+        let Settings { stops_max, setup_minutes, buffer_minutes, wait_minutes_max, objective, .. } =
+            &self.settings;
+        let wait = *wait_minutes_max >= 0.0;
+        Invalid::unless(wait, "wait_minutes_max", "use 0 minutes or more")?;
         Invalid::unless(*stops_max <= STOPS_MAX, "stops_max", "use 0 to 12 stops")?;
         let day = 0.0..=1440.0;
         Invalid::unless(day.contains(setup_minutes), "setup_minutes", "use 0 to 1440 minutes")?;

@@ -242,9 +242,11 @@ impl<'a> Search<'a> {
         let first = self.free[station][evse].partition_point(|(_, end)| *end <= label.minutes);
         // What an earlier window allows is no better in a later one, unless money counts.
         let mut reached = first_level;
+        let latest = label.minutes + settings.wait_minutes_max;
         for at in first..self.free[station][evse].len().min(first + WINDOWS_MAX) {
             let (opens, closes) = self.free[station][evse][at];
-            for start in starts(problem, one, cable, label.minutes.max(opens), closes) {
+            let starts = starts(problem, one, cable, label.minutes.max(opens), closes);
+            for start in starts.into_iter().filter(|start| *start <= latest) {
                 let charging = start + settings.setup_minutes;
                 let mut price = cable.tariff.activation;
                 let counts_money = settings.objective.price_weight > 0.0;

@@ -78,6 +78,15 @@ fn wishes_change_the_plan() {
     let stations = |answer: &Value| answer["stops"][0]["station"].as_str().unwrap().to_owned();
     let cheap = answer(|problem| problem["objective"]["price_weight"] = json!(10));
     assert_eq!(stations(&cheap), "s2");
+    // Charging begins at 11:35 local time.
+    let at_noon = |from: &'static str, to: &'static str| {
+        stations(&answer(|problem| {
+            problem["objective"]["price_weight"] = json!(10);
+            problem["stations"][0]["utc_offset_minutes"] = json!(-180);
+            problem["stations"][0]["connectors"][0]["price_bands"] = json!([[from, to, 0.5]]);
+        }))
+    };
+    assert_eq!((at_noon("11:00", "12:00"), at_noon("17:00", "11:00")), ("s1".into(), "s2".into()));
     let without = answer(|problem| problem["excluded_operators"] = json!(["empresa-a"]));
     assert_eq!(stations(&without), "s2");
     let via = answer(|problem| {
@@ -138,6 +147,11 @@ fn wrong_files_are_refused_with_the_field_and_the_cure() {
         (&format!("{connector}/kw"), json!(0), "stations.connectors.kw"),
         (&format!("{connector}/plug"), json!(null), "stations[0].connectors[0].plug"),
         (&format!("{connector}/price_kwh"), json!(-1), "stations.connectors.price_kwh"),
+        (
+            &format!("{connector}/price_bands"),
+            json!([["18:00", "24:00", 1.0]]),
+            "stations[0].connectors[0].price_bands[0]",
+        ),
         (
             &format!("{connector}/free/0/1"),
             json!("2026-12-01T14:30:00Z"),

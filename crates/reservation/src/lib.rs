@@ -27,7 +27,7 @@ pub use ids::{
     ConnectorId, EvseId, IdError, OperatorId, RequestId, RequestKey, StationId, StoreId, TransactionId,
     TripId, VehicleId,
 };
-pub use station::{Connector, Evse, Plug, Station, Tariff, UnknownPlug};
+pub use station::{Connector, DayTime, Evse, NoDayTime, Plug, PriceBand, Station, Tariff, UnknownPlug};
 pub use time_window::{EmptyWindow, Now, TimeWindow, Timestamp};
 pub use trip::{
     Beginning, Coordinator, Decision, Fresh, NotChangeable, OldTrips, Owed, OwedMessage, Planned, Stage,

@@ -30,12 +30,71 @@ pub struct Station {
 }
 
 /// What a session costs, in BRL.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tariff {
-    /// BRL per kWh.
+    /// BRL per kWh, where no band says otherwise.
     pub price_kwh: f64,
     /// BRL once per session.
     pub activation_fee: f64,
+    /// BRL per minute for a car that stays at the cable when it is charged.
+    pub idle_fee_minute: f64,
+    /// Other prices at some times of the day; where they overlap, the first holds.
+    pub bands: Vec<PriceBand>,
+}
+
+/// A price at some times of the day, in the station's local time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PriceBand {
+    /// From then on.
+    pub from: DayTime,
+    /// Until then; on the next day, if it is not after `from`.
+    pub to: DayTime,
+    /// BRL per kWh.
+    pub price_kwh: f64,
+}
+
+/// A minute of the day, as clocks on the wall show it: 00:00 to 23:59.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DayTime(u16);
+
+/// A text that is no time of the day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("no time of the day; write it as in 18:30")]
+pub struct NoDayTime;
+
+impl DayTime {
+    /// Reads `18:30`.
+    ///
+    /// # Errors
+    /// It is not two digits, a colon and two digits, or later than 23:59.
+    pub fn from_text(text: &str) -> Result<DayTime, NoDayTime> {
+        let number = |digits: &str| {
+            let is_one = digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_digit());
+            is_one.then(|| digits.parse::<u16>().ok()).flatten()
+        };
+        let (hours, minutes) = text.split_once(':').ok_or(NoDayTime)?;
+        match (number(hours), number(minutes)) {
+            (Some(hours @ 0..24), Some(minutes @ 0..60)) => Ok(DayTime(hours * 60 + minutes)),
+            _ => Err(NoDayTime),
+        }
+    }
+
+    /// Minutes since midnight, 0 to 1439.
+    pub fn minute(self) -> u16 {
+        self.0
+    }
+}
+
+impl fmt::Display for DayTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:02}:{:02}", self.0 / 60, self.0 % 60)
+    }
+}
+
+impl fmt::Debug for DayTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
 }
 
 /// Serves one car at a time; the unit of reservation.
@@ -146,5 +205,21 @@ impl fmt::Display for Plug {
 impl fmt::Debug for Plug {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_of_the_day_has_four_digits() {
+        for text in ["00:00", "09:05", "23:59"] {
+            assert_eq!(DayTime::from_text(text).unwrap().to_string(), text);
+        }
+        assert_eq!(DayTime::from_text("18:30").unwrap().minute(), 1110);
+        for text in ["", "9:05", "24:00", "12:60", "12h30", "-1:00", "+1:00", "12:30:00", "１２:30"] {
+            assert_eq!(DayTime::from_text(text), Err(NoDayTime), "{text}");
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! What a company offers: `GET /disponibilidade` and `GET /pontos`.
 
 use recarga_reservation::{
-    Connector, ConnectorId, Evse, EvseId, OperatorId, Plug, Station, StationId, Tariff, TimeWindow, Timestamp,
+    Connector, ConnectorId, DayTime, Evse, EvseId, OperatorId, Plug, PriceBand, Station, StationId, Tariff,
+    TimeWindow, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -181,10 +182,31 @@ pub struct Point {
     /// Only one of them can be in use.
     #[serde(with = "fields::objects")]
     pub conectores: Vec<PointConnector>,
-    /// BRL per kWh.
+    /// BRL per kWh, where no band says otherwise.
     pub preco_kwh: f64,
     /// BRL once per session.
     pub taxa_ativacao: f64,
+    /// BRL per minute for a car that stays at the cable when it is charged; none if absent.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub taxa_ociosidade_min: f64,
+    /// Other prices at some times of the day; where they overlap, the first holds.
+    #[serde(default, with = "fields::objects", skip_serializing_if = "Vec::is_empty")]
+    pub faixas: Vec<PriceBandBody>,
+}
+
+/// A price at some times of the day, in the station's local time.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PriceBandBody {
+    /// From then on, as in `18:00`.
+    #[serde(with = "fields::text")]
+    #[schema(value_type = schema::Hora)]
+    pub inicio: DayTime,
+    /// Until then; on the next day, if it is not after `inicio`.
+    #[serde(with = "fields::text")]
+    #[schema(value_type = schema::Hora)]
+    pub fim: DayTime,
+    /// BRL per kWh.
+    pub preco_kwh: f64,
 }
 
 /// A cable or a socket.
@@ -295,6 +317,8 @@ impl Point {
             plugue: one.plug,
             potencia_kw: one.power_kw,
         };
+        let band =
+            |one: &PriceBand| PriceBandBody { inicio: one.from, fim: one.to, preco_kwh: one.price_kwh };
         Self {
             ponto_id: evse.id.clone(),
             estacao_id: station.id.clone(),
@@ -307,6 +331,8 @@ impl Point {
             conectores: evse.connectors.iter().map(connector).collect(),
             preco_kwh: station.tariff.price_kwh,
             taxa_ativacao: station.tariff.activation_fee,
+            taxa_ociosidade_min: station.tariff.idle_fee_minute,
+            faixas: station.tariff.bands.iter().map(band).collect(),
         }
     }
 
@@ -326,9 +352,21 @@ impl Point {
             latitude: self.latitude,
             longitude: self.longitude,
             time_zone: self.fuso,
-            tariff: Tariff { price_kwh: self.preco_kwh, activation_fee: self.taxa_ativacao },
+            tariff: Tariff {
+                price_kwh: self.preco_kwh,
+                activation_fee: self.taxa_ativacao,
+                idle_fee_minute: self.taxa_ociosidade_min,
+                bands: self.faixas.iter().map(PriceBandBody::band).collect(),
+            },
             evses: vec![Evse { id: self.ponto_id, connectors }],
         }
+    }
+}
+
+impl PriceBandBody {
+    /// As the company's tariff has it.
+    pub fn band(&self) -> PriceBand {
+        PriceBand { from: self.inicio, to: self.fim, price_kwh: self.preco_kwh }
     }
 }
 
@@ -345,6 +383,10 @@ pub fn into_stations(points: impl IntoIterator<Item = Point>) -> Vec<Station> {
         }
     }
     stations
+}
+
+fn is_nothing(price: &f64) -> bool {
+    *price == 0.0
 }
 
 fn number(text: &str, name: &str, min: f64, max: f64) -> Result<f64, Problem> {

@@ -63,6 +63,11 @@ pub struct Deposito(String);
 #[schema(value_type = String, format = DateTime, example = "2026-12-01T14:00:00Z")]
 pub struct Instante(String);
 
+/// A minute of the day, as clocks on the wall show it.
+#[derive(ToSchema)]
+#[schema(value_type = String, pattern = "^([01][0-9]|2[0-3]):[0-5][0-9]$", example = "18:00")]
+pub struct Hora(String);
+
 /// OCPI's name of a connector type.
 #[derive(ToSchema)]
 #[schema(value_type = String, example = "IEC_62196_T2_COMBO")]

@@ -5,8 +5,8 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use recarga_reservation::{
-    ConnectorId, EvseId, IdError, OperatorId, Plug, RequestId, StationId, StoreId, Timestamp, TransactionId,
-    TripId, VehicleId,
+    ConnectorId, DayTime, EvseId, IdError, OperatorId, Plug, RequestId, StationId, StoreId, Timestamp,
+    TransactionId, TripId, VehicleId,
 };
 use serde::Serializer;
 
@@ -79,6 +79,7 @@ impl sealed::Sealed for TransactionId {}
 impl sealed::Sealed for StoreId {}
 impl sealed::Sealed for Plug {}
 impl sealed::Sealed for Timestamp {}
+impl sealed::Sealed for DayTime {}
 
 impl Text for TransactionId {
     const EXPECTED: &'static str = "uma sessão: empresa.depósito.época.contador.acaso";
@@ -128,6 +129,19 @@ impl Text for Timestamp {
 
     fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(instant::write(*self, &mut [0; instant::LENGTH_MAX]))
+    }
+}
+
+impl Text for DayTime {
+    const EXPECTED: &'static str = "uma hora do dia, como 18:30";
+
+    fn read(text: &str) -> Result<Self, Cow<'static, str>> {
+        DayTime::from_text(text)
+            .map_err(|_| Cow::Borrowed("não é uma hora do dia; use dois dígitos de cada, como 18:30"))
+    }
+
+    fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

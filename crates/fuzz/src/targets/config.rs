@@ -80,7 +80,10 @@ fn station(station: &Station) -> Result<(), String> {
     if !(-90.0..=90.0).contains(latitude) || !(-180.0..=180.0).contains(longitude) {
         return Err(format!("{} lies at {latitude}, {longitude}", station.id));
     }
-    if ![tariff.price_kwh, tariff.activation_fee].iter().all(|price| price.is_finite() && *price >= 0.0) {
+    let bands = tariff.bands.iter().map(|band| band.price_kwh);
+    let mut prices =
+        [tariff.price_kwh, tariff.activation_fee, tariff.idle_fee_minute].into_iter().chain(bands);
+    if !prices.all(|price| price.is_finite() && price >= 0.0) {
         return Err(format!("{} costs {tariff:?}", station.id));
     }
     for connector in station.evses.iter().flat_map(|evse| &evse.connectors) {

@@ -3,10 +3,15 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use recarga_reservation::{Connector, ConnectorId, Evse, EvseId, Plug, Station, StationId, Tariff};
+use recarga_reservation::{
+    Connector, ConnectorId, DayTime, Evse, EvseId, Plug, PriceBand, Station, StationId, Tariff,
+};
 use serde::Deserialize;
 
 mod ocpi;
+
+/// Prices of one tariff by time of day.
+const BANDS_MAX: usize = 24;
 
 /// `[[locations]]` as written.
 #[derive(Clone, Debug, Deserialize)]
@@ -24,12 +29,25 @@ pub struct LocationTable {
 }
 
 /// `tariff = { price_kwh = 2.10, activation_fee = 2.00 }`, in BRL.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TariffTable {
     price_kwh: f64,
     #[serde(default)]
     activation_fee: f64,
+    #[serde(default)]
+    idle_fee_minute: f64,
+    #[serde(default)]
+    bands: Vec<BandTable>,
+}
+
+/// `{ from = "18:00", to = "21:00", price_kwh = 2.90 }`, in the station's local time.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BandTable {
+    from: String,
+    to: String,
+    price_kwh: f64,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -58,7 +76,7 @@ struct LocationFile {
 ///
 /// # Errors
 /// One line that says where and what.
-pub fn read(path: &Path, tariff: Option<TariffTable>) -> Result<Vec<LocationTable>, String> {
+pub fn read(path: &Path, tariff: Option<&TariffTable>) -> Result<Vec<LocationTable>, String> {
     let name = path.display();
     let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read {name}: {error}"))?;
     if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) {
@@ -114,13 +132,7 @@ fn check_location(table: LocationTable, seen: &mut Seen, problems: &mut Vec<Stri
         let zone = &table.time_zone;
         problems.push(format!("time_zone: \"{zone}\" is no IANA time zone; write one as in America/Bahia"));
     }
-    for (field, value) in
-        [("price_kwh", table.tariff.price_kwh), ("activation_fee", table.tariff.activation_fee)]
-    {
-        if !(0.0..=1000.0).contains(&value) {
-            problems.push(format!("tariff.{field}: {value} is not between 0 and 1000 BRL"));
-        }
-    }
+    let tariff = check_tariff(table.tariff, problems);
     if table.evses.is_empty() {
         problems.push("evses: none; a location has at least one".to_owned());
     }
@@ -139,9 +151,44 @@ fn check_location(table: LocationTable, seen: &mut Seen, problems: &mut Vec<Stri
         latitude: table.latitude,
         longitude: table.longitude,
         time_zone: table.time_zone,
-        tariff: Tariff { price_kwh: table.tariff.price_kwh, activation_fee: table.tariff.activation_fee },
+        tariff,
         evses,
     })
+}
+
+fn check_tariff(table: TariffTable, problems: &mut Vec<String>) -> Tariff {
+    let mut price = |field: &str, value: f64| {
+        if !(0.0..=1000.0).contains(&value) {
+            problems.push(format!("tariff.{field}: {value} is not between 0 and 1000 BRL"));
+        }
+    };
+    price("price_kwh", table.price_kwh);
+    price("activation_fee", table.activation_fee);
+    price("idle_fee_minute", table.idle_fee_minute);
+    for (index, band) in table.bands.iter().enumerate() {
+        price(&format!("bands[{index}].price_kwh"), band.price_kwh);
+    }
+    if table.bands.len() > BANDS_MAX {
+        problems.push(format!("tariff.bands: {} are too many; at most {BANDS_MAX}", table.bands.len()));
+    }
+    let mut bands = Vec::with_capacity(table.bands.len());
+    for (index, band) in table.bands.iter().enumerate() {
+        let mut time = |field: &str, text: &str| {
+            let time = DayTime::from_text(text);
+            time.map_err(|error| {
+                problems.push(format!("tariff.bands[{index}].{field}: \"{text}\" is {error}"))
+            })
+            .ok()
+        };
+        let (from, to) = (time("from", &band.from), time("to", &band.to));
+        bands.extend(from.zip(to).map(|(from, to)| PriceBand { from, to, price_kwh: band.price_kwh }));
+    }
+    Tariff {
+        price_kwh: table.price_kwh,
+        activation_fee: table.activation_fee,
+        idle_fee_minute: table.idle_fee_minute,
+        bands,
+    }
 }
 
 fn check_evse(table: EvseTable, seen: &mut Seen, problems: &mut Vec<String>) -> Option<Evse> {

@@ -9,11 +9,11 @@ use recarga_atlas::cars::{self, Car, UnknownCar};
 use recarga_atlas::cities::{self, City, NoPlace};
 use recarga_atlas::consumption::Drive;
 use recarga_planning::{
-    Connector, Corridor, Evse, Invalid, Itinerary, Objective, Outlook, Position, Settings, Spot, Station,
-    Stop, Tariff,
+    Band, Connector, Corridor, Evse, Invalid, Itinerary, Objective, Outlook, Position, Settings, Spot,
+    Station, Stop, Tariff,
 };
 use recarga_reservation::{EvseId, OperatorId, Plug, TimeWindow, Timestamp};
-use recarga_wire::availability::AvailablePoint;
+use recarga_wire::availability::{AvailablePoint, PriceBandBody};
 use recarga_wire::journey::{CarBody, Cycle, JourneyBody, Preference};
 use recarga_wire::{Problem, ProblemKind};
 
@@ -29,6 +29,8 @@ const BUFFER_MINUTES: f64 = 10.0;
 const NOT_PREFERRED_MINUTES: f64 = 20.0;
 /// From so many stations on only the best of each neighbourhood are looked at.
 const STATIONS_MANY: usize = 400;
+/// Prices by time of day of one charger that are looked at.
+const BANDS_MAX: usize = 24;
 /// Clocks of cars and of this company differ.
 const PAST: Duration = Duration::from_secs(120);
 /// Farther than any two places in Brazil by road.
@@ -64,14 +66,15 @@ pub struct SiteCopy {
 }
 
 impl Draft {
-    /// Understands the journey and finds the stations along it.
+    /// Understands the journey and finds the stations along it. `wait_max` minutes is the longest wait for one charger
+    /// where the journey does not say.
     ///
     /// # Errors
     /// Names the field and the cure.
     pub fn new(
         country: &Country,
         journey: &JourneyBody,
-        plug: Option<Plug>,
+        (plug, wait_max): (Option<Plug>, f64),
         now: Timestamp,
     ) -> Result<Self, Problem> {
         journey.check()?;
@@ -105,7 +108,7 @@ impl Draft {
             departure,
             vias: places.len() - 2,
             stations,
-            settings: settings(journey),
+            settings: settings(journey, wait_max),
         };
         let copy = |at: &usize| {
             let Site { operator, points } = &country.stations[*at];
@@ -137,17 +140,25 @@ impl Question {
         Ok(Self { car, places, sites, problem, plug, roads, outlook, refused: Vec::new() })
     }
 
-    /// The best plan, if it waits nowhere longer than so many minutes.
+    /// The best plan.
     ///
     /// # Errors
     /// Why there is none.
-    pub fn best(&self, wait_max: f64, given_up: &dyn Fn() -> bool) -> Result<Itinerary, Problem> {
-        let plan = self.outlook.plan(&self.problem, &*self.roads.legs, given_up);
-        let plan = plan.map_err(|obstacle| self.explain(&obstacle))?;
-        match plan.stops.iter().find(|stop| wait_minutes(stop) > wait_max) {
-            Some(stop) => Err(self.too_long_a_wait(stop, wait_minutes(stop))),
-            None => Ok(plan),
-        }
+    pub fn best(&self, given_up: &dyn Fn() -> bool) -> Result<Itinerary, Problem> {
+        let plan =
+            |problem: &recarga_planning::Problem| self.outlook.plan(problem, &*self.roads.legs, given_up);
+        plan(&self.problem).map_err(|obstacle| {
+            let wait_max = self.problem.settings.wait_minutes_max;
+            let mut patient = self.problem.clone();
+            patient.settings.wait_minutes_max = f64::INFINITY;
+            // With more patience there may be one: then it says how much.
+            let found = wait_max.is_finite().then(|| plan(&patient).ok()).flatten();
+            let stops = found.iter().flat_map(|plan| &plan.stops);
+            match stops.into_iter().find(|stop| wait_minutes(stop) > wait_max) {
+                Some(stop) => self.too_long_a_wait(stop, wait_minutes(stop)),
+                None => self.explain(&obstacle),
+            }
+        })
     }
 
     /// Other plans.
@@ -366,13 +377,18 @@ fn station(site: &Site, car: &Car, journey: &JourneyBody, from: Timestamp, offse
     let evse = |point: &Arc<AvailablePoint>| {
         // Another company's word: what makes no sense at one charger must not spoil the plan. Too dear is not chosen.
         let price = |price: f64| price.clamp(0.0, 100_000.0);
+        let band = |one: &PriceBandBody| Band {
+            from_minute: one.inicio.minute(),
+            to_minute: one.fim.minute(),
+            per_kwh: price(one.preco_kwh),
+        };
         let connector = |one: &recarga_wire::availability::PointConnector| Connector {
             plug: one.plugue,
             kw: car.kw_at(one.plugue, one.potencia_kw).clamp(0.1, 5000.0),
             tariff: Tariff {
                 per_kwh: price(point.ponto.preco_kwh),
                 activation: price(point.ponto.taxa_ativacao),
-                ..Tariff::default()
+                bands: point.ponto.faixas.iter().take(BANDS_MAX).map(band).collect(),
             },
             measured: None,
         };
@@ -410,14 +426,15 @@ fn offset(site: &Site, at: Timestamp, zones: &mut HashMap<String, i32>) -> i32 {
     offset
 }
 
-fn settings(journey: &JourneyBody) -> Settings {
+fn settings(journey: &JourneyBody, wait_max: f64) -> Settings {
     let objective = match journey.preferencia {
         Preference::MaisRapida => Objective::FASTEST,
         Preference::MaisBarata => Objective::CHEAPEST,
         Preference::MenosParadas => Objective::FEWEST_STOPS,
     };
     let stops_max = journey.paradas_max.map_or(Settings::default().stops_max, usize::from);
-    Settings { stops_max, buffer_minutes: BUFFER_MINUTES, objective, ..Settings::default() }
+    let wait_minutes_max = journey.espera_max_min.unwrap_or(wait_max);
+    Settings { stops_max, buffer_minutes: BUFFER_MINUTES, wait_minutes_max, objective, ..Settings::default() }
 }
 
 fn invalid(error: &Invalid) -> Problem {

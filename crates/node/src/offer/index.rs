@@ -130,7 +130,7 @@ mod tests {
                 latitude: extreme(90.0, dice),
                 longitude: extreme(180.0, dice),
                 time_zone: "America/Bahia".to_owned(),
-                tariff: Tariff { price_kwh: 2.0, activation_fee: 0.0 },
+                tariff: Tariff { price_kwh: 2.0, ..Tariff::default() },
                 evses,
             }
         };

@@ -340,6 +340,39 @@ async fn a_car_asks_for_a_journey_and_one_company_answers() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn prices_by_time_of_day_are_told_and_counted() {
+    let point = |id: &str, price: f64, bands: Value| {
+        json!({"ponto_id": id, "estacao_id": id, "nome": "", "cidade": "", "uf": "PE", "latitude": -8.06,
+            "longitude": -34.87, "fuso": "UTC", "preco_kwh": price, "taxa_ativacao": 0.0, "estado": "disponivel",
+            "taxa_ociosidade_min": 0.8, "faixas": bands, "livres": [{"inicio": at(-60), "fim": at(600)}],
+            "conectores": [{"conector_id": "1", "plugue": CCS2, "potencia_kw": 60}]})
+    };
+    // Cheap for an hour from now on, and otherwise dear.
+    let clock = |minutes: i64| at(minutes)[11..16].to_owned();
+    let soon = json!([{"inicio": clock(-1), "fim": clock(90), "preco_kwh": 0.5}]);
+    let later = json!([{"inicio": clock(90), "fim": clock(-1), "preco_kwh": 0.5}]);
+    for (bands, chosen) in [(soon, "X-1"), (later, "X-2")] {
+        let points = json!([point("X-1", 1.8, bands), point("X-2", 1.0, json!([]))]);
+        let script = move |call: &str, _: &Value| match call {
+            "GET /disponibilidade" => (200, json!({"empresa": STRANGER, "revisao": 1, "pontos": points})),
+            _ => (404, Value::Null),
+        };
+        let stranger = Stranger::start(script).await;
+        let plan = Plan { limits: SELDOM.into(), stranger_url: stranger.url.clone(), ..Plan::default() };
+        let node = start_one(plan).await;
+        knows(&node, &["empresa-a", STRANGER]).await;
+        let mut body = with(&journey(), "preferencia", Some(json!("mais_barata")));
+        body["espera_max_min"] = json!(60);
+        let answer = node.send(Call::post("/viagens/planejar", &body)).await.expect(200);
+        let stop = &answer["roteiros"][0]["paradas"][0];
+        assert_eq!(stop["ponto_id"], chosen, "{answer}");
+        let price = if chosen == "X-1" { 0.5 } else { 1.0 };
+        let due = stop["energia_kwh"].as_f64().unwrap() * price;
+        assert!((stop["preco"].as_f64().unwrap() - due).abs() < 0.02, "{stop}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_car_of_ones_own_is_planned_for_like_any_other() {
     let nodes = companies().await;
     let plan = async |car: Value| {

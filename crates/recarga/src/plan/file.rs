@@ -4,10 +4,10 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
 use recarga_planning::{
-    ChargeTable, Connector, Evse, Invalid, Leg, Legs, Objective, Obstacle, Outlook, Position, Problem,
+    Band, ChargeTable, Connector, Evse, Invalid, Leg, Legs, Objective, Obstacle, Outlook, Position, Problem,
     Settings, Station, StraightLine, Table, Tariff, Vehicle,
 };
-use recarga_reservation::{Plug, TimeWindow, Timestamp};
+use recarga_reservation::{DayTime, Plug, TimeWindow, Timestamp};
 use serde::Deserialize;
 
 use super::answer::{Answer, Names};
@@ -71,6 +71,8 @@ struct StationFile {
     operator: String,
     lat: f64,
     lon: f64,
+    #[serde(default)]
+    utc_offset_minutes: i32,
     connectors: Vec<ConnectorFile>,
 }
 
@@ -84,6 +86,8 @@ struct ConnectorFile {
     price_kwh: f64,
     #[serde(default)]
     activation_fee: f64,
+    #[serde(default)]
+    price_bands: Vec<(String, String, f64)>,
     free: Vec<(String, String)>,
     charge_minutes: Option<Vec<(f64, f64)>>,
 }
@@ -168,20 +172,27 @@ fn station(file: &ProblemFile, one: &StationFile, path: &str) -> Result<Station>
             measured.map(|points| ChargeTable::from_points(points, file.vehicle.usable_kwh)).transpose();
         let windows = cable.free.iter().enumerate().filter(|_| open);
         let free = windows.map(|(at, (from, to))| window(from, to, &format!("{path}.free[{at}]")));
+        let bands = cable.price_bands.iter().enumerate();
+        let bands = bands.map(|(at, (from, to, per_kwh))| {
+            let path = format!("{path}.price_bands[{at}]");
+            let minute = |text: &str| DayTime::from_text(text).map(DayTime::minute);
+            let minute = |text: &str| minute(text).map_err(|error| anyhow!("{path}: \"{text}\" is {error}"));
+            Ok(Band { from_minute: minute(from)?, to_minute: minute(to)?, per_kwh: *per_kwh })
+        });
         let connector = Connector {
             plug: plug(&cable.plug, &format!("{path}.plug"))?,
             kw: cable.kw,
             tariff: Tariff {
                 per_kwh: cable.price_kwh,
                 activation: cable.activation_fee,
-                ..Tariff::default()
+                bands: bands.collect::<Result<_>>()?,
             },
             measured: measured.map_err(|invalid| within(&path, &invalid))?,
         };
         Ok(Evse { connectors: vec![connector], free: free.collect::<Result<_>>()? })
     };
     let evses = one.connectors.iter().enumerate().map(evse).collect::<Result<_>>()?;
-    Ok(Station { utc_offset_minutes: 0, penalty_minutes: 0.0, evses })
+    Ok(Station { utc_offset_minutes: one.utc_offset_minutes, penalty_minutes: 0.0, evses })
 }
 
 fn legs(file: &ProblemFile) -> Result<Box<dyn Legs>> {

@@ -97,7 +97,7 @@ fn station(location: Location) -> Station {
         latitude: location.latitude,
         longitude: location.longitude,
         time_zone: location.time_zone,
-        tariff: Tariff { price_kwh: 2.0, activation_fee: 0.0 },
+        tariff: Tariff { price_kwh: 2.0, ..Tariff::default() },
         evses: location.evses.into_iter().map(evse).collect(),
     }
 }

@@ -69,7 +69,7 @@ struct Connector {
     power_type: Option<String>,
 }
 
-pub fn parse(text: &str, tariff: TariffTable) -> Result<Vec<LocationTable>, String> {
+pub fn parse(text: &str, tariff: &TariffTable) -> Result<Vec<LocationTable>, String> {
     let document: Document = serde_json::from_str(text).map_err(|error| {
         format!("not OCPI locations (a response with \"data\", a list, or one Location object): {error}")
     })?;
@@ -77,7 +77,7 @@ pub fn parse(text: &str, tariff: TariffTable) -> Result<Vec<LocationTable>, Stri
         Document::Response { data } | Document::List(data) => data,
         Document::One(location) => vec![*location],
     };
-    locations.into_iter().map(|location| convert(location, tariff)).collect()
+    locations.into_iter().map(|location| convert(location, tariff.clone())).collect()
 }
 
 fn convert(location: Location, tariff: TariffTable) -> Result<LocationTable, String> {
@@ -142,14 +142,14 @@ mod tests {
 
     #[test]
     fn a_location_is_understood_alone_in_a_list_and_in_a_response() {
-        let tariff = TariffTable { price_kwh: 2.0, activation_fee: 0.0 };
+        let tariff = TariffTable { price_kwh: 2.0, ..TariffTable::default() };
         for text in [
             LOCATION.to_owned(),
             format!("[{LOCATION}]"),
             format!("{{\"data\":[{LOCATION}],\"status_code\":1000}}"),
         ] {
             let mut problems = Vec::new();
-            let stations = super::super::check(parse(&text, tariff).unwrap(), &mut problems);
+            let stations = super::super::check(parse(&text, &tariff).unwrap(), &mut problems);
             assert_eq!(problems, [""; 0]);
             let evses = &stations[0].evses;
             assert_eq!(evses.len(), 1, "what is removed is not offered");
