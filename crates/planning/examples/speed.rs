@@ -41,10 +41,24 @@ fn main() -> Result<(), Invalid> {
         500,
         Settings { stops_max: 9, ..Settings::default() },
     )?;
+    let busy = Settings { buffer_minutes: 10.0, ..Settings::default() };
+    for stations in [50, 200, 500] {
+        row_of("a third of every hour taken everywhere", 1000.0, stations, busy.clone(), busy_station)?;
+    }
     country()
 }
 
 fn row(name: &str, km: f64, stations: usize, settings: Settings) -> Result<(), Invalid> {
+    row_of(name, km, stations, settings, station)
+}
+
+fn row_of(
+    name: &str,
+    km: f64,
+    stations: usize,
+    settings: Settings,
+    station: fn(&mut Rng) -> Station,
+) -> Result<(), Invalid> {
     let (mut cold, mut again, mut stops) = (Vec::new(), Vec::new(), 0);
     for seed in 0..ROUNDS {
         let rng = &mut Rng::with_seed(seed);
@@ -157,6 +171,17 @@ fn station(rng: &mut Rng) -> Station {
         penalty_minutes: 0.0,
         evses: (0..rng.usize(1..4)).map(|_| evse(rng)).collect(),
     }
+}
+
+// Two chargers of which each is somebody else's for twenty minutes of every hour, at one of three times.
+fn busy_station(rng: &mut Rng) -> Station {
+    let mut station = station(rng);
+    let taken = 20.0 * rng.usize(..3) as f64;
+    let hours = (-1..72).map(|hour| f64::from(hour) * 60.0 + taken);
+    let free = hours.filter_map(|at| TimeWindow::new(instant(at + 20.0), instant(at + 60.0)).ok());
+    let evse = Evse { free: free.collect(), connectors: station.evses[0].connectors.clone() };
+    station.evses = vec![evse.clone(), evse];
+    station
 }
 
 fn windows(rng: &mut Rng) -> Vec<TimeWindow> {

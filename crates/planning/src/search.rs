@@ -16,6 +16,11 @@ use crate::problem::{Connector, Problem, Station};
 const ASK_EVERY: usize = 2048;
 /// Levels that the roundings of the potential can add up to.
 const ROUNDINGS: usize = 5;
+/// Labels after which the search looks less closely: some ten milliseconds. Where chargers have time to spare, it
+/// needs a tenth of them.
+const FINE_LABELS: usize = 10_000;
+/// The same for the second look.
+const COARSE_LABELS: usize = 30_000;
 /// Windows of one EVSE that are looked at for one arrival.
 const WINDOWS_MAX: usize = 64;
 
@@ -59,12 +64,36 @@ pub enum Found {
     Nothing(Vec<bool>),
 }
 
-/// Finds the best plan.
+/// Finds the best plan; where calendars are so full that looking at everything takes long, a good one.
 ///
 /// # Errors
 /// It was given up: too large, or not wanted any longer.
 pub fn run(outlook: &Outlook, problem: &Problem, stop: &dyn Fn() -> bool) -> Result<Found, Obstacle> {
-    let mut search = Search::new(outlook, problem);
+    let all = problem.settings.labels_max;
+    let fine = |labels: usize| Care { labels_max: labels.min(all), ..Care::fine(problem) };
+    match attempt(outlook, problem, fine(FINE_LABELS), stop) {
+        Err(Obstacle::TooLarge { .. }) if all > FINE_LABELS => {}
+        found => return found,
+    }
+    let coarse = [(1.03, 1.0, COARSE_LABELS), (1.2, 4.0, all)];
+    for (foresight, minutes, labels) in coarse {
+        let care = Care { labels_max: labels.min(all), ..Care::coarse(problem, foresight, minutes) };
+        match attempt(outlook, problem, care, stop) {
+            // What was left out may be what was needed.
+            Err(Obstacle::TooLarge { .. }) | Ok(Found::Nothing(_)) => {}
+            found => return found,
+        }
+    }
+    attempt(outlook, problem, fine(all), stop)
+}
+
+fn attempt(
+    outlook: &Outlook,
+    problem: &Problem,
+    care: Care,
+    stop: &dyn Fn() -> bool,
+) -> Result<Found, Obstacle> {
+    let mut search = Search::new(outlook, problem, care);
     search.begin();
     let mut steps = 0;
     while let Some(Reverse((_, index))) = search.heap.pop() {
@@ -72,8 +101,8 @@ pub fn run(outlook: &Outlook, problem: &Problem, stop: &dyn Fn() -> bool) -> Res
         if steps % ASK_EVERY == 0 && stop() {
             return Err(Obstacle::Withdrawn);
         }
-        if search.labels.len() > problem.settings.labels_max {
-            return Err(Obstacle::TooLarge { labels_max: problem.settings.labels_max });
+        if search.labels.len() > search.care.labels_max {
+            return Err(Obstacle::TooLarge { labels_max: search.care.labels_max });
         }
         let label = search.labels[index as usize];
         if !search.is_current(index, &label) {
@@ -102,7 +131,17 @@ struct Search<'a> {
     // The labels of each node that no other one of it outdoes.
     arriving: Vec<Vec<u32>>,
     leaving: Vec<Vec<u32>>,
+    care: Care,
+}
+
+// How closely the search looks.
+struct Care {
+    // Charged to is every so many levels, and as much as a window allows.
+    levels: usize,
+    // By how much more than what is still ahead at least it is taken for: full calendars delay.
+    foresight: f64,
     unnoticed: Unnoticed,
+    labels_max: usize,
 }
 
 // By so much a label may be worse than another and still count as good. Without it, labels that differ by seconds and
@@ -115,16 +154,26 @@ struct Unnoticed {
 
 impl Unnoticed {
     const NOTHING: Unnoticed = Unnoticed { kwh: 0.0, minutes: 0.0, extra: 0.0 };
+}
 
-    fn of(problem: &Problem) -> Self {
+impl Care {
+    fn fine(problem: &Problem) -> Self {
         let price_weight = problem.settings.objective.price_weight;
         let minutes = if price_weight > 0.0 { 0.5 } else { 0.02 };
-        Self { kwh: problem.vehicle.step_kwh() * 0.2, minutes, extra: 0.05 * price_weight }
+        let kwh = problem.vehicle.step_kwh() * 0.2;
+        let unnoticed = Unnoticed { kwh, minutes, extra: 0.05 * price_weight };
+        Self { levels: 1, foresight: 1.0, unnoticed, labels_max: 0 }
+    }
+
+    fn coarse(problem: &Problem, foresight: f64, minutes: f64) -> Self {
+        let extra = 0.1 * minutes * problem.settings.objective.price_weight;
+        let unnoticed = Unnoticed { kwh: problem.vehicle.step_kwh(), minutes, extra };
+        Self { levels: 5, foresight, unnoticed, labels_max: 0 }
     }
 }
 
 impl<'a> Search<'a> {
-    fn new(outlook: &'a Outlook, problem: &'a Problem) -> Self {
+    fn new(outlook: &'a Outlook, problem: &'a Problem, care: Care) -> Self {
         let window = |window: &recarga_reservation::TimeWindow| {
             (problem.minutes(window.start()), problem.minutes(window.end()))
         };
@@ -140,7 +189,7 @@ impl<'a> Search<'a> {
             heap: BinaryHeap::new(),
             arriving: vec![Vec::new(); nodes],
             leaving: vec![Vec::new(); nodes],
-            unnoticed: Unnoticed::of(problem),
+            care,
         }
     }
 
@@ -171,14 +220,14 @@ impl<'a> Search<'a> {
         let near = level..LEVELS.min(level + ROUNDINGS);
         let Some(ahead) = near.map(ahead).find(|minutes| *minutes < NEVER) else { return };
         let front = if label.is_leaving { &mut self.leaving[node] } else { &mut self.arriving[node] };
-        let (labels, unnoticed) = (&self.labels, &self.unnoticed);
+        let (labels, unnoticed) = (&self.labels, &self.care.unnoticed);
         if front.iter().any(|other| labels[*other as usize].outdoes(&label, unnoticed)) {
             return;
         }
         front.retain(|other| !label.outdoes(&labels[*other as usize], &Unnoticed::NOTHING));
         let index = labels.len() as u32;
         front.push(index);
-        let estimate = label.minutes + label.extra + f64::from(ahead);
+        let estimate = label.minutes + label.extra + f64::from(ahead) * self.care.foresight;
         self.heap.push(Reverse((estimate.max(0.0).to_bits(), index)));
         self.labels.push(label);
     }
@@ -262,7 +311,12 @@ impl<'a> Search<'a> {
                         price += self.per_kwh(one, cable, begins) * (to_kwh - kwh);
                         kwh = to_kwh;
                     }
-                    if to < reached && !counts_money {
+                    // A level more would not fit into the window: the last one counts, however closely is looked.
+                    let is_last = to + 1 == LEVELS || {
+                        let next = charging + table.between(label.kwh, to_kwh + step_kwh);
+                        next + settings.buffer_minutes > closes
+                    };
+                    if !to.is_multiple_of(self.care.levels) && !is_last || to < reached && !counts_money {
                         continue;
                     }
                     reached = reached.max(to + 1);

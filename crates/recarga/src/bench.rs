@@ -12,6 +12,7 @@ mod disk;
 mod federation;
 mod figures;
 mod load;
+mod plans;
 mod report;
 mod scale;
 mod trips;
@@ -27,6 +28,7 @@ pub struct Arguments {
 enum Command {
     Trips(trips::Arguments),
     Contention(contention::Arguments),
+    Plans(plans::Arguments),
     Scale(scale::Arguments),
 }
 
@@ -38,6 +40,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
     match arguments.command {
         Command::Trips(arguments) => trips::run(arguments),
         Command::Contention(arguments) => contention::run(&arguments),
+        Command::Plans(arguments) => plans::run(&arguments),
         Command::Scale(arguments) => scale::run(&arguments),
     }
 }

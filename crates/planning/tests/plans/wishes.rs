@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use fastrand::Rng;
-use recarga_planning::{Itinerary, Obstacle, Outlook, Position, Problem, Station, StraightLine};
-use recarga_reservation::{TimeWindow, Timestamp};
+use recarga_planning::{
+    Itinerary, Obstacle, Outlook, Position, Problem, Settings, Station, StraightLine, Vehicle,
+};
+use recarga_reservation::{Plug, TimeWindow, Timestamp};
 
 use crate::instances::{Instance, after, random, with_money};
 use crate::validator::fault;
@@ -158,5 +160,53 @@ fn instants_far_away_break_nothing() {
     for millis in [i64::MIN, -1, 0, i64::MAX] {
         problem.departure = Timestamp::from_millis(millis);
         let _ = plan(&problem, &legs);
+    }
+}
+
+/// Two chargers at each of 60 stations along 830 km, each taken for twenty minutes of every hour: nothing fits well, so
+/// that whoever looks at everything looks at a hundred thousand possibilities and more.
+#[test]
+fn calendars_full_of_small_gaps_do_not_take_for_ever() {
+    for seed in 0..12 {
+        let rng = &mut Rng::with_seed(seed);
+        let Instance { problem, .. } = random(seed);
+        let place = |along: f64, aside: f64| Position { latitude: -8.0 - along, longitude: -38.0 + aside };
+        let spots: Vec<_> = (0..60).map(|_| place(7.4 * rng.f64(), 0.6 * rng.f64() - 0.3)).collect();
+        let points = [place(0.0, 0.0), place(7.4, 0.0)].into_iter().chain(spots);
+        let legs = StraightLine::new(points, 90.0, 0.17).unwrap();
+        let station = |rng: &mut Rng| {
+            let taken = 20.0 * rng.usize(..3) as f64;
+            let hours = (-1..72).map(|hour| f64::from(hour) * 60.0 + taken);
+            let free: Vec<TimeWindow> =
+                hours.map(|at| TimeWindow::new(after(at + 20.0), after(at + 60.0)).unwrap()).collect();
+            let mut station = problem.stations[0].clone();
+            station.evses.truncate(1);
+            station.evses[0].free = free;
+            station.evses[0].connectors.truncate(1);
+            station.evses[0].connectors[0].kw = 60.0;
+            station.evses[0].connectors[0].plug = Plug::CCS2;
+            station.evses.push(station.evses[0].clone());
+            station
+        };
+        let curve = vec![(0.0, 120.0), (36.0, 120.0), (48.0, 60.0), (60.0, 20.0)];
+        let vehicle = Vehicle::new(60.0, 6.0, vec![Plug::CCS2], curve).unwrap();
+        let settings = |labels_max| Settings { labels_max, buffer_minutes: 10.0, ..Settings::default() };
+        let mut problem = Problem {
+            arrive_kwh: 6.0,
+            vehicle,
+            charge_kwh: 50.0,
+            vias: 0,
+            stations: (0..60).map(|_| station(rng)).collect(),
+            settings: settings(20_000),
+            ..problem.clone()
+        };
+        let quick = plan(&problem, &legs).unwrap_or_else(|obstacle| panic!("seed {seed}: {obstacle}"));
+        assert_eq!(fault(&problem, &legs, &quick), None, "seed {seed}");
+        // What it may cost: a few per cent of the way at its fastest, which no calendar delays.
+        for station in &mut problem.stations {
+            station.evses[0].free = vec![TimeWindow::new(after(-10.0), after(6000.0)).unwrap()];
+        }
+        let free = plan(&problem, &legs).unwrap().minutes();
+        assert!(quick.minutes() < free * 1.2, "seed {seed}: {} of {free} minutes", quick.minutes());
     }
 }

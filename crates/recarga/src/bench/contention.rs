@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use super::connection::Connection;
-use super::federation::{COMPANIES, Federation, Target};
+use super::federation::{COMPANIES, Federation, ONE_CITY, Target};
 use super::report::percentile;
 use crate::client::Client;
 
@@ -156,7 +156,7 @@ fn print(arguments: &Arguments, outcomes: &[Outcome]) {
 async fn measure(arguments: &Arguments, name: &'static str, limits: &str) -> Result<Outcome> {
     let folder = super::folder(arguments.data.as_deref())?;
     let program = std::env::current_exe().context("cannot find this program's own file")?;
-    let mut federation = Federation::start(&program, folder.path(), limits).await?;
+    let mut federation = Federation::start(&program, folder.path(), ONE_CITY, limits).await?;
     let mut targets = Vec::new();
     for company in &federation.companies {
         targets.push(Target::find(company.url()).await?);

@@ -15,8 +15,6 @@ use crate::company::{self, Company};
 /// Companies in every trip.
 pub const COMPANIES: usize = 3;
 
-const LOCATIONS: usize = 40;
-const EVSES_PER_LOCATION: usize = 10;
 const READY_MAX: Duration = Duration::from_secs(20);
 
 /// Three companies of its own, in a folder.
@@ -24,6 +22,20 @@ pub struct Federation {
     /// In the order of their names.
     pub companies: Vec<Company>,
 }
+
+/// What each company offers, and where.
+#[derive(Clone, Copy)]
+pub struct Layout {
+    /// Locations of each company.
+    pub locations: usize,
+    /// EVSEs at each.
+    pub evses: usize,
+    /// Latitude and longitude of a company's location, both counted from 0.
+    pub place: fn(usize, usize) -> (f64, f64),
+}
+
+/// Where it does not matter where: 400 EVSEs each, all in one city.
+pub const ONE_CITY: Layout = Layout { locations: 40, evses: 10, place: |_, _| (-12.97, -38.5) };
 
 /// A company as the load sees it.
 #[derive(Clone, Debug)]
@@ -42,12 +54,12 @@ impl Federation {
     ///
     /// # Errors
     /// One of them does not start.
-    pub async fn start(program: &Path, folder: &Path, limits: &str) -> Result<Federation> {
+    pub async fn start(program: &Path, folder: &Path, layout: Layout, limits: &str) -> Result<Federation> {
         let ports = company::free_ports(COMPANIES)?;
         let mut companies = Vec::new();
         for own in 0..COMPANIES {
             let path = folder.join(format!("{}.toml", name(own)));
-            std::fs::write(&path, configuration(own, &ports, folder, limits))
+            std::fs::write(&path, configuration(own, &ports, folder, layout, limits))
                 .with_context(|| format!("cannot write {}", path.display()))?;
             companies.push(Company::start(program, &path, folder, &[])?);
         }
@@ -102,7 +114,7 @@ fn name(number: usize) -> String {
     format!("empresa-{}", ["a", "b", "c"][number % COMPANIES])
 }
 
-fn configuration(own: usize, ports: &[u16], folder: &Path, limits: &str) -> String {
+fn configuration(own: usize, ports: &[u16], folder: &Path, layout: Layout, limits: &str) -> String {
     let (id, port) = (name(own), ports[own]);
     let data_dir = toml::Value::String(folder.join(&id).display().to_string());
     let mut text = format!(
@@ -119,14 +131,15 @@ fn configuration(own: usize, ports: &[u16], folder: &Path, limits: &str) -> Stri
              accepts = \"bench-{other}-to-{own}\"\n"
         );
     }
-    for location in 0..LOCATIONS {
+    for location in 0..layout.locations {
+        let (latitude, longitude) = (layout.place)(own, location);
         let _ = write!(
             text,
             "\n[[locations]]\nid = \"L{location}\"\nname = \"Bench {location}\"\ncity = \"Salvador\"\n\
-             state = \"BA\"\nlatitude = -12.97\nlongitude = -38.5\ntime_zone = \"America/Bahia\"\n\
+             state = \"BA\"\nlatitude = {latitude:.5}\nlongitude = {longitude:.5}\ntime_zone = \"America/Bahia\"\n\
              tariff = {{ price_kwh = 2.0 }}\nevses = [\n"
         );
-        for evse in 0..EVSES_PER_LOCATION {
+        for evse in 0..layout.evses {
             let _ = writeln!(
                 text,
                 "  {{ id = \"L{location}-{evse}\", \
@@ -145,12 +158,13 @@ mod tests {
     #[test]
     fn the_configurations_are_valid_and_know_each_other() {
         for own in 0..COMPANIES {
-            let text = configuration(own, &[1, 2, 3], Path::new("/some \"where\""), "attempts_max = 1");
+            let text =
+                configuration(own, &[1, 2, 3], Path::new("/some \"where\""), ONE_CITY, "attempts_max = 1");
             let config =
                 recarga_node::config::Config::parse(&text, "bench", Path::new("."), &|_| None).unwrap();
             assert_eq!(config.peers.len(), 2);
             let evses: usize = config.stations.iter().map(|one| one.evses.len()).sum();
-            assert_eq!(evses, LOCATIONS * EVSES_PER_LOCATION);
+            assert_eq!(evses, ONE_CITY.locations * ONE_CITY.evses);
         }
     }
 }

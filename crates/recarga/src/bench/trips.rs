@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
 use super::disk::{self, FileSystem, SyncRate};
-use super::federation::{COMPANIES, Federation, Target};
+use super::federation::{COMPANIES, Federation, ONE_CITY, Target};
 use super::figures;
 use super::load::{Load, Trips};
 use super::report::{Level, Report};
@@ -122,7 +122,7 @@ async fn measure_own(arguments: &Arguments) -> Result<ExitCode> {
         Some(program) => program.clone(),
         None => std::env::current_exe().context("cannot find this program's own file")?,
     };
-    let mut federation = Federation::start(&program, folder.path(), "").await?;
+    let mut federation = Federation::start(&program, folder.path(), ONE_CITY, "").await?;
     let urls: Vec<String> = federation.companies.iter().map(|one| one.url().to_owned()).collect();
     let pids: Vec<u32> = federation.companies.iter().map(|one| one.pid()).collect();
     let bench = Bench::new(arguments, &urls, Some(pids), Some(folder.path())).await?;
