@@ -5,6 +5,7 @@
 //! ends when nobody wants its plan any longer.
 
 mod country;
+mod outlooks;
 mod question;
 mod telling;
 
@@ -23,6 +24,7 @@ use recarga_wire::{Problem, ProblemKind};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::country::Country;
+use self::outlooks::Outlooks;
 use self::question::{Draft, Question};
 use crate::clock::Clock;
 use crate::coordinator::Planner;
@@ -52,6 +54,7 @@ pub struct Journeys {
     places: Arc<Semaphore>,
     workers: Arc<Semaphore>,
     country: Mutex<Option<Arc<Country>>>,
+    outlooks: Outlooks,
 }
 
 impl Journeys {
@@ -71,6 +74,7 @@ impl Journeys {
             places: Arc::new(Semaphore::new(limits.workers + limits.queue_max)),
             workers: Arc::new(Semaphore::new(limits.workers)),
             country: Mutex::new(None),
+            outlooks: Outlooks::default(),
         }
     }
 
@@ -84,7 +88,7 @@ impl Journeys {
         let alternatives = usize::from(journey.alternativas);
         let (draft, roads) = self.draft(place.clone(), journey, (None, f64::INFINITY)).await?;
         self.work(place, move |given_up| {
-            let question = Question::new(draft, roads)?;
+            let question = Question::new(draft, roads, &this.outlooks)?;
             let best = question.best(given_up)?;
             let others = question.others(&best, alternatives, given_up)?;
             let roteiros = std::iter::once(&best).chain(&others).map(|plan| question.tell(plan)).collect();
@@ -201,7 +205,7 @@ impl Planner for Booking {
         let proposal = self.journeys.work(place, move |given_up| {
             let mut question = question.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some((draft, roads)) = draft {
-                *question = Some(Question::new(draft, roads)?);
+                *question = Some(Question::new(draft, roads, &journeys.outlooks)?);
             }
             let Some(question) = &mut *question else { return Err(Problem::of(ProblemKind::Internal)) };
             let copies = journeys.network.copies();

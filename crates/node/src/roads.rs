@@ -17,6 +17,8 @@ pub struct Roads {
     pub legs: Box<dyn Legs + Send>,
     /// Whether a routing service said how long all roads are that the car could drive.
     pub measured: bool,
+    /// Whether whoever asks again is told the same.
+    pub is_settled: bool,
 }
 
 /// How a car drives.
@@ -48,6 +50,6 @@ pub struct Estimated;
 impl RoadDistance for Estimated {
     async fn between(&self, places: Vec<Position>, going: Going) -> Result<Roads, Invalid> {
         let legs = StraightLine::new(places, going.speed_kmh, going.kwh_per_km)?;
-        Ok(Roads { legs: Box::new(legs), measured: false })
+        Ok(Roads { legs: Box::new(legs), measured: false, is_settled: true })
     }
 }

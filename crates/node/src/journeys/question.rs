@@ -18,6 +18,7 @@ use recarga_wire::journey::{CarBody, Cycle, JourneyBody, Preference};
 use recarga_wire::{Problem, ProblemKind};
 
 use super::country::{Country, Site, site_position};
+use super::outlooks::{Key, Outlooks};
 use crate::network::Copy;
 use crate::roads::{Going, RoadDistance, Roads};
 
@@ -54,7 +55,7 @@ pub struct Question {
     pub(super) problem: recarga_planning::Problem,
     plug: Option<Plug>,
     pub(super) roads: Roads,
-    outlook: Outlook,
+    outlook: Arc<Outlook>,
     // What was refused: the window of an EVSE, or all of it.
     refused: Vec<(usize, usize, Option<TimeWindow>)>,
 }
@@ -123,9 +124,12 @@ impl Draft {
     /// # Errors
     /// The car consumes what no car does.
     pub async fn ask(&self, distances: &dyn RoadDistance) -> Result<Roads, Problem> {
+        distances.between(self.points().collect(), self.going).await.map_err(|error| invalid(&error))
+    }
+
+    fn points(&self) -> impl Iterator<Item = Position> + Clone {
         let stations = self.sites.iter().map(|site| site_position(&site.points[0]));
-        let places = self.places.iter().map(|place| place.position).chain(stations);
-        distances.between(places.collect(), self.going).await.map_err(|error| invalid(&error))
+        self.places.iter().map(|place| place.position).chain(stations)
     }
 }
 
@@ -134,9 +138,18 @@ impl Question {
     ///
     /// # Errors
     /// Names the field and the cure.
-    pub fn new(draft: Draft, roads: Roads) -> Result<Self, Problem> {
+    pub fn new(draft: Draft, roads: Roads, outlooks: &Outlooks) -> Result<Self, Problem> {
+        // An outlook that is there already has not seen this charge and these hours.
+        draft.problem.check(&*roads.legs).map_err(|error| invalid(&error))?;
+        let make = || Outlook::new(&draft.problem, &*roads.legs).map_err(|error| invalid(&error));
+        let outlook = match roads.is_settled {
+            true => {
+                let key = Key::of(&draft.problem, draft.points(), draft.going, roads.measured);
+                outlooks.get(key, draft.sites.len(), make)?
+            }
+            false => Arc::new(make()?),
+        };
         let Draft { car, places, sites, problem, plug, .. } = draft;
-        let outlook = Outlook::new(&problem, &*roads.legs).map_err(|error| invalid(&error))?;
         Ok(Self { car, places, sites, problem, plug, roads, outlook, refused: Vec::new() })
     }
 

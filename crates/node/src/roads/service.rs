@@ -140,12 +140,13 @@ impl<C: Connect + Clone + Send + Sync + 'static> RoadDistance for RoadService<C>
         let straight = StraightLine::new(places.iter().copied(), going.speed_kmh, going.kwh_per_km)?;
         if places.len() > self.limits.places_max {
             debug!(places = places.len(), "too many places to ask for the roads between them");
-            return Ok(Roads { legs: Box::new(straight), measured: false });
+            return Ok(Roads { legs: Box::new(straight), measured: false, is_settled: false });
         }
         let wanted = Wanted::new(&places, going.range_km)?;
         self.learn(&places, &wanted).await;
         let (roads, measured) = self.table(&places, &wanted);
-        Ok(Roads { legs: Box::new(MeasuredRoads::new(straight, roads)?), measured })
+        // What is still estimated may be known the next time.
+        Ok(Roads { legs: Box::new(MeasuredRoads::new(straight, roads)?), measured, is_settled: measured })
     }
 }
 
