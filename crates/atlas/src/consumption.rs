@@ -4,6 +4,8 @@
 //! such losses but a range, so each car has one factor, with which the formula gives its published range in the
 //! published cycle.
 
+use recarga_planning::Climb;
+
 use crate::cars::{Car, Cycle};
 
 const GRAVITY: f64 = 9.81;
@@ -41,7 +43,16 @@ impl Default for Drive {
     }
 }
 
+/// What of a car's weight comes back into the battery downhill.
+const REGENERATED: f64 = 0.65;
+
 impl Car {
+    /// What a metre of height takes, and gives back.
+    pub fn climb(&self) -> Climb {
+        let kwh = self.loaded_kg() * GRAVITY / JOULES_PER_KWH;
+        Climb { up_kwh: kwh / DRIVE_TRAIN, down_kwh: kwh * REGENERATED }
+    }
+
     /// What a kilometre on the flat takes, in kWh.
     pub fn kwh_per_km(&self, drive: Drive) -> f64 {
         self.factor() * self.flat(drive.speed_kmh, drive.temperature)
@@ -87,6 +98,8 @@ mod tests {
             assert!(slow < normal && normal < fast, "{}", car.id);
             assert!((0.09..=0.26).contains(&normal), "{}: {normal}", car.id);
             assert!((1.15..=1.5).contains(&(fast / normal)), "{}: {}", car.id, fast / normal);
+            let climb = car.climb();
+            assert!((0.003..0.01).contains(&climb.up_kwh) && climb.down_kwh < 0.6 * climb.up_kwh + 1e-3);
             assert!(at(90.0, -5.0) > normal && at(90.0, 40.0) > normal);
             // On a highway a car does not go as far as in the cycle.
             let highway = car.usable_kwh / fast;

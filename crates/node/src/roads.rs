@@ -6,7 +6,7 @@ mod service;
 use std::fmt;
 
 use async_trait::async_trait;
-use recarga_planning::{Invalid, Legs, Position, StraightLine};
+use recarga_planning::{Climb, Invalid, Legs, Position, StraightLine};
 
 pub use dialect::Dialect;
 pub use service::{RoadLimits, RoadService};
@@ -21,6 +21,15 @@ pub struct Roads {
     pub is_settled: bool,
 }
 
+/// A place on the road.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Place {
+    /// Where.
+    pub position: Position,
+    /// In metres above the sea, where that is known.
+    pub altitude: Option<f64>,
+}
+
 /// How a car drives.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Going {
@@ -28,6 +37,8 @@ pub struct Going {
     pub speed_kmh: f64,
     /// On the flat.
     pub kwh_per_km: f64,
+    /// Over hills.
+    pub climb: Climb,
     /// How far it comes with a full battery; longer roads need not be known.
     pub range_km: f64,
 }
@@ -39,7 +50,7 @@ pub trait RoadDistance: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// A place or a number that makes no sense.
-    async fn between(&self, places: Vec<Position>, going: Going) -> Result<Roads, Invalid>;
+    async fn between(&self, places: Vec<Place>, going: Going) -> Result<Roads, Invalid>;
 }
 
 /// Great circles, longer as roads usually are.
@@ -48,8 +59,19 @@ pub struct Estimated;
 
 #[async_trait]
 impl RoadDistance for Estimated {
-    async fn between(&self, places: Vec<Position>, going: Going) -> Result<Roads, Invalid> {
-        let legs = StraightLine::new(places, going.speed_kmh, going.kwh_per_km)?;
+    async fn between(&self, places: Vec<Place>, going: Going) -> Result<Roads, Invalid> {
+        let legs = estimate(&places, going)?;
         Ok(Roads { legs: Box::new(legs), measured: false, is_settled: true })
+    }
+}
+
+fn estimate(places: &[Place], going: Going) -> Result<StraightLine, Invalid> {
+    let positions = places.iter().map(|place| place.position);
+    let legs = StraightLine::new(positions, going.speed_kmh, going.kwh_per_km)?;
+    let known = places.iter().filter(|place| place.altitude.is_some()).count();
+    // Hills cost the search time, so only where there are some.
+    match known {
+        0 | 1 => Ok(legs),
+        _ => legs.with_heights(places.iter().map(|place| place.altitude).collect(), going.climb),
     }
 }

@@ -126,6 +126,7 @@ fn every_problem_names_its_field() {
         ("id        = \"A-REC-01\"", "id = \"A/REC\"", "locations[0].id"),
         ("latitude  =  -8.0900", "latitude = -98.0", "locations[0].latitude"),
         ("longitude = -34.9150", "longitude = nan", "locations[0].longitude"),
+        ("latitude  =  -8.0900", "altitude_m = 9001\nlatitude = -8.09", "locations[0].altitude_m"),
         ("state     = \"PE\"", "state = \"Pernambuco\"", "locations[0].state"),
         ("time_zone = \"America/Recife\"", "time_zone = \"Recife\"", "locations[0].time_zone"),
         ("price_kwh = 2.15", "price_kwh = -2.15", "locations[0].tariff.price_kwh"),

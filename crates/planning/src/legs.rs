@@ -49,7 +49,27 @@ pub struct StraightLine {
     places: Vec<[f64; 3]>,
     minutes_per_km: f64,
     kwh_per_km: f64,
+    heights: Option<Heights>,
 }
+
+// Above the sea, where that is known.
+#[derive(Clone, Debug)]
+struct Heights {
+    metres: Vec<Option<f64>>,
+    climb: Climb,
+}
+
+/// What a metre of height costs the battery.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Climb {
+    /// From the battery for each metre up, in kWh.
+    pub up_kwh: f64,
+    /// Back into it for each metre down, in kWh.
+    pub down_kwh: f64,
+}
+
+/// What a drive downhill takes at least, of what it would on the flat.
+const LEAST_DOWNHILL: f64 = 0.3;
 
 /// The mean radius of the earth.
 const EARTH_RADIUS_KM: f64 = 6371.0;
@@ -76,12 +96,50 @@ impl StraightLine {
             "use 0.02 to 5 kWh for each km",
         )?;
         let places: Result<Vec<_>, _> = points.into_iter().map(unit_vector).collect();
-        Ok(Self { places: places?, minutes_per_km: 60.0 / speed_kmh, kwh_per_km })
+        Ok(Self { places: places?, minutes_per_km: 60.0 / speed_kmh, kwh_per_km, heights: None })
     }
 
-    fn along(&self, arc_km: f64) -> Leg {
+    /// The same over hills: heights above the sea in metres, where they are known, in the order of the points.
+    ///
+    /// # Errors
+    /// They are not as many as the points, or a number makes no sense.
+    pub fn with_heights(self, metres: Vec<Option<f64>>, climb: Climb) -> Result<Self, Invalid> {
+        Invalid::unless(metres.len() == self.places.len(), "heights", "give one for each point")?;
+        let on_earth = metres.iter().flatten().all(|one| (-500.0..=9000.0).contains(one));
+        Invalid::unless(on_earth, "heights", "use metres from -500 to 9000")?;
+        let fine = (0.0..=1.0).contains(&climb.up_kwh) && (0.0..=climb.up_kwh).contains(&climb.down_kwh);
+        Invalid::unless(fine, "climb", "use 0 to 1 kWh for a metre, and no more down than up")?;
+        Ok(Self { heights: Some(Heights { metres, climb }), ..self })
+    }
+
+    fn along(&self, arc_km: f64, from: usize, to: usize) -> Leg {
         let km = arc_km * Self::CIRCUITY;
-        Leg { km, minutes: km * self.minutes_per_km, kwh: arc_km * Self::CIRCUITY_CAREFUL * self.kwh_per_km }
+        let kwh = arc_km * Self::CIRCUITY_CAREFUL * self.kwh_per_km;
+        Leg { km, minutes: km * self.minutes_per_km, kwh: self.with_climb(kwh, from, to) }
+    }
+
+    // Of the flat energy at least a part remains: brakes give back what a hill gave, not what the air took.
+    fn with_climb(&self, flat_kwh: f64, from: usize, to: usize) -> f64 {
+        let Some(Heights { metres, climb }) = &self.heights else { return flat_kwh };
+        let (Some(Some(start)), Some(Some(end))) = (metres.get(from), metres.get(to)) else {
+            return flat_kwh;
+        };
+        let up = end - start;
+        let kwh = if up > 0.0 { up * climb.up_kwh } else { up * climb.down_kwh };
+        (flat_kwh + kwh).max(flat_kwh * LEAST_DOWNHILL)
+    }
+
+    // More than any two points are apart in height, in kWh.
+    fn climb_max(&self) -> f64 {
+        let Some(Heights { metres, climb }) = &self.heights else { return 0.0 };
+        let highest = metres.iter().flatten().fold(f64::NEG_INFINITY, |most, one| most.max(*one));
+        let lowest = metres.iter().flatten().fold(f64::INFINITY, |least, one| least.min(*one));
+        (highest - lowest).max(0.0) * climb.up_kwh
+    }
+
+    // By how much less than on the flat a drive may take.
+    fn least_share(&self) -> f64 {
+        if self.heights.is_some() { LEAST_DOWNHILL } else { 1.0 }
     }
 }
 
@@ -91,19 +149,19 @@ impl Legs for StraightLine {
     }
 
     fn leg(&self, from: usize, to: usize) -> Option<Leg> {
-        let (from, to) = (self.places.get(from)?, self.places.get(to)?);
-        Some(self.along(arc_km(dot(from, to))))
+        let (start, end) = (self.places.get(from)?, self.places.get(to)?);
+        Some(self.along(arc_km(dot(start, end)), from, to))
     }
 
     fn within(&self, from: usize, kwh: f64, call: &mut dyn FnMut(usize, Leg)) {
         let Some(start) = self.places.get(from) else { return };
-        let reach_km = kwh / (Self::CIRCUITY_CAREFUL * self.kwh_per_km);
+        let reach_km = kwh / (Self::CIRCUITY_CAREFUL * self.kwh_per_km * self.least_share());
         // Compared by cosines, as most pairs are far apart; only the others need the arc itself.
         let least = (reach_km / EARTH_RADIUS_KM).min(std::f64::consts::PI).cos() - 1e-12;
         for (to, place) in self.places.iter().enumerate() {
             let cosine = dot(start, place);
             if cosine >= least && to != from {
-                let leg = self.along(arc_km(cosine));
+                let leg = self.along(arc_km(cosine), from, to);
                 if leg.kwh <= kwh {
                     call(to, leg);
                 }
@@ -165,7 +223,8 @@ impl MeasuredRoads {
                 // Both ends were moved to the nearest road, so that it can come out shorter than the straight line.
                 let km = f64::from(km).max(estimate.km / StraightLine::CIRCUITY);
                 let minutes = f64::from(minutes).max(km * self.straight.minutes_per_km);
-                Some(Leg { km, minutes, kwh: km * Self::CAREFUL * self.straight.kwh_per_km })
+                let kwh = km * Self::CAREFUL * self.straight.kwh_per_km;
+                Some(Leg { km, minutes, kwh: self.straight.with_climb(kwh, from, to) })
             }
         }
     }
@@ -181,8 +240,9 @@ impl Legs for MeasuredRoads {
     }
 
     fn within(&self, from: usize, kwh: f64, call: &mut dyn FnMut(usize, Leg)) {
-        // No road is shorter than the straight line.
-        let most = kwh * StraightLine::CIRCUITY_CAREFUL / Self::CAREFUL.min(StraightLine::CIRCUITY_CAREFUL);
+        // No road is shorter than the straight line, which over hills may take more than its part of the energy.
+        let longer = StraightLine::CIRCUITY_CAREFUL / Self::CAREFUL;
+        let most = kwh * longer / self.straight.least_share() + self.straight.climb_max();
         self.straight.within(from, most, &mut |to, estimate| {
             if let Some(leg) = self.measured(from, to, estimate).filter(|leg| leg.kwh <= kwh) {
                 call(to, leg);
@@ -277,6 +337,8 @@ mod tests {
         };
         let points: Vec<_> = (0..200).map(|_| point(&mut random)).collect();
         let legs = StraightLine::new(points, 80.0, 0.17).unwrap();
+        let metres = (0..200).map(|_| (random.u8(0..3) > 0).then(|| random.f64() * 1500.0)).collect();
+        let hills = legs.clone().with_heights(metres, Climb { up_kwh: 0.006, down_kwh: 0.004 }).unwrap();
         let road = |(from, to): (usize, usize)| match random.u8(0..4) {
             0 => Road::Unknown,
             1 => Road::Nowhere,
@@ -287,15 +349,42 @@ mod tests {
             }
         };
         let pairs = (0..200).flat_map(|from| (0..200).map(move |to| (from, to)));
-        let roads = MeasuredRoads::new(legs.clone(), pairs.map(road).collect()).unwrap();
+        let table: Vec<Road> = pairs.map(road).collect();
+        let roads = MeasuredRoads::new(legs.clone(), table.clone()).unwrap();
+        let hilly_roads = MeasuredRoads::new(hills.clone(), table).unwrap();
         for kwh in [0.0, 5.0, 40.0, 1e9] {
-            for legs in [&legs as &dyn Legs, &roads] {
+            for legs in [&legs as &dyn Legs, &hills, &roads, &hilly_roads] {
                 let mut near = Vec::new();
                 legs.within(7, kwh, &mut |to, leg| near.push((to, leg)));
                 let all = (0..legs.points()).filter(|to| *to != 7);
                 let all = all.filter_map(|to| Some((to, legs.leg(7, to)?)));
                 assert_eq!(near, all.filter(|(_, leg)| leg.kwh <= kwh).collect::<Vec<_>>());
             }
+        }
+    }
+
+    #[test]
+    fn up_takes_more_than_down_gives_back() {
+        let climb = Climb { up_kwh: 0.006, down_kwh: 0.004 };
+        let flat = StraightLine::new([RECIFE, SALVADOR, RECIFE], 90.0, 0.15).unwrap();
+        let hills = flat.clone().with_heights(vec![Some(0.0), Some(1000.0), None], climb).unwrap();
+        let kwh = |legs: &StraightLine, from, to| legs.leg(from, to).unwrap().kwh;
+        assert!((kwh(&hills, 0, 1) - kwh(&flat, 0, 1) - 6.0).abs() < 1e-9);
+        assert!((kwh(&flat, 1, 0) - kwh(&hills, 1, 0) - 4.0).abs() < 1e-9);
+        assert_eq!(kwh(&hills, 1, 2), kwh(&flat, 1, 2), "where a height is not known, there are no hills");
+        let steep = Climb { up_kwh: 1.0, down_kwh: 1.0 };
+        let steep = flat.clone().with_heights(vec![Some(0.0), Some(1000.0), None], steep).unwrap();
+        assert!(
+            (kwh(&steep, 1, 0) / kwh(&flat, 1, 0) - LEAST_DOWNHILL).abs() < 1e-9,
+            "nobody arrives with more"
+        );
+        for (metres, climb) in [
+            (vec![None; 2], climb),
+            (vec![Some(f64::NAN), None, None], climb),
+            (vec![None; 3], Climb { up_kwh: 0.004, down_kwh: 0.006 }),
+            (vec![None; 3], Climb { up_kwh: -1.0, down_kwh: 0.0 }),
+        ] {
+            assert!(flat.clone().with_heights(metres, climb).is_err());
         }
     }
 

@@ -20,7 +20,7 @@ mod tariff;
 pub use battery::{ChargeTable, LEVELS, Vehicle};
 pub use candidates::{Corridor, Spot, SpotIndex};
 pub use itinerary::{Backup, Itinerary, Stop};
-pub use legs::{Leg, Legs, MeasuredRoads, Position, Road, StraightLine, Table, distance_km};
+pub use legs::{Climb, Leg, Legs, MeasuredRoads, Position, Road, StraightLine, Table, distance_km};
 pub use obstacle::{Obstacle, Place};
 pub use outlook::Outlook;
 pub use problem::{Connector, Evse, Invalid, Objective, Problem, Settings, Station};

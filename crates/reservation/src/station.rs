@@ -21,6 +21,8 @@ pub struct Station {
     pub latitude: f64,
     /// Degrees, WGS 84, -180 to 180.
     pub longitude: f64,
+    /// Metres above the sea, if the company says so.
+    pub altitude_m: Option<f64>,
     /// IANA name; times for people at this station are told in it.
     pub time_zone: String,
     /// What a session costs.

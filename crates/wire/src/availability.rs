@@ -177,6 +177,9 @@ pub struct Point {
     pub latitude: f64,
     /// Degrees, WGS 84.
     pub longitude: f64,
+    /// Metres above the sea, if the company says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub altitude_m: Option<f64>,
     /// IANA time zone.
     pub fuso: String,
     /// Only one of them can be in use.
@@ -327,6 +330,7 @@ impl Point {
             uf: station.state.clone(),
             latitude: station.latitude,
             longitude: station.longitude,
+            altitude_m: station.altitude_m,
             fuso: station.time_zone.clone(),
             conectores: evse.connectors.iter().map(connector).collect(),
             preco_kwh: station.tariff.price_kwh,
@@ -351,6 +355,7 @@ impl Point {
             state: self.uf,
             latitude: self.latitude,
             longitude: self.longitude,
+            altitude_m: self.altitude_m,
             time_zone: self.fuso,
             tariff: Tariff {
                 price_kwh: self.preco_kwh,

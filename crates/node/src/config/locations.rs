@@ -23,6 +23,8 @@ pub struct LocationTable {
     state: String,
     latitude: f64,
     longitude: f64,
+    #[serde(default)]
+    altitude_m: Option<f64>,
     time_zone: String,
     tariff: TariffTable,
     evses: Vec<EvseTable>,
@@ -122,6 +124,9 @@ fn check_location(table: LocationTable, seen: &mut Seen, problems: &mut Vec<Stri
     };
     within("latitude", table.latitude, 90.0);
     within("longitude", table.longitude, 180.0);
+    if table.altitude_m.is_some_and(|metres| !(-500.0..=9000.0).contains(&metres)) {
+        problems.push("altitude_m: not between -500 and 9000 metres".to_owned());
+    }
     if !(table.state.len() == 2 && table.state.bytes().all(|byte| byte.is_ascii_uppercase())) {
         problems.push(format!(
             "state: \"{}\" is not a federative unit; two capital letters as in BA",
@@ -150,6 +155,7 @@ fn check_location(table: LocationTable, seen: &mut Seen, problems: &mut Vec<Stri
         state: table.state,
         latitude: table.latitude,
         longitude: table.longitude,
+        altitude_m: table.altitude_m,
         time_zone: table.time_zone,
         tariff,
         evses,

@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use recarga_planning::{Connector, Outlook, Position, Problem, Settings, Station};
+use recarga_planning::{Connector, Outlook, Problem, Settings, Station};
 use twox_hash::XxHash3_64;
 
-use crate::roads::Going;
+use crate::roads::{Going, Place};
 
 /// Outlooks that are kept: of 500 stations, each takes about 4 MB.
 const KEPT: usize = 24;
@@ -27,17 +27,20 @@ impl Key {
     /// Of a problem whose roads are those between `places`.
     pub fn of(
         problem: &Problem,
-        places: impl Iterator<Item = Position> + Clone,
+        places: impl Iterator<Item = Place> + Clone,
         going: Going,
         are_roads_measured: bool,
     ) -> Self {
         let hash = |seed: u64| {
             let mut hasher = XxHash3_64::with_seed(seed);
             are_roads_measured.hash(&mut hasher);
-            for Position { latitude, longitude } in places.clone() {
-                number(&mut hasher, latitude);
-                number(&mut hasher, longitude);
+            for Place { position, altitude } in places.clone() {
+                number(&mut hasher, position.latitude);
+                number(&mut hasher, position.longitude);
+                number(&mut hasher, altitude.unwrap_or(f64::NAN));
             }
+            number(&mut hasher, going.climb.up_kwh);
+            number(&mut hasher, going.climb.down_kwh);
             number(&mut hasher, going.speed_kmh);
             number(&mut hasher, going.kwh_per_km);
             number(&mut hasher, problem.arrive_kwh);
@@ -111,7 +114,7 @@ fn station(hasher: &mut XxHash3_64, station: &Station) {
 
 #[cfg(test)]
 mod tests {
-    use recarga_planning::{Band, Evse, StraightLine, Tariff, Vehicle};
+    use recarga_planning::{Band, Climb, Evse, Position, StraightLine, Tariff, Vehicle};
     use recarga_reservation::{Plug, TimeWindow, Timestamp};
 
     use super::*;
@@ -121,7 +124,12 @@ mod tests {
         Position { latitude: -9.0, longitude: -35.5 },
         Position { latitude: -8.5, longitude: -35.2 },
     ];
-    const GOING: Going = Going { speed_kmh: 90.0, kwh_per_km: 0.15, range_km: 300.0 };
+    const CLIMB: Climb = Climb { up_kwh: 0.005, down_kwh: 0.003 };
+    const GOING: Going = Going { speed_kmh: 90.0, kwh_per_km: 0.15, climb: CLIMB, range_km: 300.0 };
+
+    fn places() -> impl DoubleEndedIterator<Item = Place> + Clone {
+        PLACES.into_iter().map(|position| Place { position, altitude: None })
+    }
 
     fn problem() -> Problem {
         let connector = Connector { plug: Plug::CCS2, kw: 60.0, tariff: Tariff::default(), measured: None };
@@ -138,7 +146,7 @@ mod tests {
     }
 
     fn key(problem: &Problem) -> Key {
-        Key::of(problem, PLACES.into_iter(), GOING, false)
+        Key::of(problem, places(), GOING, false)
     }
 
     #[test]
@@ -178,9 +186,11 @@ mod tests {
         assert!(same.iter().all(|change| changed(change) == known));
         assert!(others.iter().all(|change| changed(change) != known));
         let fast = Going { speed_kmh: 91.0, ..GOING };
-        assert_ne!(Key::of(&problem(), PLACES.into_iter(), fast, false), known);
-        assert_ne!(Key::of(&problem(), PLACES.into_iter(), GOING, true), known);
-        assert_ne!(Key::of(&problem(), PLACES.into_iter().rev(), GOING, false), known);
+        assert_ne!(Key::of(&problem(), places(), fast, false), known);
+        assert_ne!(Key::of(&problem(), places(), GOING, true), known);
+        assert_ne!(Key::of(&problem(), places().rev(), GOING, false), known);
+        let high = places().map(|place| Place { altitude: Some(700.0), ..place });
+        assert_ne!(Key::of(&problem(), high, GOING, false), known);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use recarga_wire::{Problem, ProblemKind};
 use super::country::{Country, Site, site_position};
 use super::outlooks::{Key, Outlooks};
 use crate::network::Copy;
-use crate::roads::{Going, RoadDistance, Roads};
+use crate::roads::{Going, Place, RoadDistance, Roads};
 
 /// Kept in the battery where the driver says nothing, as a share.
 const RESERVE: f64 = 0.10;
@@ -101,7 +101,7 @@ impl Draft {
         };
         let kwh_per_km = car.kwh_per_km(drive);
         let range_km = vehicle.usable_kwh() / kwh_per_km;
-        let going = Going { speed_kmh: drive.speed_kmh, kwh_per_km, range_km };
+        let going = Going { speed_kmh: drive.speed_kmh, kwh_per_km, climb: car.climb(), range_km };
         let problem = recarga_planning::Problem {
             arrive_kwh: vehicle.reserve_kwh(),
             charge_kwh: journey.bateria_pct / 100.0 * vehicle.usable_kwh(),
@@ -127,9 +127,15 @@ impl Draft {
         distances.between(self.points().collect(), self.going).await.map_err(|error| invalid(&error))
     }
 
-    fn points(&self) -> impl Iterator<Item = Position> + Clone {
-        let stations = self.sites.iter().map(|site| site_position(&site.points[0]));
-        self.places.iter().map(|place| place.position).chain(stations)
+    fn points(&self) -> impl Iterator<Item = Place> + Clone {
+        let station = |site: &Arc<SiteCopy>| {
+            let point = &site.points[0];
+            // Another company's word.
+            let altitude = point.ponto.altitude_m.filter(|metres| (-500.0..=9000.0).contains(metres));
+            Place { position: site_position(point), altitude }
+        };
+        let city = |city: &City| Place { position: city.position, altitude: None };
+        self.places.iter().map(city).chain(self.sites.iter().map(station))
     }
 }
 

@@ -129,6 +129,7 @@ mod tests {
                 state: STATES[dice.usize(0..3)].to_owned(),
                 latitude: extreme(90.0, dice),
                 longitude: extreme(180.0, dice),
+                altitude_m: None,
                 time_zone: "America/Bahia".to_owned(),
                 tariff: Tariff { price_kwh: 2.0, ..Tariff::default() },
                 evses,

@@ -11,12 +11,12 @@ use hyper::body::Bytes;
 use hyper::header::CONTENT_TYPE;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::client::legacy::connect::Connect;
-use recarga_planning::{Invalid, MeasuredRoads, Position, Road, StraightLine, distance_km};
+use recarga_planning::{Invalid, MeasuredRoads, Position, Road, distance_km};
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use super::dialect::{Dialect, Question};
-use super::{Going, RoadDistance, Roads};
+use super::{Going, Place, RoadDistance, Roads, estimate};
 use crate::outgoing::{Outgoing, OutgoingLimits};
 
 /// From and to how many places is asked in one request: what such services usually allow.
@@ -136,8 +136,9 @@ impl<C: Connect + Clone + Send + Sync + 'static> RoadService<C> {
 
 #[async_trait]
 impl<C: Connect + Clone + Send + Sync + 'static> RoadDistance for RoadService<C> {
-    async fn between(&self, places: Vec<Position>, going: Going) -> Result<Roads, Invalid> {
-        let straight = StraightLine::new(places.iter().copied(), going.speed_kmh, going.kwh_per_km)?;
+    async fn between(&self, places: Vec<Place>, going: Going) -> Result<Roads, Invalid> {
+        let straight = estimate(&places, going)?;
+        let places: Vec<Position> = places.iter().map(|place| place.position).collect();
         if places.len() > self.limits.places_max {
             debug!(places = places.len(), "too many places to ask for the roads between them");
             return Ok(Roads { legs: Box::new(straight), measured: false, is_settled: false });

@@ -340,6 +340,43 @@ async fn a_car_asks_for_a_journey_and_one_company_answers() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_charges_up_high_has_come_up_there() {
+    // One in Recife, and one 120 km inland on a plateau that is as far from the destination: without it nobody comes home.
+    let point = |id: &str, latitude: f64, longitude: f64, altitude: Value| {
+        json!({"ponto_id": id, "estacao_id": id, "nome": "", "cidade": "", "uf": "PE", "latitude": latitude,
+            "longitude": longitude, "altitude_m": altitude, "fuso": "UTC", "preco_kwh": 1.0, "taxa_ativacao": 0.0,
+            "estado": "disponivel", "livres": [{"inicio": at(-60), "fim": at(1400)}],
+            "conectores": [{"conector_id": "1", "plugue": CCS2, "potencia_kw": 60}]})
+    };
+    let mut charged = Vec::new();
+    for (low, high) in
+        [(json!(null), json!(null)), (json!(5), json!(null)), (json!(5), json!(840)), (json!(5), json!(1e6))]
+    {
+        let points = json!([point("X-1", -8.06, -34.87, low), point("X-2", -8.28, -35.97, high)]);
+        let script = move |call: &str, _: &Value| match call {
+            "GET /disponibilidade" => (200, json!({"empresa": STRANGER, "revisao": 1, "pontos": points})),
+            _ => (404, Value::Null),
+        };
+        let stranger = Stranger::start(script).await;
+        let plan = Plan { limits: SELDOM.into(), stranger_url: stranger.url.clone(), ..Plan::default() };
+        let node = start_one(plan).await;
+        knows(&node, &["empresa-a", STRANGER]).await;
+        let mut body = with(&journey(), "destino", Some(json!("Arcoverde")));
+        body["evitar_empresas"] = json!(["empresa-a"]);
+        body["bateria_pct"] = json!(20);
+        let answer = node.send(Call::post("/viagens/planejar", &body)).await.expect(200);
+        let stops = answer["roteiros"][0]["paradas"].as_array().unwrap();
+        let energy: f64 = stops.iter().map(|stop| stop["energia_kwh"].as_f64().unwrap()).sum();
+        charged.push((stops.len(), energy));
+    }
+    let [flat, half, hilly, absurd] = charged[..] else { unreachable!("four of them") };
+    assert!(flat.0 == 2, "{charged:?}");
+    assert!(half == flat && absurd == flat, "a height alone, or one that is none, is no hill: {charged:?}");
+    let climb = hilly.1 - flat.1;
+    assert!((3.5..5.5).contains(&climb), "835 m are some 4.4 kWh for this car: {climb}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn prices_by_time_of_day_are_told_and_counted() {
     let point = |id: &str, price: f64, bands: Value| {
         json!({"ponto_id": id, "estacao_id": id, "nome": "", "cidade": "", "uf": "PE", "latitude": -8.06,

@@ -96,6 +96,7 @@ fn station(location: Location) -> Station {
         state: location.state,
         latitude: location.latitude,
         longitude: location.longitude,
+        altitude_m: None,
         time_zone: location.time_zone,
         tariff: Tariff { price_kwh: 2.0, ..Tariff::default() },
         evses: location.evses.into_iter().map(evse).collect(),

@@ -97,6 +97,7 @@ fn convert(location: Location, tariff: TariffTable) -> Result<LocationTable, Str
         state: location.state.unwrap_or_default(),
         latitude,
         longitude,
+        altitude_m: None,
         time_zone: location.time_zone,
         tariff,
         evses: location.evses.into_iter().filter(offered).map(convert_evse).collect(),
