@@ -1,6 +1,7 @@
 //! How long planning takes, against stations and distance.
 //!
-//!     cargo run --release -p recarga-planning --example speed
+//!     cargo run --release -p recarga-planning --example speed             # a table
+//!     cargo run --release -p recarga-planning --example speed -- --grid   # JSON, for bench/plan_plot.py
 //!
 //! Random networks from a seed: stations along a corridor with a quarter of the time taken, or over a whole country.
 //! *Cold* is everything; *again* is what a refused hold costs: the search alone, with a window less.
@@ -18,6 +19,9 @@ const DEPARTURE: i64 = 1_798_110_000_000;
 const ROUNDS: u64 = 9;
 
 fn main() -> Result<(), Invalid> {
+    if std::env::args().any(|argument| argument == "--grid") {
+        return grid();
+    }
     println!("| | km | stations | cold p50 ms | cold max ms | again p50 ms | again max ms | stops |");
     println!("|---|---:|---:|---:|---:|---:|---:|---:|");
     for (km, stations) in
@@ -48,6 +52,23 @@ fn main() -> Result<(), Invalid> {
     country()
 }
 
+// Every distance with every number of stations.
+fn grid() -> Result<(), Invalid> {
+    let mut rows = Vec::new();
+    for km in [500.0, 1000.0, 2000.0, 3000.0] {
+        for stations in [50, 100, 200, 500, 1000, 2000] {
+            let (mut cold, mut again, _) = measure(km, stations, &Settings::default(), station)?;
+            let (cold, again) = (median_ms(&mut cold), median_ms(&mut again));
+            rows.push(format!(
+                "{{\"km\": {km}, \"stations\": {stations}, \"cold_ms\": {cold:.3}, \"again_ms\": {again:.3}}}"
+            ));
+            eprintln!("{km} km, {stations} stations: {cold:.1} ms, again {again:.2} ms");
+        }
+    }
+    println!("[{}]", rows.join(",\n"));
+    Ok(())
+}
+
 fn row(name: &str, km: f64, stations: usize, settings: Settings) -> Result<(), Invalid> {
     row_of(name, km, stations, settings, station)
 }
@@ -59,6 +80,20 @@ fn row_of(
     settings: Settings,
     station: fn(&mut Rng) -> Station,
 ) -> Result<(), Invalid> {
+    let (mut cold, mut again, stops) = measure(km, stations, &settings, station)?;
+    print_row(name, km, stations, &mut cold, &mut again, stops);
+    Ok(())
+}
+
+// Cold times, times again, and stops.
+type Measured = (Vec<Duration>, Vec<Duration>, usize);
+
+fn measure(
+    km: f64,
+    stations: usize,
+    settings: &Settings,
+    station: fn(&mut Rng) -> Station,
+) -> Result<Measured, Invalid> {
     let (mut cold, mut again, mut stops) = (Vec::new(), Vec::new(), 0);
     for seed in 0..ROUNDS {
         let rng = &mut Rng::with_seed(seed);
@@ -78,8 +113,7 @@ fn row_of(
             again.push(plan_again(&outlook, &mut problem, &legs, &plan));
         }
     }
-    print_row(name, km, stations, &mut cold, &mut again, stops);
-    Ok(())
+    Ok((cold, again, stops))
 }
 
 fn plan_again(outlook: &Outlook, problem: &mut Problem, legs: &StraightLine, plan: &Itinerary) -> Duration {
@@ -145,6 +179,11 @@ fn print_row(
         millis(again, again.len().saturating_sub(1)),
         stops as f64 / cold.len() as f64,
     );
+}
+
+fn median_ms(times: &mut [Duration]) -> f64 {
+    times.sort_unstable();
+    times.get(times.len() / 2).map_or(f64::NAN, Duration::as_secs_f64) * 1000.0
 }
 
 fn problem(stations: Vec<Station>, settings: Settings) -> Result<Problem, Invalid> {

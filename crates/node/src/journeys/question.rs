@@ -32,6 +32,8 @@ const NOT_PREFERRED_MINUTES: f64 = 20.0;
 const STATIONS_MANY: usize = 400;
 /// Prices by time of day of one charger that are looked at.
 const BANDS_MAX: usize = 24;
+/// Nobody is longer on the way: what is free later need not be known.
+const JOURNEY_MAX: Duration = Duration::from_secs(5 * 24 * 3600);
 /// Clocks of cars and of this company differ.
 const PAST: Duration = Duration::from_secs(120);
 /// Farther than any two places in Brazil by road.
@@ -426,7 +428,8 @@ fn station(site: &Site, car: &Car, journey: &JourneyBody, from: Timestamp, offse
 // In order and apart, whatever another company says.
 fn free(windows: &[TimeWindow], from: Timestamp) -> Vec<TimeWindow> {
     let mut free: Vec<TimeWindow> = Vec::with_capacity(windows.len());
-    for window in windows {
+    let until = from + JOURNEY_MAX;
+    for window in windows.iter().take_while(|window| window.start() < until) {
         let start = free.last().map_or(from, |last| last.end().max(from)).max(window.start());
         free.extend(TimeWindow::new(start, window.end()));
     }
