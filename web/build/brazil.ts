@@ -8,6 +8,8 @@ import { presimplify, quantile, simplify } from 'topojson-simplify';
 import type { GeometryCollection, Topology } from 'topojson-specification';
 import type { Plugin } from 'vite';
 
+type Borders = Topology<Record<string, GeometryCollection<{ name: string }>>>;
+
 const NAME = 'virtual:brazil';
 const ATLAS = new URL('../../crates/atlas/data/cities.tsv', import.meta.url);
 /** Of all points of the borders, those that matter least for the shape are left out. */
@@ -45,7 +47,7 @@ function neighbours() {
 
 function shapes(file: string, object: string, dropped: number, wanted: (feature: Feature) => boolean) {
   const path = createRequire(import.meta.url).resolve(file);
-  const weighed = presimplify(JSON.parse(readFileSync(path, 'utf8')) as Topology);
+  const weighed = presimplify(JSON.parse(readFileSync(path, 'utf8')) as Borders);
   const simple = simplify(weighed, quantile(weighed, dropped));
   const collection = feature(simple, simple.objects[object] as GeometryCollection);
   return collection.features.filter(wanted).map((one) => ({

@@ -93,9 +93,9 @@ class Live {
 
   #count = 0;
   #dirty = new Set<Link>();
-  #changes: ReturnType<typeof setTimeout> | undefined;
+  private changes: ReturnType<typeof setTimeout> | undefined;
   #bumps = new Set<'cars' | 'trips' | 'sessions'>();
-  #frame: ReturnType<typeof setTimeout> | undefined;
+  private frame: ReturnType<typeof setTimeout> | undefined;
 
   async start(companies: Link[]): Promise<void> {
     this.links = companies;
@@ -277,8 +277,8 @@ class Live {
   // Many changes come together: they are asked for together.
   #soon(link: Link): void {
     this.#dirty.add(link);
-    this.#changes ??= setTimeout(() => {
-      this.#changes = undefined;
+    this.changes ??= setTimeout(() => {
+      this.changes = undefined;
       const links = [...this.#dirty];
       this.#dirty.clear();
       for (const dirty of links) void this.#readStations(dirty).catch(() => undefined);
@@ -288,8 +288,8 @@ class Live {
   // Views are told at most ten times a second, however much happens.
   #bump(what: 'cars' | 'trips' | 'sessions'): void {
     this.#bumps.add(what);
-    this.#frame ??= setTimeout(() => {
-      this.#frame = undefined;
+    this.frame ??= setTimeout(() => {
+      this.frame = undefined;
       if (this.#bumps.has('cars')) this.carsVersion++;
       if (this.#bumps.has('trips')) this.tripsVersion++;
       if (this.#bumps.has('sessions')) this.sessionsVersion++;
