@@ -1,19 +1,30 @@
 // Every call that the page makes, typed. A refusal is thrown as the problem document that the program sent.
-import { follow, type StreamOptions } from './stream';
+import { follow, type Stream, type StreamOptions } from './stream';
 import type {
   Availability,
+  Booked,
+  CalendarPoint,
+  Car,
   Cars,
-  Health,
+  Config,
+  DemoAction,
+  DemoCompany,
+  Figures,
+  History,
   Journey,
+  ListedStation,
   Model,
-  Network,
   Plans,
   Point,
   Problem,
+  Session,
   Trip,
   TripRequest,
+  Vitals,
 } from './types';
 
+/** Of one list; 200,000 stations are more than anybody looks at. */
+const PAGES_MAX = 100;
 /** Long enough for a trip that waits for a company that has stopped. */
 const PATIENCE_MS = 45_000;
 
@@ -23,64 +34,41 @@ export class Refusal extends Error {
   }
 }
 
-/** One company's program. */
-export class Company {
+/** Whoever answers calls at some address. */
+class Caller {
   constructor(
     readonly base: string,
-    private readonly token: () => string | null = () => null,
+    protected readonly token: () => string | null = () => null,
   ) {}
 
-  health = () => this.call<Health>('GET', 'saude', undefined, [503]);
-  network = () => this.call<Network>('GET', 'rede');
-  models = async () => (await this.call<{ modelos: Model[] }>('GET', 'modelos')).modelos;
-  metrics = () => this.text('metrics');
-
-  /** What it offers between two instants; with `since`, only what changed after that revision. */
-  async availability(
-    from: string,
-    to: string,
-    since?: number,
-  ): Promise<{ revision: number; complete: boolean; points: Point[] }> {
-    const query = new URLSearchParams({ de: from, ate: to, limite: '500' });
-    if (since !== undefined) query.set('alterados_desde', String(since));
-    const points: Point[] = [];
-    let revision = 0;
-    let complete = true;
-    for (;;) {
-      const page = await this.call<Availability>('GET', `disponibilidade?${query}`);
-      points.push(...page.pontos);
-      // What changed while the pages came is asked for again: the first page's revision counts.
-      revision ||= page.revisao;
-      complete &&= page.alterados_desde === undefined;
-      if (!page.proximo) return { revision, complete, points };
-      query.set('cursor', page.proximo);
-    }
+  /** Follows a stream of events; `path` is asked anew for each connection. */
+  follow(path: () => string, options: Omit<StreamOptions, 'url' | 'headers'>): Stream {
+    return follow({ ...options, url: () => this.base + path(), headers: () => this.headers() });
   }
 
-  async cars(): Promise<Cars['veiculos']> {
-    const cars: Cars['veiculos'] = [];
+  protected async call<T>(method: string, path: string, body?: unknown): Promise<T> {
+    const response = await this.send(method, path, body);
+    const answer = await json(response);
+    if (response.ok) return answer as T;
+    throw new Refusal(isProblem(answer) ? answer : unknownProblem(response.status));
+  }
+
+  /** All pages of a list, but not without end. */
+  protected async pages<T extends { proximo?: string }>(
+    path: string,
+    take: (page: T) => void,
+  ): Promise<void> {
     let cursor: string | undefined;
-    do {
-      const page = await this.call<Cars>(
+    for (let page = 0; page < PAGES_MAX; page++) {
+      const mark = path.includes('?') ? '&' : '?';
+      const answer: T = await this.call<T>(
         'GET',
-        cursor ? `veiculos?cursor=${encodeURIComponent(cursor)}` : 'veiculos',
+        cursor ? `${path}${mark}cursor=${encodeURIComponent(cursor)}` : path,
       );
-      cars.push(...page.veiculos);
-      cursor = page.proximo;
-    } while (cursor);
-    return cars;
-  }
-
-  plan = (journey: Journey) => this.call<Plans>('POST', 'viagens/planejar', journey);
-  book = (request: TripRequest) => this.call<Trip>('POST', 'viagens', request);
-  trip = (id: string) => this.call<Trip>('GET', `viagens/${encodeURIComponent(id)}`);
-  cancel = (id: string) => this.call<Trip>('DELETE', `viagens/${encodeURIComponent(id)}`);
-  trips = async (vehicle: string) =>
-    (await this.call<{ viagens: Trip[] }>('GET', `viagens?veiculo_id=${encodeURIComponent(vehicle)}`))
-      .viagens;
-
-  events(options: Omit<StreamOptions, 'url' | 'headers'>): () => void {
-    return follow({ ...options, url: `${this.base}eventos`, headers: this.headers() });
+      take(answer);
+      cursor = answer.proximo;
+      if (!cursor) return;
+    }
   }
 
   private headers(): Record<string, string> {
@@ -88,24 +76,16 @@ export class Company {
     return token ? { Authorization: `Bearer ${token}` } : {};
   }
 
-  private async call<T>(method: string, path: string, body?: unknown, fine: number[] = []): Promise<T> {
-    const response = await this.send(method, path, body);
-    const answer = await json(response);
-    if (response.ok || fine.includes(response.status)) return answer as T;
-    throw new Refusal(isProblem(answer) ? answer : unknownProblem(response.status));
-  }
-
-  private async text(path: string): Promise<string> {
-    const response = await this.send('GET', path);
-    if (!response.ok) throw new Refusal(unknownProblem(response.status));
-    return response.text();
-  }
-
   private async send(method: string, path: string, body?: unknown): Promise<Response> {
     try {
       return await fetch(this.base + path, {
         method,
-        headers: { ...this.headers(), ...(body !== undefined && { 'Content-Type': 'application/json' }) },
+        headers: {
+          ...this.headers(),
+          // Another site's page cannot send it: what changes something was asked for here.
+          ...(method !== 'GET' && { 'X-Recarga-Painel': '1' }),
+          ...(body !== undefined && { 'Content-Type': 'application/json' }),
+        },
         ...(body !== undefined && { body: JSON.stringify(body) }),
         signal: AbortSignal.timeout(PATIENCE_MS),
       });
@@ -113,6 +93,83 @@ export class Company {
       throw new Refusal(unreachable());
     }
   }
+}
+
+/** One company's program. `base` ends with a slash. */
+export class Company extends Caller {
+  config = () => this.call<Config>('GET', 'painel/config');
+  models = async () => (await this.call<{ modelos: Model[] }>('GET', 'modelos')).modelos;
+
+  /** The stations of all companies, as this one knows them, and what is free during a window. */
+  async stations(from: number, to: number): Promise<ListedStation[]> {
+    const all: ListedStation[] = [];
+    await this.pages<{ estacoes: ListedStation[]; proximo?: string }>(
+      `painel/estacoes?${period(from, to)}&limite=2000`,
+      ({ estacoes }) => all.push(...estacoes),
+    );
+    return all;
+  }
+
+  station = async (company: string, id: string) =>
+    (
+      await this.call<{ pontos: Point[] }>(
+        'GET',
+        `painel/estacoes/${encodeURIComponent(company)}/${encodeURIComponent(id)}`,
+      )
+    ).pontos;
+
+  /** What everybody may see: only its own, and one EVSE at a time. */
+  async points(from: number, to: number): Promise<Point[]> {
+    const all: Point[] = [];
+    await this.pages<Availability>(`disponibilidade?${period(from, to)}&limite=500`, ({ pontos }) =>
+      all.push(...pontos),
+    );
+    return all;
+  }
+
+  async cars(): Promise<Car[]> {
+    const all: Car[] = [];
+    await this.pages<Cars>('veiculos', ({ veiculos }) => all.push(...veiculos));
+    return all;
+  }
+
+  plan = (journey: Journey) => this.call<Plans>('POST', 'viagens/planejar', journey);
+  book = (request: TripRequest) => this.call<Trip>('POST', 'viagens', request);
+  trip = (id: string) => this.call<Trip>('GET', `viagens/${encodeURIComponent(id)}`);
+  cancel = (id: string) => this.call<Trip>('DELETE', `viagens/${encodeURIComponent(id)}`);
+  /** Of one car, or the latest of all. */
+  trips = async (vehicle?: string) => {
+    const of = vehicle ? `&veiculo_id=${encodeURIComponent(vehicle)}` : '';
+    return (await this.call<{ viagens: Trip[] }>('GET', `painel/viagens?limite=60${of}`)).viagens;
+  };
+
+  async calendar(from: number, to: number): Promise<CalendarPoint[]> {
+    const all: CalendarPoint[] = [];
+    await this.pages<{ pontos: CalendarPoint[]; proximo?: string }>(
+      `painel/reservas?${period(from, to)}&limite=200`,
+      ({ pontos }) => all.push(...pontos),
+    );
+    return all;
+  }
+  figures = (from: number, to: number) => this.call<Figures>('GET', `painel/numeros?${period(from, to)}`);
+  sessions = async () => (await this.call<{ sessoes: Session[] }>('GET', 'painel/sessoes?limite=60')).sessoes;
+  history = (session: string) => this.call<History>('GET', `painel/sessoes/${encodeURIComponent(session)}`);
+  vitals = () => this.call<Vitals>('GET', 'painel/saude');
+  setState = (point: string, estado: 'inoperante' | 'disponivel') =>
+    this.call<{ afetadas: Booked[] }>('PUT', `pontos/${encodeURIComponent(point)}/estado`, { estado });
+}
+
+/** The demo, which can start and stop its companies. */
+export class Demo extends Caller {
+  companies = async () => (await this.call<{ empresas: DemoCompany[] }>('GET', 'demo/empresas')).empresas;
+  act = (id: string, action: DemoAction) => this.call<DemoCompany>('POST', `demo/empresas/${id}/${action}`);
+}
+
+function period(from: number, to: number): string {
+  return new URLSearchParams({
+    de: new Date(from).toISOString(),
+    ate: new Date(to).toISOString(),
+  }).toString();
 }
 
 async function json(response: Response): Promise<unknown> {

@@ -10,8 +10,9 @@ export interface Message {
 export type LinkState = 'connecting' | 'live' | 'waiting';
 
 export interface StreamOptions {
-  url: string;
-  headers?: Record<string, string>;
+  /** Asked anew for each connection. */
+  url: () => string;
+  headers?: () => Record<string, string>;
   onMessage: (message: Message) => void;
   onState: (state: LinkState) => void;
 }
@@ -23,21 +24,43 @@ const SILENCE_MAX_MS = 40_000;
 /** A line that does not end is not an event of ours. */
 const PENDING_MAX = 1 << 20;
 
-/** Reads events for ever, from where it stopped after every break. The answer ends it. */
-export function follow(options: StreamOptions): () => void {
-  const stopped = new AbortController();
-  void run(options, stopped.signal);
-  return () => stopped.abort();
+export interface Stream {
+  /** Hangs up, and calls again only when `resume` is called: a page that nobody sees takes no connection. */
+  pause: () => void;
+  resume: () => void;
+  /** Calls again at once, from where it was, as when what is asked for has changed. */
+  restart: () => void;
 }
 
-async function run(options: StreamOptions, stopped: AbortSignal): Promise<void> {
-  let last = '';
+/** Reads events for ever, from where it stopped after every break. */
+export function follow(options: StreamOptions): Stream {
+  const position = { last: '' };
+  let stopped: AbortController | undefined;
+  const pause = () => {
+    stopped?.abort();
+    stopped = undefined;
+  };
+  const resume = () => {
+    if (stopped) return;
+    stopped = new AbortController();
+    void run(options, stopped.signal, position);
+  };
+  const restart = () => {
+    if (!stopped) return;
+    pause();
+    resume();
+  };
+  resume();
+  return { pause, resume, restart };
+}
+
+async function run(options: StreamOptions, stopped: AbortSignal, position: { last: string }): Promise<void> {
   let pause = PAUSE_FIRST_MS;
   while (!stopped.aborted) {
     options.onState('connecting');
     try {
-      await read(options, stopped, last, (message) => {
-        if (message.id) last = message.id;
+      await read(options, stopped, position.last, (message) => {
+        if (message.id) position.last = message.id;
         pause = PAUSE_FIRST_MS;
         options.onMessage(message);
       });
@@ -63,8 +86,8 @@ async function read(
   stopped.addEventListener('abort', hangUp);
   let silence = setTimeout(hangUp, SILENCE_MAX_MS);
   try {
-    const response = await fetch(url, {
-      headers: { Accept: 'text/event-stream', ...headers, ...(last && { 'Last-Event-ID': last }) },
+    const response = await fetch(url(), {
+      headers: { Accept: 'text/event-stream', ...headers?.(), ...(last && { 'Last-Event-ID': last }) },
       signal: line.signal,
       cache: 'no-store',
     });

@@ -18,7 +18,7 @@ export interface Point {
   uf: string;
   latitude: number;
   longitude: number;
-  fuso: string;
+  fuso?: string;
   conectores: Connector[];
   preco_kwh: number;
   taxa_ativacao: number;
@@ -223,4 +223,150 @@ export type News =
   | EventOf<'reserva', Hold>
   | EventOf<'veiculo', Car>
   | EventOf<'empresa-parceira', PeerNews>
-  | EventOf<'alarme', Alarm>;
+  | EventOf<'alarme', Alarm>
+  | EventOf<'ponto', { ponto_id: string; estado: PointState }>;
+
+// --- What only the page asks: /painel and /demo ---
+
+export type Access = 'operador' | 'leitura' | 'nenhum';
+export interface Config {
+  modo: 'empresa' | 'demo';
+  versao: string;
+  empresa?: string;
+  nome?: string;
+  acesso?: Access;
+  mapa?: { tiles: string; atribuicao: string };
+}
+
+export interface ListedPoint {
+  ponto_id: string;
+  plugues: string[];
+  potencia_kw: number;
+  preco_kwh: number;
+  taxa_ativacao: number;
+  estado: PointState;
+  livre: boolean;
+}
+export interface ListedStation {
+  empresa: string;
+  estacao_id: string;
+  nome: string;
+  cidade: string;
+  uf: string;
+  latitude: number;
+  longitude: number;
+  fuso?: string;
+  pontos: ListedPoint[];
+}
+
+export interface Booked {
+  inicio: string;
+  fim: string;
+  estado: 'provisoria' | 'preparada' | 'confirmada' | 'em_uso';
+  sessao: string;
+  coordenador: string;
+  parada: number;
+  veiculo_id?: string;
+}
+export interface CalendarPoint {
+  ponto_id: string;
+  estacao_id: string;
+  nome: string;
+  cidade: string;
+  uf: string;
+  estado: PointState;
+  janelas: Booked[];
+  cortadas?: boolean;
+}
+export interface Figures {
+  de: string;
+  ate: string;
+  pontos: number;
+  inoperantes: number;
+  reservas: Partial<Record<'confirmada' | 'preparada' | 'provisoria', number>>;
+  reservado_min: number;
+  utilizacao_pct: number;
+  receita_prevista_brl: number;
+  reservas_com_previsao: number;
+  receita_teto_brl: number;
+  faixas: { inicio: string; fim: string; reservado_min: number }[];
+  recusas: { desde: string; por_motivo: { tipo: string; quantas: number }[] };
+  viagens: { reservadas: number; recusadas: number; canceladas: number };
+}
+
+export interface Session {
+  sessao: string;
+  coordenador: string;
+  inicio: string;
+  ultimo: string;
+  veiculo_id?: string;
+  estado: string;
+}
+export interface Passage {
+  instante: string;
+  us: number;
+  evento: string;
+  empresa?: string;
+  voto?: 'sim' | 'nao';
+  tipo?: string;
+  resultado?: string;
+}
+export interface Branch {
+  estado: BranchState;
+  causa?: string;
+  instante?: string;
+  reservas?: (Omit<TripStop, 'empresa' | 'estado'> & { ponto_id: string })[];
+}
+export interface History {
+  empresa: string;
+  sessao: string;
+  coordenador: string;
+  historia: Passage[];
+  ramo?: Branch;
+  viagem?: Record<string, unknown>;
+}
+
+export interface Vitals {
+  empresa: string;
+  versao: string;
+  deposito: string;
+  iniciada_em: string;
+  estado: Health['estado'];
+  parceiras: { empresa: string; acessivel: boolean; desde?: string; pendentes: number }[];
+  em_duvida: {
+    quantas: number;
+    mais_antiga_s?: number | null;
+    sessoes: { sessao: string; coordenador: string; idade_s: number }[];
+  };
+  viagens: { amostras: number; p50_ms?: number; p99_ms?: number };
+  gravacoes: {
+    total: number;
+    registros: number;
+    na_fila: number;
+    amostras: number;
+    p50_ms?: number;
+    p99_ms?: number;
+  };
+  mqtt: { configurado: boolean; conectado: boolean; respostas_devidas: number };
+  eventos: { observadores: number; observadores_max: number; perdidos: number };
+}
+
+export type DemoAction = 'parar' | 'iniciar' | 'congelar' | 'descongelar' | 'isolar' | 'religar';
+export interface DemoCompany {
+  id: string;
+  nome: string;
+  base: string;
+  url: string;
+  processo?: number;
+  estado: 'no_ar' | 'iniciando' | 'congelada' | 'parada';
+  isolada: boolean;
+  desde: string;
+}
+export interface Verdict {
+  instante: string;
+  veredito: 'integra' | 'pendente' | 'mista' | 'violada' | 'desconhecido';
+  texto: string;
+  contagens: Record<string, number | Record<string, number>>;
+  achados: { kind: string; class: string; transactions: string[]; companies: string[] }[];
+  nao_examinadas: string[];
+}

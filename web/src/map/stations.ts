@@ -1,6 +1,6 @@
 // Stations, alone or many as one: a ring that shows how many chargers are free in the chosen window.
 import Supercluster from 'supercluster';
-import { isFree, type Station } from '../state/live.svelte';
+import type { Station } from '../state/live.svelte';
 import type { Colours } from './colours';
 import { isVisible, mercatorX, mercatorY, type View } from './mercator';
 
@@ -35,12 +35,12 @@ interface Properties {
   tally: Tally;
 }
 
-export function tallyOf(station: Station, window: { from: number; to: number }): Tally {
+export function tallyOf(station: Station): Tally {
   const tally = { free: 0, taken: 0, using: 0, out: 0 };
   for (const evse of station.evses) {
-    if (evse.estado === 'inoperante') tally.out++;
-    else if (isFree(evse, window)) tally.free++;
-    else if (evse.estado === 'em_uso') tally.using++;
+    if (evse.state === 'inoperante') tally.out++;
+    else if (evse.isFree) tally.free++;
+    else if (evse.state === 'em_uso') tally.using++;
     else tally.taken++;
   }
   return tally;
@@ -50,7 +50,7 @@ export class StationIndex {
   #index = new Supercluster<Properties, Tally>().load([]);
   targets: Target[] = [];
 
-  load(stations: Station[], window: { from: number; to: number }): void {
+  load(stations: Station[]): void {
     this.#index = new Supercluster<Properties, Tally>({
       radius: 46,
       extent: 256,
@@ -66,7 +66,7 @@ export class StationIndex {
       stations.map((station) => ({
         type: 'Feature',
         geometry: { type: 'Point', coordinates: [station.longitude, station.latitude] },
-        properties: { station, tally: tallyOf(station, window) },
+        properties: { station, tally: tallyOf(station) },
       })),
     );
   }

@@ -98,8 +98,9 @@ export class Booking {
     }
     const known = live.trips.get(this.trip?.viagem_id ?? '') ?? this.trip;
     const settled = known?.paradas.find(({ parada }) => parada === stop.parada)?.estado;
-    if (settled) return settled;
-    return this.#heard(stop) ?? 'asked';
+    // The company itself may have said so before the trip's coordinator has heard it.
+    if (settled === 'a_confirmar' && this.#heard(stop) === 'confirmada') return 'confirmada';
+    return settled ?? this.#heard(stop) ?? 'asked';
   }
 
   #heard(stop: ItineraryStop): StopProgress | undefined {

@@ -39,10 +39,8 @@ class Filter {
     return evses.length > 0 ? { ...station, evses } : undefined;
   }
 
-  #fits({ conectores }: Evse): boolean {
-    return conectores.some(
-      ({ plugue, potencia_kw }) => (!this.plug || plugue === this.plug) && potencia_kw >= this.power,
-    );
+  #fits({ plugs, power }: Evse): boolean {
+    return (!this.plug || plugs.includes(this.plug)) && power >= this.power;
   }
 }
 

@@ -1,26 +1,40 @@
 // What is going on at every company that the page can see: read once, then kept fresh by events. The only place that
 // listens. Big tables are plain maps with a number that grows when they change: views draw them, they do not bind them.
-import { Company } from '../api/client';
-import type { LinkState, Message } from '../api/stream';
-import type { Alarm, Car, Health, Hold, News, Point, Refused, Trip } from '../api/types';
+import type { Company } from '../api/client';
+import type { LinkState, Message, Stream } from '../api/stream';
+import type { Alarm, Car, Hold, ListedStation, News, Point, PointState, Refused, Trip } from '../api/types';
 import { Bounded } from './bounded';
 
 const TRIPS_MAX = 500;
 const SESSIONS_MAX = 500;
 const CARS_MAX = 20_000;
 const NEWS_MAX = 200;
-/** How far ahead free windows are known to the page. */
-const HORIZON_MS = 48 * 3_600_000;
-const CHANGES_AFTER_MS = 700;
+const CHANGES_AFTER_MS = 400;
+/** More changed stations than these are read all together. */
+const CHANGES_MAX = 12;
 /** All is read again so often: states change with time alone, which no event tells. */
 const REREAD_SMALL_MS = 15_000;
-const REREAD_LARGE_MS = 120_000;
+const REREAD_LARGE_MS = 90_000;
 const LARGE = 2_000;
+/** How long a page may be hidden before it hangs up: a browser has few connections to one address. */
+const HIDDEN_MS = 5_000;
+const MINUTE_MS = 60_000;
+const TYPES = 'viagem,viagem-recusada,reserva,empresa-parceira,alarme,ponto';
 
-export interface Evse extends Omit<Point, 'livres'> {
-  empresa: string;
-  /** Free windows, [from, to) in milliseconds. */
-  free: [number, number][];
+export interface Period {
+  from: number;
+  to: number;
+}
+export interface Evse {
+  id: string;
+  plugs: string[];
+  /** Of its strongest connector, in kW. */
+  power: number;
+  price: number;
+  fee: number;
+  state: PointState;
+  /** In the whole chosen window. */
+  isFree: boolean;
 }
 export interface Station {
   key: string;
@@ -31,7 +45,7 @@ export interface Station {
   state: string;
   latitude: number;
   longitude: number;
-  zone: string;
+  zone: string | undefined;
   evses: Evse[];
 }
 export interface KnownCar {
@@ -63,8 +77,7 @@ export class Link {
   /** Since when the line is down, on this computer's clock. */
   downSince = $state<number | null>(null);
   missed = $state(0);
-  health = $state<Health | null>(null);
-  revision: number | undefined;
+  stream: Stream | undefined;
 
   constructor(
     readonly id: string,
@@ -74,39 +87,64 @@ export class Link {
 }
 
 class Live {
-  links = $state<Link[]>([]);
-  ready = $state(false);
+  links = $state.raw<Link[]>([]);
   news = $state.raw<Item[]>([]);
+  /** Whose stream brings the cars: every company hears all of them. */
+  #carsFrom: Link | undefined;
 
   stationsVersion = $state(0);
   carsVersion = $state(0);
   tripsVersion = $state(0);
   sessionsVersion = $state(0);
+  /** Grows with what happens to each company's holds: what its calendar shows is old. */
+  changes = $state<Record<string, number>>({});
 
   readonly stations = new Map<string, Station>();
-  readonly evses = new Map<string, Evse>();
+  /** Of an EVSE's company and id, the station. */
+  readonly stationOf = new Map<string, Station>();
   readonly cars = new Bounded<string, KnownCar>(CARS_MAX);
   readonly trips = new Bounded<string, Trip>(TRIPS_MAX);
   readonly sessions = new Bounded<string, Step[]>(SESSIONS_MAX);
   /** A car's latest trip that still counts. */
   readonly tripOf = new Bounded<string, string>(CARS_MAX);
 
+  #window: Period = { from: Date.now(), to: Date.now() + 40 * MINUTE_MS };
+  #mayRead = false;
   #count = 0;
-  #dirty = new Set<Link>();
-  private changes: ReturnType<typeof setTimeout> | undefined;
+  #changed = new Map<string, { link: Link; station: Station }>();
+  #unknown = false;
+  private reading: ReturnType<typeof setTimeout> | undefined;
   #bumps = new Set<'cars' | 'trips' | 'sessions'>();
-  private frame: ReturnType<typeof setTimeout> | undefined;
+  private bumping: ReturnType<typeof setTimeout> | undefined;
 
-  async start(companies: Link[]): Promise<void> {
+  /** Begins to listen. Without the right to read, only what is open to everybody is there. */
+  start(companies: Link[], mayRead: boolean): void {
     this.links = companies;
-    await Promise.all(
-      companies.map(async (link) => {
-        this.#listen(link);
-        await this.#reread(link);
-        void this.#rereadForEver(link);
-      }),
-    );
-    this.ready = true;
+    this.#mayRead = mayRead;
+    this.#carsFrom = companies[0];
+    for (const link of companies) {
+      this.#listen(link);
+      void this.#readTrips(link);
+    }
+    void this.#readCars();
+    void this.#rereadForEver();
+    let hiding: ReturnType<typeof setTimeout> | undefined;
+    document.addEventListener('visibilitychange', () => {
+      clearTimeout(hiding);
+      if (document.hidden)
+        hiding = setTimeout(() => companies.forEach(({ stream }) => stream?.pause()), HIDDEN_MS);
+      else companies.forEach(({ stream }) => stream?.resume());
+    });
+  }
+
+  /** The window in which a car would charge; whole minutes, so that the same question has the same address. */
+  choose({ from, to }: Period): void {
+    const start = Math.ceil(from / MINUTE_MS) * MINUTE_MS;
+    const window = { from: start, to: start + to - from };
+    if (window.from === this.#window.from && window.to === this.#window.to) return;
+    this.#window = window;
+    this.#unknown = true;
+    this.#soon();
   }
 
   link(id: string): Link | undefined {
@@ -138,87 +176,110 @@ class Live {
     this.#bump('trips');
   }
 
-  async #reread(link: Link): Promise<void> {
-    link.revision = undefined;
-    await Promise.allSettled([this.#readStations(link), this.#readCars(link), this.#readHealth(link)]);
-  }
-
-  async #rereadForEver(link: Link): Promise<void> {
+  async #rereadForEver(): Promise<void> {
     for (;;) {
-      const pause = this.evses.size > LARGE ? REREAD_LARGE_MS : REREAD_SMALL_MS;
-      await new Promise((resolve) => setTimeout(resolve, pause));
+      await this.#readStations().catch(() => undefined);
+      const pause = this.stations.size > LARGE ? REREAD_LARGE_MS : REREAD_SMALL_MS;
+      await new Promise((resolve) =>
+        setTimeout(resolve, this.stations.size === 0 ? CHANGES_AFTER_MS * 5 : pause),
+      );
       // Nobody looks: nothing is asked.
-      if (document.hidden) continue;
-      link.revision = undefined;
-      await Promise.allSettled([this.#readStations(link), this.#readHealth(link)]);
+      while (document.hidden) await new Promise((resolve) => setTimeout(resolve, CHANGES_AFTER_MS));
     }
   }
 
-  async #readHealth(link: Link): Promise<void> {
-    link.health = await link.api.health().catch(() => null);
+  async #readTrips(link: Link): Promise<void> {
+    if (!this.#mayRead) return;
+    const trips = await link.api.trips().catch(() => []);
+    for (const trip of trips.reverse()) this.keep(trip);
   }
 
-  async #readCars(link: Link): Promise<void> {
-    for (const car of await link.api.cars()) this.#place(car);
+  async #readCars(): Promise<void> {
+    const cars = (await this.#carsFrom?.api.cars().catch(() => [])) ?? [];
+    for (const car of cars) this.#place(car);
     this.#bump('cars');
   }
 
-  async #readStations(link: Link): Promise<void> {
-    const now = Date.now();
-    const [from, to] = [new Date(now).toISOString(), new Date(now + HORIZON_MS).toISOString()];
-    const answer = await link.api.availability(from, to, link.revision);
-    link.revision = answer.revision;
-    for (const point of answer.points) this.#keepPoint(link.id, point);
+  async #readStations(): Promise<void> {
+    const { from, to } = this.#window;
+    const link = this.anyone();
+    if (!link) return;
+    const listed = this.#mayRead
+      ? await link.api.stations(from, to)
+      : asStations(link.id, await link.api.points(from, to), { from, to });
+    // The window was moved meanwhile: what came is the answer to an old question.
+    if (from !== this.#window.from || to !== this.#window.to) return;
+    for (const station of listed) this.#keepStation(station);
     this.stationsVersion++;
   }
 
-  #keepPoint(empresa: string, point: Point): void {
-    const { livres, ...rest } = point;
-    const free = livres.map(({ inicio, fim }): [number, number] => [Date.parse(inicio), Date.parse(fim)]);
-    const evse: Evse = { ...rest, empresa, free };
-    this.evses.set(`${empresa}/${point.ponto_id}`, evse);
-    const key = `${empresa}/${point.estacao_id}`;
-    const station = this.stations.get(key);
-    if (!station) {
-      this.stations.set(key, {
-        key,
-        empresa,
-        id: point.estacao_id,
-        name: point.nome,
-        city: point.cidade,
-        state: point.uf,
-        latitude: point.latitude,
-        longitude: point.longitude,
-        zone: point.fuso,
-        evses: [evse],
-      });
-      return;
-    }
-    const place = station.evses.findIndex((one) => one.ponto_id === point.ponto_id);
-    if (place < 0) station.evses.push(evse);
-    else station.evses[place] = evse;
+  async #readStation({ api }: Link, station: Station): Promise<void> {
+    const points = await api.station(station.empresa, station.id);
+    const [listed] = asStations(station.empresa, points, this.#window);
+    if (listed) this.#keepStation(listed);
+  }
+
+  #keepStation(listed: ListedStation): void {
+    const key = `${listed.empresa}/${listed.estacao_id}`;
+    const station: Station = {
+      key,
+      empresa: listed.empresa,
+      id: listed.estacao_id,
+      name: listed.nome,
+      city: listed.cidade,
+      state: listed.uf,
+      latitude: listed.latitude,
+      longitude: listed.longitude,
+      zone: listed.fuso,
+      evses: listed.pontos.map((point) => ({
+        id: point.ponto_id,
+        plugs: point.plugues,
+        power: point.potencia_kw,
+        price: point.preco_kwh,
+        fee: point.taxa_ativacao,
+        state: point.estado,
+        isFree: point.livre && point.estado !== 'inoperante',
+      })),
+    };
+    this.stations.set(key, station);
+    for (const { id } of station.evses) this.stationOf.set(`${station.empresa}/${id}`, station);
   }
 
   #listen(link: Link): void {
-    let wasLive = false;
-    link.api.events({
+    const path = () => (link === this.#carsFrom ? 'eventos' : `eventos?tipos=${TYPES}`);
+    link.stream = link.api.follow(path, {
       onMessage: (message) => this.#hear(link, message),
       onState: (state) => {
         link.state = state;
         if (state === 'live') {
           link.downSince = null;
-          // What happened while nobody listened is read again.
-          if (wasLive) void this.#reread(link);
-          wasLive = true;
-        } else link.downSince ??= Date.now();
+          this.#unknown = true;
+          this.#soon();
+          return;
+        }
+        link.downSince ??= Date.now();
+        if (state === 'waiting' && link === this.#carsFrom) this.#takeCarsElsewhere();
       },
     });
   }
 
+  #takeCarsElsewhere(): void {
+    const other = this.links.find(({ state }) => state === 'live');
+    if (!other) return;
+    this.#carsFrom = other;
+    other.stream?.restart();
+    void this.#readCars();
+  }
+
   #hear(link: Link, { event, data }: Message): void {
     if (event === 'perdidos') {
+      // Without a number the program was started anew: nothing that was heard tells what is.
       link.missed += Number(data) || 0;
-      this.#soon(link);
+      void this.#readTrips(link);
+      void this.#readCars();
+      this.#unknown = true;
+      this.#soon();
+      this.#touch(link);
       return;
     }
     let news: News;
@@ -241,7 +302,12 @@ class Live {
         break;
       case 'reserva':
         this.#step({ empresa: link.id, hold: news.dados, at: news.instante });
-        this.#soon(link);
+        for (const point of news.dados.pontos) this.#change(link, point);
+        this.#touch(link);
+        break;
+      case 'ponto':
+        this.#change(link, news.dados.ponto_id);
+        this.#touch(link);
         break;
       case 'empresa-parceira':
         this.#tell({ empresa: link.id, at: news.instante, kind: 'peer', peer: news.dados });
@@ -274,22 +340,43 @@ class Live {
     this.news = [{ ...item, key: this.#count++ }, ...this.news.slice(0, NEWS_MAX - 1)];
   }
 
+  #touch(link: Link): void {
+    this.changes[link.id] = (this.changes[link.id] ?? 0) + 1;
+  }
+
+  #change(link: Link, point: string): void {
+    const station = this.stationOf.get(`${link.id}/${point}`);
+    if (!station) return;
+    if (this.#changed.size > CHANGES_MAX) this.#unknown = true;
+    else this.#changed.set(station.key, { link, station });
+    this.#soon();
+  }
+
   // Many changes come together: they are asked for together.
-  #soon(link: Link): void {
-    this.#dirty.add(link);
-    this.changes ??= setTimeout(() => {
-      this.changes = undefined;
-      const links = [...this.#dirty];
-      this.#dirty.clear();
-      for (const dirty of links) void this.#readStations(dirty).catch(() => undefined);
+  #soon(): void {
+    this.reading ??= setTimeout(() => {
+      const changed = [...this.#changed.values()];
+      const all = this.#unknown;
+      this.#changed.clear();
+      this.#unknown = false;
+      const reads =
+        all || !this.#mayRead
+          ? [this.#readStations()]
+          : changed.map((one) => this.#readStation(one.link, one.station));
+      void Promise.allSettled(reads).then(() => {
+        this.reading = undefined;
+        this.stationsVersion++;
+        // What came meanwhile.
+        if (this.#unknown || this.#changed.size > 0) this.#soon();
+      });
     }, CHANGES_AFTER_MS);
   }
 
   // Views are told at most ten times a second, however much happens.
   #bump(what: 'cars' | 'trips' | 'sessions'): void {
     this.#bumps.add(what);
-    this.frame ??= setTimeout(() => {
-      this.frame = undefined;
+    this.bumping ??= setTimeout(() => {
+      this.bumping = undefined;
       if (this.#bumps.has('cars')) this.carsVersion++;
       if (this.#bumps.has('trips')) this.tripsVersion++;
       if (this.#bumps.has('sessions')) this.sessionsVersion++;
@@ -300,8 +387,39 @@ class Live {
 
 export const live = new Live();
 
-/** Whether a car could charge there during the whole window. */
-export function isFree(evse: Evse, window: { from: number; to: number }): boolean {
-  if (evse.estado === 'inoperante') return false;
-  return evse.free.some(([from, to]) => from <= window.from && to >= window.to);
+/** EVSEs as everybody may see them, put together by station. */
+export function asStations(empresa: string, points: Point[], window: Period): ListedStation[] {
+  const stations = new Map<string, ListedStation>();
+  for (const point of points) {
+    const { estacao_id, nome, cidade, uf, latitude, longitude, fuso } = point;
+    let station = stations.get(estacao_id);
+    if (!station) {
+      station = {
+        empresa,
+        estacao_id,
+        nome,
+        cidade,
+        uf,
+        latitude,
+        longitude,
+        pontos: [],
+        ...(fuso && { fuso }),
+      };
+      stations.set(estacao_id, station);
+    }
+    station.pontos.push({
+      ponto_id: point.ponto_id,
+      plugues: [...new Set(point.conectores.map(({ plugue }) => plugue))],
+      potencia_kw: Math.max(0, ...point.conectores.map(({ potencia_kw }) => potencia_kw)),
+      preco_kwh: point.preco_kwh,
+      taxa_ativacao: point.taxa_ativacao,
+      estado: point.estado,
+      livre: isFreeIn(point, window),
+    });
+  }
+  return [...stations.values()];
+}
+
+function isFreeIn({ livres }: Point, { from, to }: Period): boolean {
+  return livres.some(({ inicio, fim }) => Date.parse(inicio) <= from && Date.parse(fim) >= to);
 }
