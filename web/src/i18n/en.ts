@@ -16,7 +16,6 @@ export const en: Record<Words, string> = {
   'link.live': 'Live',
   'link.connecting': 'Connecting…',
   'link.waiting': 'No connection to {companies}; trying again',
-  'link.one': 'the company',
   'start.failed': 'The program does not answer. Trying again…',
   'start.loading': 'Loading stations and cars…',
 
@@ -153,7 +152,6 @@ export const en: Record<Words, string> = {
   'book.another': 'Plan another',
 
   'problem.sem-resposta': 'The company did not answer.',
-  'problem.campo': 'Field: {field}',
 
   'company.title': 'Companies',
   'trips.title': 'Trips',

@@ -14,7 +14,6 @@ export const pt = {
   'link.live': 'Ao vivo',
   'link.connecting': 'Conectando…',
   'link.waiting': 'Sem conexão com {companies}; tentando de novo',
-  'link.one': 'a empresa',
   'start.failed': 'O programa não responde. Tentando de novo…',
   'start.loading': 'Carregando estações e carros…',
 
@@ -152,7 +151,6 @@ export const pt = {
   'book.another': 'Planejar outra',
 
   'problem.sem-resposta': 'A empresa não respondeu.',
-  'problem.campo': 'Campo: {field}',
 
   'company.title': 'Empresas',
   'trips.title': 'Viagens',
