@@ -1,4 +1,3 @@
-import { readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { en } from '../src/i18n/en';
 import { clock, moment } from '../src/i18n/format';
@@ -6,10 +5,13 @@ import { chosen, t, word, type Words } from '../src/i18n/index.svelte';
 import { pt } from '../src/i18n/pt';
 
 const gaps = (text: string) => (text.match(/\{\w+\}/g) ?? []).sort();
-const sources = readdirSync('src', { recursive: true, encoding: 'utf8' })
-  .filter((name) => /\.(svelte|ts)$/.test(name) && !name.startsWith('i18n'))
-  .map((name) => readFileSync(`src/${name}`, 'utf8'))
-  .join('\n');
+const sources = Object.values(
+  import.meta.glob<string>(['../src/**/*.svelte', '../src/**/*.ts', '!../src/i18n/*'], {
+    query: '?raw',
+    import: 'default',
+    eager: true,
+  }),
+).join('\n');
 
 test('both languages say the same, with the same gaps', () => {
   expect(Object.keys(en).sort()).toEqual(Object.keys(pt).sort());
