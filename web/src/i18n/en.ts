@@ -12,7 +12,7 @@ export const en: Record<Words, string> = {
   'nav.saude': 'Health',
   'theme.dark': 'Use the dark theme',
   'theme.light': 'Use the light theme',
-  'language.other': 'Português',
+  'language.other': 'PT – Português',
   'link.live': 'Live',
   'link.connecting': 'Connecting…',
   'link.waiting': 'No connection to {companies}; trying again',

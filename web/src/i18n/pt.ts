@@ -10,7 +10,7 @@ export const pt = {
   'nav.saude': 'Saúde',
   'theme.dark': 'Usar tema escuro',
   'theme.light': 'Usar tema claro',
-  'language.other': 'English',
+  'language.other': 'EN – English',
   'link.live': 'Ao vivo',
   'link.connecting': 'Conectando…',
   'link.waiting': 'Sem conexão com {companies}; tentando de novo',
