@@ -21,18 +21,21 @@ const PAUSE_FIRST_MS = 500;
 const PAUSE_MAX_MS = 10_000;
 /** The program says something every 15 s; silence for longer is a broken line. */
 const SILENCE_MAX_MS = 40_000;
+const HIDDEN_MS = 5_000;
 /** A line that does not end is not an event of ours. */
 const PENDING_MAX = 1 << 20;
 
 export interface Stream {
-  /** Hangs up, and calls again only when `resume` is called: a page that nobody sees takes no connection. */
+  /** Hangs up, until the page is shown again. */
   pause: () => void;
-  resume: () => void;
   /** Calls again at once, from where it was, as when what is asked for has changed. */
   restart: () => void;
 }
 
-/** Reads events for ever, from where it stopped after every break. */
+/**
+ * Reads events for ever, from where it stopped after every break. A page that is hidden hangs up: a browser has few
+ * connections to one address, and another page needs them.
+ */
 export function follow(options: StreamOptions): Stream {
   const position = { last: '' };
   let stopped: AbortController | undefined;
@@ -50,8 +53,14 @@ export function follow(options: StreamOptions): Stream {
     pause();
     resume();
   };
+  let hiding: ReturnType<typeof setTimeout> | undefined;
+  document.addEventListener('visibilitychange', () => {
+    clearTimeout(hiding);
+    if (document.hidden) hiding = setTimeout(pause, HIDDEN_MS);
+    else resume();
+  });
   resume();
-  return { pause, resume, restart };
+  return { pause, restart };
 }
 
 async function run(options: StreamOptions, stopped: AbortSignal, position: { last: string }): Promise<void> {

@@ -36,6 +36,7 @@ export const en: Record<Words, string> = {
   'map.state': 'State',
   'map.state.any': 'All',
   'map.cars': 'Cars',
+  'map.car': 'Find a car',
   'map.legs': 'Planned legs',
   'map.filters': 'Filters',
   'map.summary': '{free} of {total} chargers free at {stations} stations',
@@ -191,6 +192,7 @@ export const en: Record<Words, string> = {
   'login.rejected': 'That token is not known.',
   'login.token': "Operator's token",
   'login.go': 'Log in',
+  'login.leave': 'Log out',
 
   'trips.recent': 'Recent trips',
   'trips.vehicle': 'Car',

@@ -34,6 +34,7 @@ export const pt = {
   'map.state': 'Estado',
   'map.state.any': 'Todos',
   'map.cars': 'Carros',
+  'map.car': 'Buscar carro',
   'map.legs': 'Trechos planejados',
   'map.filters': 'Filtros',
   'map.summary': '{free} de {total} pontos livres em {stations} estações',
@@ -190,6 +191,7 @@ export const pt = {
   'login.rejected': 'Esse token não é conhecido.',
   'login.token': 'Token do operador',
   'login.go': 'Entrar',
+  'login.leave': 'Sair',
 
   'trips.recent': 'Viagens recentes',
   'trips.vehicle': 'Carro',

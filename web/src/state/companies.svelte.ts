@@ -21,6 +21,10 @@ class Home {
     return this.access !== 'nenhum';
   }
 
+  get hasToken(): boolean {
+    return this.config !== undefined && token() !== null;
+  }
+
   async discover(): Promise<Link[]> {
     const here = new Company('./', token);
     this.config = await this.#ask(here);

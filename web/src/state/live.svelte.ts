@@ -16,8 +16,6 @@ const CHANGES_MAX = 12;
 const REREAD_SMALL_MS = 15_000;
 const REREAD_LARGE_MS = 90_000;
 const LARGE = 2_000;
-/** How long a page may be hidden before it hangs up: a browser has few connections to one address. */
-const HIDDEN_MS = 5_000;
 const MINUTE_MS = 60_000;
 const TYPES = 'viagem,viagem-recusada,reserva,empresa-parceira,alarme,ponto';
 
@@ -128,13 +126,6 @@ class Live {
     }
     void this.#readCars();
     void this.#rereadForEver();
-    let hiding: ReturnType<typeof setTimeout> | undefined;
-    document.addEventListener('visibilitychange', () => {
-      clearTimeout(hiding);
-      if (document.hidden)
-        hiding = setTimeout(() => companies.forEach(({ stream }) => stream?.pause()), HIDDEN_MS);
-      else companies.forEach(({ stream }) => stream?.resume());
-    });
   }
 
   /** The window in which a car would charge; whole minutes, so that the same question has the same address. */
@@ -257,8 +248,9 @@ class Live {
           this.#soon();
           return;
         }
+        if (state !== 'waiting') return;
         link.downSince ??= Date.now();
-        if (state === 'waiting' && link === this.#carsFrom) this.#takeCarsElsewhere();
+        if (link === this.#carsFrom) this.#takeCarsElsewhere();
       },
     });
   }
