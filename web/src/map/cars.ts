@@ -114,7 +114,7 @@ function battery(
   context.lineWidth = 2.5;
   context.beginPath();
   context.arc(x, y, 8, 0, TURN);
-  context.strokeStyle = colours.surface;
+  context.strokeStyle = colours.border;
   context.stroke();
   context.beginPath();
   context.arc(x, y, 8, -TURN / 4, -TURN / 4 + (charge / 100) * TURN);

@@ -5,9 +5,16 @@ import { isVisible, mercatorX, mercatorY, type View } from './mercator';
 
 // Paths are kept around the middle of the country, where numbers of 32 bits are finer than a pixel at every zoom.
 const MIDDLE = { x: mercatorX(-52), y: mercatorY(-14) };
-/** At most zooms all names would lie on each other: the first of each state is its capital. */
-const ZOOM_CAPITALS = 4;
-const ZOOM_CITIES = 6.5;
+/** At most zooms all names would lie on each other: of each state so many of the largest cities are named. */
+const NAMED: [zoom: number, cities: number][] = [
+  [9.5, Infinity],
+  [8, 24],
+  [7, 10],
+  [6, 4],
+  [4, 1],
+];
+/** Room that a name keeps around it, in pixels. */
+const ROOM = 7;
 
 interface Ring {
   name: string;
@@ -16,14 +23,15 @@ interface Ring {
 
 let made: { others: Path2D; country: Path2D } | undefined;
 
-const places = cities.map((city, index) => ({
-  ...city,
-  isCapital: cities.findIndex(({ state }) => state === city.state) === index,
-  x: mercatorX(city.longitude),
-  y: mercatorY(city.latitude),
-}));
-// Capitals take their place first.
-places.sort((one, other) => Number(other.isCapital) - Number(one.isCapital));
+// In each state the largest first; it begins with the capital.
+const counts = new Map<string, number>();
+const places = cities.map((city) => {
+  const rank = counts.get(city.state) ?? 0;
+  counts.set(city.state, rank + 1);
+  return { ...city, rank, x: mercatorX(city.longitude), y: mercatorY(city.latitude) };
+});
+// Who is larger takes its place first.
+places.sort((one, other) => one.rank - other.rank);
 
 export function paintGround(context: CanvasRenderingContext2D, view: View, colours: Colours): void {
   made ??= { others: path(neighbours), country: path(states) };
@@ -44,23 +52,29 @@ export function paintGround(context: CanvasRenderingContext2D, view: View, colou
 }
 
 function paintNames(context: CanvasRenderingContext2D, view: View, colours: Colours): void {
-  if (view.zoom < ZOOM_CAPITALS) return;
+  const most = NAMED.find(([zoom]) => view.zoom >= zoom)?.[1] ?? 0;
   const taken: [number, number, number, number][] = [];
   context.textBaseline = 'middle';
   context.lineJoin = 'round';
   for (const city of places) {
-    if (!city.isCapital && view.zoom < ZOOM_CITIES) continue;
+    if (city.rank >= most) break;
+    const isCapital = city.rank === 0;
     const x = city.x * view.scale - view.x;
     const y = city.y * view.scale - view.y;
     if (!isVisible(view, x, y)) continue;
-    context.font = `${city.isCapital ? '600 12px' : '11.5px'} system-ui, sans-serif`;
+    context.font = `${isCapital ? '600 12px' : '11.5px'} system-ui, sans-serif`;
     const width = context.measureText(city.name).width;
-    const box: [number, number, number, number] = [x - 4, y - 9, x + 9 + width, y + 9];
+    const box: [number, number, number, number] = [
+      x - ROOM,
+      y - 9 - ROOM,
+      x + 9 + width + ROOM,
+      y + 9 + ROOM,
+    ];
     if (taken.some((other) => overlap(box, other))) continue;
     taken.push(box);
     context.fillStyle = colours['ink-soft'];
     context.beginPath();
-    context.arc(x, y, city.isCapital ? 2.2 : 1.6, 0, 7);
+    context.arc(x, y, isCapital ? 2.2 : 1.6, 0, 7);
     context.fill();
     context.lineWidth = 3;
     context.strokeStyle = colours.land;

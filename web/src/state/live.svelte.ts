@@ -4,6 +4,7 @@ import type { Company } from '../api/client';
 import type { LinkState, Message, Stream } from '../api/stream';
 import type { Alarm, Car, Hold, ListedStation, News, Point, PointState, Refused, Trip } from '../api/types';
 import { Bounded } from './bounded';
+import { zoneOfState } from './zones';
 
 const TRIPS_MAX = 500;
 const SESSIONS_MAX = 500;
@@ -43,7 +44,7 @@ export interface Station {
   state: string;
   latitude: number;
   longitude: number;
-  zone: string | undefined;
+  zone: string;
   evses: Evse[];
 }
 export interface KnownCar {
@@ -221,7 +222,7 @@ class Live {
       state: listed.uf,
       latitude: listed.latitude,
       longitude: listed.longitude,
-      zone: listed.fuso,
+      zone: listed.fuso ?? zoneOfState(listed.uf),
       evses: listed.pontos.map((point) => ({
         id: point.ponto_id,
         plugs: point.plugues,
