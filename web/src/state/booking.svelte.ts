@@ -1,0 +1,142 @@
+// Booking one plan: the request, what each stop's company has done so far, and how it ended.
+import { problemOf, UNREACHABLE } from '../api/client';
+import type { Itinerary, ItineraryStop, Journey, Problem, Trip, TripRequest } from '../api/types';
+import { live } from './live.svelte';
+
+export type Phase = 'asking' | 'booked' | 'refused' | 'unknown' | 'cancelling' | 'cancelled';
+export type StopProgress =
+  | 'asked'
+  | 'refused'
+  | 'perdida'
+  | 'a_confirmar'
+  | 'preparada'
+  | 'provisoria'
+  | 'confirmada'
+  | 'liberada'
+  | 'abortada';
+
+const TRIES_MAX = 6;
+const PAUSE_MS = 1_500;
+
+export class Booking {
+  phase = $state<Phase>('asking');
+  problem = $state<Problem>();
+  trip = $state<Trip>();
+  isRepeating = $state(false);
+  /** After a refusal: what could be done instead. */
+  replanned = $state<Itinerary | null>();
+
+  readonly #request: TripRequest;
+  #server: string;
+
+  constructor(
+    readonly itinerary: Itinerary,
+    readonly journey: Journey,
+    readonly vehicle: string,
+  ) {
+    this.#server = itinerary.paradas[0]?.empresa ?? '';
+    this.#request = {
+      requisicao_id: newId(),
+      veiculo: { veiculo_id: vehicle },
+      paradas: itinerary.paradas.map(({ empresa, ponto_id, janela_inicio, janela_fim }) => ({
+        empresa,
+        ponto_id,
+        janela_inicio,
+        janela_fim,
+      })),
+    };
+  }
+
+  /** Asks until it is known: the same request never books twice. */
+  async run(): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      const company = live.anyone(this.#server);
+      if (!company) return;
+      try {
+        const trip = await company.api.book(this.#request);
+        this.#server = trip.servidor;
+        this.trip = { ...trip, roteiro: this.itinerary };
+        this.phase = 'booked';
+        live.keep(this.trip);
+        return;
+      } catch (error) {
+        const problem = problemOf(error);
+        if (isUnknown(problem) && attempt < TRIES_MAX) {
+          this.isRepeating = true;
+          await new Promise((resolve) => setTimeout(resolve, PAUSE_MS * attempt));
+          continue;
+        }
+        this.problem = problem;
+        this.phase = isUnknown(problem) ? 'unknown' : 'refused';
+        if (this.phase === 'refused') await this.#replan();
+        return;
+      }
+    }
+  }
+
+  async cancel(): Promise<void> {
+    const company = live.link(this.#server) ?? live.anyone();
+    if (!this.trip || !company) return;
+    this.phase = 'cancelling';
+    try {
+      this.trip = { ...(await company.api.cancel(this.trip.viagem_id)), roteiro: this.itinerary };
+      live.keep(this.trip);
+      this.problem = undefined;
+      this.phase = 'cancelled';
+    } catch (error) {
+      this.problem = problemOf(error);
+      this.phase = 'booked';
+    }
+  }
+
+  /** How far it is with one stop: what its company said, or else what follows from the answer. */
+  progress(stop: ItineraryStop): StopProgress {
+    void live.sessionsVersion;
+    void live.tripsVersion;
+    if (this.phase === 'refused') {
+      return this.problem?.parada === stop.parada ? 'refused' : 'abortada';
+    }
+    const known = live.trips.get(this.trip?.viagem_id ?? '') ?? this.trip;
+    const settled = known?.paradas.find(({ parada }) => parada === stop.parada)?.estado;
+    // The company itself may have said so before the trip's coordinator has heard it.
+    if (settled === 'a_confirmar' && this.#heard(stop) === 'confirmada') return 'confirmada';
+    return settled ?? this.#heard(stop) ?? 'asked';
+  }
+
+  #heard(stop: ItineraryStop): StopProgress | undefined {
+    let last: StopProgress | undefined;
+    for (const steps of live.sessions.values()) {
+      for (const { empresa, hold } of steps) {
+        const isMine = hold.veiculo_id === this.vehicle && empresa === stop.empresa;
+        if (isMine && hold.pontos.includes(stop.ponto_id)) last = hold.estado;
+      }
+    }
+    return last;
+  }
+
+  async #replan(): Promise<void> {
+    const company = live.anyone(this.#server);
+    try {
+      const plans = await company?.api.plan({ ...this.journey, alternativas: 0 });
+      const best = plans?.roteiros[0];
+      this.replanned = best && !isSame(best, this.itinerary) ? best : null;
+    } catch {
+      this.replanned = null;
+    }
+  }
+}
+
+function isUnknown({ status, tipo }: Problem): boolean {
+  return tipo === UNREACHABLE || tipo === 'em-andamento' || status >= 500 || status === 429;
+}
+
+function isSame(one: Itinerary, other: Itinerary): boolean {
+  const key = ({ paradas }: Itinerary) => paradas.map((stop) => stop.ponto_id + stop.janela_inicio).join();
+  return key(one) === key(other);
+}
+
+/** Random, and made where `crypto.randomUUID` is not to be had, too: over plain HTTP. */
+export function newId(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return `painel-${Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')}`;
+}

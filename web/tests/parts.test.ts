@@ -1,0 +1,116 @@
+import { cleanup, fireEvent, render, screen } from '@testing-library/svelte';
+import { afterEach, expect, test } from 'vitest';
+import type { Itinerary } from '../src/api/types';
+import { chosen } from '../src/i18n/index.svelte';
+import ItineraryCard from '../src/parts/ItineraryCard.svelte';
+import PlaceField, { offered } from '../src/parts/PlaceField.svelte';
+import Timeline from '../src/parts/Timeline.svelte';
+import { ticks, zoomed } from '../src/parts/timeline';
+import { Bounded } from '../src/state/bounded';
+
+afterEach(cleanup);
+
+const HOUR_MS = 3_600_000;
+
+test('a plan shows the times of each place, not of the browser', () => {
+  chosen.choose('en');
+  const itinerary: Itinerary = {
+    origem: { nome: 'Recife, PE', latitude: 0, longitude: 0 },
+    destino: { nome: 'Rio Branco, AC', latitude: 0, longitude: 0 },
+    modelo: 'x',
+    partida: '2026-12-01T11:00:00Z',
+    chegada: '2026-12-01T20:00:00Z',
+    distancia_km: 500,
+    conducao_min: 400,
+    recarga_min: 30,
+    espera_min: 0,
+    preco: 90.5,
+    chegada_pct: 14,
+    paradas: [
+      {
+        parada: 0,
+        empresa: 'empresa-b',
+        estacao_id: 'S',
+        nome: 'Posto',
+        cidade: 'Rio Branco',
+        uf: 'AC',
+        latitude: 0,
+        longitude: 0,
+        fuso: 'America/Rio_Branco',
+        ponto_id: 'P',
+        conector_id: '1',
+        potencia_kw: 60,
+        distancia_km: 250,
+        chegada: '2026-12-01T15:00:00Z',
+        janela_inicio: '2026-12-01T15:00:00Z',
+        janela_fim: '2026-12-01T15:45:00Z',
+        saida: '2026-12-01T15:40:00Z',
+        chegada_pct: 18,
+        saida_pct: 83,
+        energia_kwh: 40,
+        preco: 90.5,
+      },
+    ],
+  };
+  render(ItineraryCard, { itinerary, start: 80, title: 'A' });
+  expect(screen.getByText('Arrives 15:00')).toBeTruthy();
+  expect(screen.getByText('10:00–10:40')).toBeTruthy();
+  expect(screen.getByText('charges 40 min')).toBeTruthy();
+  expect(screen.getByRole('img').getAttribute('aria-label')).toContain('80 %, 18 %, 83 %, 14 %');
+});
+
+test('a city is found without its accents, and chosen by keyboard', async () => {
+  expect(offered('sao paulo')[0]).toBe('São Paulo, SP');
+  expect(offered('s')).toEqual([]);
+  render(PlaceField, { value: '', label: 'From', id: 'from' });
+  const field = screen.getByRole('combobox') as HTMLInputElement;
+  await fireEvent.input(field, { target: { value: 'maceio' } });
+  await fireEvent.keyDown(field, { key: 'ArrowDown' });
+  await fireEvent.keyDown(field, { key: 'Enter' });
+  expect(field.value).toBe('Maceió, AL');
+});
+
+test('a calendar of very many EVSEs has only those in sight', () => {
+  const rows = Array.from({ length: 20_000 }, (_, index) => ({
+    id: `P${index}`,
+    name: `P${index}`,
+    detail: '',
+  }));
+  const entries = [
+    {
+      id: 'e',
+      row: 'P1',
+      from: HOUR_MS,
+      to: 2 * HOUR_MS,
+      kind: 'reserved' as const,
+      text: 'reserved 1 to 2',
+    },
+    { id: 'f', row: 'P1', from: 90 * HOUR_MS, to: 91 * HOUR_MS, kind: 'hold' as const, text: 'out of sight' },
+  ];
+  const { container } = render(Timeline, { rows, entries, span: { from: 0, to: 24 * HOUR_MS }, now: 0 });
+  expect(container.querySelectorAll('li').length).toBeLessThan(100);
+  expect(screen.getByLabelText('reserved 1 to 2')).toBeTruthy();
+  expect(screen.queryByLabelText('out of sight')).toBeNull();
+});
+
+test('a timeline zooms around where it is pointed at, within bounds', () => {
+  const span = { from: 0, to: 10 * HOUR_MS };
+  const near = zoomed(span, 0.5, 2 * HOUR_MS);
+  expect(near).toEqual({ from: HOUR_MS, to: 6 * HOUR_MS });
+  for (const factor of [1e-9, 1e9]) {
+    const { from, to } = zoomed(span, factor);
+    expect(to - from).toBeGreaterThanOrEqual(HOUR_MS / 2);
+    expect(to - from).toBeLessThanOrEqual(7 * 24 * HOUR_MS);
+    expect(ticks({ from, to }, 12).length).toBeLessThanOrEqual(13);
+  }
+  // Full hours of a place that is half an hour off.
+  expect(ticks({ from: 0, to: 3 * HOUR_MS }, 3, HOUR_MS / 2)[0]).toBe(HOUR_MS / 2);
+});
+
+test('what a page remembers has an end', () => {
+  const map = new Bounded<number, number>(3);
+  for (let key = 0; key < 100; key++) map.set(key, key);
+  map.set(98, 0);
+  map.set(100, 100);
+  expect([...map.keys()]).toEqual([99, 98, 100]);
+});
