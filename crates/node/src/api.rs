@@ -15,6 +15,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use recarga_wire::{Message, PROBLEM_MEDIA_TYPE, Problem, ProblemKind};
 use tokio::time::timeout;
 use tracing::{debug, warn};
@@ -67,7 +68,8 @@ pub fn router(node: Arc<Node>) -> Router {
     documents::finish(&mut document, &node);
     routes
         .merge(documents::pages(document))
-        .fallback(not_found)
+        .route("/", get(page))
+        .fallback(page)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(node.clone(), guard))
         .with_state(node)
@@ -221,13 +223,15 @@ fn too_slow() -> Problem {
     Problem::new(ProblemKind::Unavailable, detail)
 }
 
-async fn not_found(request: Request) -> Fault {
-    let path = shown(request.uri().path());
-    Problem::new(
-        ProblemKind::NotFound,
-        format!("não há nada em `{path}`; as operações estão em /docs e /openapi.json"),
-    )
-    .into()
+// The page in the browser and its files; none of their names is a route.
+async fn page(State(node): State<Arc<Node>>, request: Request) -> Response {
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    let file = is_read.then(|| node.page.answer(request.uri().path(), request.headers())).flatten();
+    file.unwrap_or_else(|| {
+        let path = shown(request.uri().path());
+        let detail = format!("não há nada em `{path}`; as operações estão em /docs e /openapi.json");
+        Fault::from(Problem::new(ProblemKind::NotFound, detail)).into_response()
+    })
 }
 
 async fn method_not_allowed(method: Method, request: Request) -> Response {

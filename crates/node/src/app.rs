@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::client::legacy::connect::Connect;
+use recarga_panel::Page;
 use recarga_reservation::{Company, OperatorId, StoreId};
 use recarga_wire::vehicle::VehicleStatus;
 use tokio::sync::{Semaphore, watch};
@@ -78,6 +79,7 @@ pub struct Node {
     pub(crate) journeys: Arc<Journeys>,
     pub(crate) vehicles: Vehicles<VehicleStatus>,
     pub(crate) access: Access,
+    pub(crate) page: Page,
     pub(crate) events: Events,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -144,6 +146,7 @@ impl Node {
             name: config.name.clone(),
             store: boot.store,
             access: Access::new(&config),
+            page: Page::new(config.map.as_ref().map(|map| map.origin.as_str())),
             vehicles: Vehicles::new(config.limits.vehicles_max),
             body_max: config.limits.body_bytes_max,
             request_max: Duration::from_secs(config.limits.request_seconds_max),

@@ -14,8 +14,10 @@ use thiserror::Error;
 mod environment;
 mod limits;
 pub mod locations;
+mod panel;
 
 pub use limits::Limits;
+pub use panel::Map;
 
 /// What is wrong with a configuration; every message names the field and the cure.
 #[derive(Debug, Error)]
@@ -100,6 +102,8 @@ pub struct Config {
     pub peers: Vec<PeerConfig>,
     /// What the company offers.
     pub stations: Vec<Station>,
+    /// Pictures of maps for the page in the browser.
+    pub map: Option<Map>,
     /// Explicit limits of everything.
     pub limits: Limits,
 }
@@ -147,6 +151,8 @@ struct File {
     location_files: Vec<String>,
     #[serde(default)]
     default_tariff: Option<locations::TariffTable>,
+    #[serde(default)]
+    panel: panel::PanelTable,
 }
 
 #[derive(Deserialize)]
@@ -267,6 +273,7 @@ fn check(file: File, folder: &Path, problems: &mut Vec<String>) -> Option<Config
         }
     }
     let stations = locations::check(tables, problems);
+    let map = panel::check(file.panel, problems);
     Some(Config {
         operator: operator?,
         name: file.operator.name,
@@ -277,6 +284,7 @@ fn check(file: File, folder: &Path, problems: &mut Vec<String>) -> Option<Config
         mqtt: file.mqtt,
         peers,
         stations,
+        map,
         limits: file.limits,
     })
 }

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware::map_response;
-use axum::response::{Html, IntoResponse, Redirect, Response};
-use axum::routing::get;
+use axum::response::{Html, IntoResponse, Response};
 use recarga_wire::{Problem, ProblemKind};
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -88,9 +87,7 @@ fn describe_problems(responses: &mut Responses) {
 /// The document, and the pages to read.
 pub fn pages(document: utoipa::openapi::OpenApi) -> Router<Arc<Node>> {
     let reader: Router<Arc<Node>> = SwaggerUi::new("/docs").url("/openapi.json", document).into();
-    Router::new()
-        .route("/", get(|| async { Redirect::temporary("/docs") }))
-        .merge(reader.layer(map_response(explain_missing)))
+    Router::new().merge(reader.layer(map_response(explain_missing)))
 }
 
 // The reader of the documentation answers a file that it does not have with a bare status.
