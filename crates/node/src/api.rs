@@ -17,11 +17,13 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use recarga_wire::{Message, PROBLEM_MEDIA_TYPE, Problem, ProblemKind};
+use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use self::access::IsLocal;
 use crate::app::Node;
 use crate::ledger::Stopped;
 use crate::refusal::stopped;
@@ -33,6 +35,7 @@ mod events;
 mod holds;
 mod network;
 mod operation;
+mod panel;
 mod trips;
 mod vehicles;
 
@@ -59,6 +62,17 @@ pub fn router(node: Arc<Node>) -> Router {
         .routes(routes!(vehicles::list))
         .routes(routes!(vehicles::show))
         .routes(routes!(events::watch))
+        // For the page in the browser.
+        .routes(routes!(panel::config))
+        .routes(routes!(panel::calendar::show))
+        .routes(routes!(panel::numbers::show))
+        .routes(routes!(panel::trips))
+        .routes(routes!(panel::sessions::list))
+        .routes(routes!(panel::sessions::show))
+        .routes(routes!(panel::stations::list))
+        .routes(routes!(panel::stations::show))
+        .routes(routes!(panel::health::show))
+        .routes(routes!(panel::calendar::set_state))
         // For operators.
         .routes(routes!(operation::health))
         .routes(routes!(operation::metrics))
@@ -119,14 +133,14 @@ impl IntoResponse for Fault {
     }
 }
 
-/// The variable segment of the path, as text.
-struct Segment(String);
+/// The variable segment of the path, as text, or several of them.
+struct Segment<T = String>(T);
 
-impl<S: Send + Sync> FromRequestParts<S> for Segment {
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Segment<T> {
     type Rejection = Fault;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
-        let rejection = match Path::<String>::from_request_parts(parts, state).await {
+        let rejection = match Path::<T>::from_request_parts(parts, state).await {
             Ok(Path(text)) => return Ok(Segment(text)),
             Err(rejection) => rejection,
         };
@@ -200,7 +214,9 @@ async fn guard(
     let method = request.method().clone();
     let response = match node.access.identify(request.headers(), address) {
         Ok(caller) => {
+            let local = IsLocal::of(request.headers(), address);
             request.extensions_mut().insert(caller);
+            request.extensions_mut().insert(local);
             match timeout(node.request_max, next.run(request)).await {
                 Ok(response) => response,
                 Err(_) => Fault::from(too_slow()).into_response(),

@@ -7,6 +7,7 @@
 pub mod api;
 pub mod app;
 pub mod archive;
+pub mod chronicle;
 pub mod clock;
 pub mod config;
 pub mod coordinator;
@@ -23,6 +24,7 @@ pub mod offer;
 pub mod participant;
 pub mod peer;
 pub mod refusal;
+pub mod samples;
 pub mod server;
 pub mod store;
 pub mod termination;

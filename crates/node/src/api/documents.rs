@@ -27,6 +27,7 @@ use crate::app::Node;
         (name = "open", description = "For anyone"),
         (name = "drivers", description = "For drivers and apps"),
         (name = "companies", description = "Between companies, with a token: the steps of the atomic reservation"),
+        (name = "panel", description = "For the page in the browser: what the operator sees"),
         (name = "operation", description = "For whoever runs the node"),
     )
 )]

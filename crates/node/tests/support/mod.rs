@@ -104,6 +104,10 @@ pub struct Plan {
     pub limits: String,
     /// More TOML lines of `[operator]`.
     pub operator: String,
+    /// Whether the operator has a token: [`OPERATOR`].
+    pub has_operator: bool,
+    /// TOML lines before all tables of locations, as of `[panel]`.
+    pub more: String,
     /// The broker's URL.
     pub broker: Option<String>,
     /// Where [`STRANGER`] is reached.
@@ -121,6 +125,8 @@ impl Default for Plan {
         Self {
             limits: String::new(),
             operator: String::new(),
+            has_operator: true,
+            more: String::new(),
             broker: None,
             stranger_url: NOBODY.to_owned(),
             store: Box::new(MemoryStore::open(&MemoryDisk::default())),
@@ -207,7 +213,7 @@ id = "{name}"
 name = "Companhia {letter}"
 listen = "127.0.0.1:0"
 data_dir = "unused"
-operator_token = "{OPERATOR}"
+{token}
 {operator}
 {mqtt}
 {peers}
@@ -215,6 +221,7 @@ operator_token = "{OPERATOR}"
 {limits}
 {rates}
 {offers}
+{more}
 [[locations]]
 id = "{letter}-SSA"
 name = "Porto da Barra"
@@ -243,7 +250,9 @@ evses = [
   {{ id = "{letter}-4", connectors = [{{ id = "1", plug = "IEC_62196_T2_COMBO", power_kw = 150 }}] }},
 ]
 "#,
+        token = if plan.has_operator { format!("operator_token = \"{OPERATOR}\"") } else { String::new() },
         operator = plan.operator,
+        more = plan.more,
         limits = plan.limits
     );
     Config::parse(&text, "test.toml", Path::new("."), &|_| None).expect("a good configuration")
