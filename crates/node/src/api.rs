@@ -15,12 +15,15 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use recarga_wire::{Message, PROBLEM_MEDIA_TYPE, Problem, ProblemKind};
+use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use self::access::IsLocal;
 use crate::app::Node;
 use crate::ledger::Stopped;
 use crate::refusal::stopped;
@@ -32,6 +35,7 @@ mod events;
 mod holds;
 mod network;
 mod operation;
+mod panel;
 mod trips;
 mod vehicles;
 
@@ -58,6 +62,17 @@ pub fn router(node: Arc<Node>) -> Router {
         .routes(routes!(vehicles::list))
         .routes(routes!(vehicles::show))
         .routes(routes!(events::watch))
+        // For the page in the browser.
+        .routes(routes!(panel::config))
+        .routes(routes!(panel::calendar::show))
+        .routes(routes!(panel::numbers::show))
+        .routes(routes!(panel::trips))
+        .routes(routes!(panel::sessions::list))
+        .routes(routes!(panel::sessions::show))
+        .routes(routes!(panel::stations::list))
+        .routes(routes!(panel::stations::show))
+        .routes(routes!(panel::health::show))
+        .routes(routes!(panel::calendar::set_state))
         // For operators.
         .routes(routes!(operation::health))
         .routes(routes!(operation::metrics))
@@ -67,7 +82,8 @@ pub fn router(node: Arc<Node>) -> Router {
     documents::finish(&mut document, &node);
     routes
         .merge(documents::pages(document))
-        .fallback(not_found)
+        .route("/", get(page))
+        .fallback(page)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(node.clone(), guard))
         .with_state(node)
@@ -117,14 +133,14 @@ impl IntoResponse for Fault {
     }
 }
 
-/// The variable segment of the path, as text.
-struct Segment(String);
+/// The variable segment of the path, as text, or several of them.
+struct Segment<T = String>(T);
 
-impl<S: Send + Sync> FromRequestParts<S> for Segment {
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Segment<T> {
     type Rejection = Fault;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
-        let rejection = match Path::<String>::from_request_parts(parts, state).await {
+        let rejection = match Path::<T>::from_request_parts(parts, state).await {
             Ok(Path(text)) => return Ok(Segment(text)),
             Err(rejection) => rejection,
         };
@@ -198,7 +214,9 @@ async fn guard(
     let method = request.method().clone();
     let response = match node.access.identify(request.headers(), address) {
         Ok(caller) => {
+            let local = IsLocal::of(request.headers(), address);
             request.extensions_mut().insert(caller);
+            request.extensions_mut().insert(local);
             match timeout(node.request_max, next.run(request)).await {
                 Ok(response) => response,
                 Err(_) => Fault::from(too_slow()).into_response(),
@@ -221,13 +239,15 @@ fn too_slow() -> Problem {
     Problem::new(ProblemKind::Unavailable, detail)
 }
 
-async fn not_found(request: Request) -> Fault {
-    let path = shown(request.uri().path());
-    Problem::new(
-        ProblemKind::NotFound,
-        format!("não há nada em `{path}`; as operações estão em /docs e /openapi.json"),
-    )
-    .into()
+// The page in the browser and its files; none of their names is a route.
+async fn page(State(node): State<Arc<Node>>, request: Request) -> Response {
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    let file = is_read.then(|| node.page.answer(request.uri().path(), request.headers())).flatten();
+    file.unwrap_or_else(|| {
+        let path = shown(request.uri().path());
+        let detail = format!("não há nada em `{path}`; as operações estão em /docs e /openapi.json");
+        Fault::from(Problem::new(ProblemKind::NotFound, detail)).into_response()
+    })
 }
 
 async fn method_not_allowed(method: Method, request: Request) -> Response {

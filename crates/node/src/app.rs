@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::client::legacy::connect::Connect;
+use recarga_panel::Page;
 use recarga_reservation::{Company, OperatorId, StoreId};
 use recarga_wire::vehicle::VehicleStatus;
 use tokio::sync::{Semaphore, watch};
@@ -16,7 +17,7 @@ use tracing::{info, warn};
 use crate::api::access::Access;
 use crate::archive::Archive;
 use crate::clock::Clock;
-use crate::config::{Config, RoadsConfig};
+use crate::config::{Config, Map, RoadsConfig};
 use crate::coordinator::Coordinator;
 use crate::delivery::Delivery;
 use crate::events::Events;
@@ -79,6 +80,7 @@ pub struct Node {
     pub(crate) journeys: Arc<Journeys>,
     pub(crate) vehicles: Vehicles<VehicleStatus>,
     pub(crate) access: Access,
+    pub(crate) page: Page,
     pub(crate) events: Events,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -112,7 +114,8 @@ impl Node {
         let offer = Arc::new(Offer::new(config.stations.clone()));
         let (boot, state) = read_back(&mut *store, &config, &offer, &*clock)?;
         let ledger = Arc::new(Ledger::start(state, store, writer, on_failure));
-        let (events, metrics) = (Events::default(), Arc::new(Metrics::default()));
+        let events = Events::new(clock.clone(), boot.epoch, config.limits.story_entries_max);
+        let metrics = Arc::new(Metrics::default());
         let (operator, decide) = (config.operator.clone(), config.limits.decide());
         let shared = || (ledger.clone(), clock.clone(), events.clone(), metrics.clone());
         let (peers, catalogues) = connect(&config, &connector);
@@ -134,8 +137,8 @@ impl Node {
             Coordinator::new(operator, own, others, delivery, ledger, clock, events, metrics, patience)
         };
         let termination = {
-            let (ledger, clock, _, metrics) = shared();
-            Arc::new(Termination::new(participant.clone(), peers.clone(), ledger, clock, metrics))
+            let (ledger, clock, events, metrics) = shared();
+            Arc::new(Termination::new(participant.clone(), peers.clone(), ledger, clock, events, metrics))
         };
         let tidying = {
             let (ledger, clock, _, metrics) = shared();
@@ -146,6 +149,7 @@ impl Node {
             name: config.name.clone(),
             store: boot.store,
             access: Access::new(&config),
+            page: Page::new(config.map.as_ref().map(|map| map.origin.as_str())),
             vehicles: Vehicles::new(config.limits.vehicles_max),
             body_max: config.limits.body_bytes_max,
             request_max: Duration::from_secs(config.limits.request_seconds_max),
@@ -153,7 +157,7 @@ impl Node {
             answer_max: 2 * decide,
             stopping: CancellationToken::new(),
             broker_connected: watch::Sender::new(false),
-            watchers: Arc::new(Semaphore::new(config.limits.connections_max / 4)),
+            watchers: Arc::new(Semaphore::new(config.limits.watchers())),
             coordinator: Arc::new(coordinator),
             operator,
             ledger,
@@ -222,6 +226,17 @@ impl Node {
     pub(crate) fn companies(&self) -> Vec<&str> {
         let peers = self.config.peers.iter().map(|peer| peer.id.as_str());
         std::iter::once(self.operator.as_str()).chain(peers).collect()
+    }
+
+    /// Pictures of maps for the page in the browser.
+    pub(crate) fn map(&self) -> Option<&Map> {
+        self.config.map.as_ref()
+    }
+
+    /// How many may watch events, and how many do.
+    pub(crate) fn watching(&self) -> (usize, usize) {
+        let most = self.config.limits.watchers_max.min(self.config.limits.connections_max / 4);
+        (most, most.saturating_sub(self.watchers.available_permits()))
     }
 
     /// Done when the node begins to stop.
@@ -354,7 +369,8 @@ fn read_back(
         match record {
             Record::Fact(fact) => state.company.restore(fact, now),
             Record::Letter(letter) => state.mailbox.restore(letter),
-            Record::LetterForgotten(_) => {}
+            Record::OutOfService(evse) => state.company.participant.restore_out_of_service(evse),
+            Record::LetterForgotten(_) | Record::InService(_) => {}
         }
     })?;
     info!(%operator, store = %boot.store, epoch = boot.epoch, records, "record read");

@@ -14,8 +14,10 @@ use thiserror::Error;
 mod environment;
 mod limits;
 pub mod locations;
+mod panel;
 
 pub use limits::Limits;
+pub use panel::Map;
 
 use crate::roads::Dialect;
 
@@ -104,6 +106,8 @@ pub struct Config {
     pub stations: Vec<Station>,
     /// Who says how long roads are; without it they are estimated.
     pub roads: Option<RoadsConfig>,
+    /// Pictures of maps for the page in the browser.
+    pub map: Option<Map>,
     /// Explicit limits of everything.
     pub limits: Limits,
 }
@@ -162,6 +166,8 @@ struct File {
     location_files: Vec<String>,
     #[serde(default)]
     default_tariff: Option<locations::TariffTable>,
+    #[serde(default)]
+    panel: panel::PanelTable,
 }
 
 #[derive(Deserialize)]
@@ -285,6 +291,7 @@ fn check(file: File, folder: &Path, problems: &mut Vec<String>) -> Option<Config
         }
     }
     let stations = locations::check(tables, problems);
+    let map = panel::check(file.panel, problems);
     Some(Config {
         operator: operator?,
         name: file.operator.name,
@@ -296,6 +303,7 @@ fn check(file: File, folder: &Path, problems: &mut Vec<String>) -> Option<Config
         peers,
         stations,
         roads: file.roads,
+        map,
         limits: file.limits,
     })
 }

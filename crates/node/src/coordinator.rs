@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error, info, warn};
 
+use crate::chronicle::Happening;
 use crate::clock::Clock;
 use crate::delivery::Delivery;
 use crate::events::{Event, Events};
@@ -185,6 +186,7 @@ impl Coordinator {
             let transaction = &trip.transaction;
             info!(%transaction, trip = %trip.id, vehicle = %trip.request.key().vehicle, "trip cancelled");
             self.own.windows_given_back();
+            self.events.chronicle().note(transaction, Happening::Cancelled);
             self.events.send(|| Event::trip(trip, "cancelled"));
             self.metrics.cancelled.inc();
             self.delivery.begin(transaction, OwedMessage::Release);
@@ -360,6 +362,7 @@ impl Coordinator {
             Err(error) => return Ok(Answer::NotChangeable(error)),
         };
         debug!(%transaction, companies = holds.len(), "asking every company to prepare");
+        self.events.chronicle().note(&transaction, Happening::Begun);
         self.collect_votes(&transaction, holds, deadline).await;
         self.decide(&transaction).await
     }
@@ -395,17 +398,22 @@ impl Coordinator {
             || Vote::No(Refusal { stop: number, reason: Reason::Unreachable { operator: operator.clone() } });
         let Some(peer) = self.peer(operator) else { return unreachable() };
         let valid_for = self.limits.decide;
+        let note = |what| self.events.chronicle().note(&transaction, what);
+        note(Happening::Asked(operator.clone()));
         match peer.send(Message::Hold { hold: hold.into(), firmness: Firmness::Prepared, valid_for }).await {
             Ok(Reply::Vote(vote)) => {
                 self.delivery.reached(operator);
+                note(Happening::voted(operator, &vote));
                 vote
             }
             Ok(other) => {
                 warn!(%transaction, %operator, reply = ?other, "a reply that is no vote");
+                note(Happening::Silent(operator.clone()));
                 unreachable()
             }
             Err(error) => {
                 warn!(%transaction, %operator, %error, "no vote");
+                note(Happening::Silent(operator.clone()));
                 self.delivery.not_reached(operator);
                 unreachable()
             }
@@ -421,14 +429,19 @@ impl Coordinator {
                 None => Step::lazy(None, vec![]),
             })
             .await?;
+        let note = |committed| {
+            self.events.chronicle().note(transaction, Happening::Decided(committed));
+        };
         match decision {
             Some(Decision::Commit(trip)) => {
+                note(true);
                 self.events
                     .send(|| Event::trip(&trip, if trip.replaces.is_some() { "changed" } else { "booked" }));
                 self.delivery.begin(transaction, OwedMessage::Confirm);
                 Ok(Answer::Booked(trip))
             }
             Some(Decision::Abort { asked, refusal }) => {
+                note(false);
                 self.own.windows_given_back();
                 self.send_aborts(transaction, asked);
                 Ok(Answer::Refused(refusal))
@@ -445,6 +458,7 @@ impl Coordinator {
         for operator in asked {
             let Some(peer) = self.peer(&operator) else { continue };
             let transaction = transaction.clone();
+            self.events.chronicle().note(&transaction, Happening::AbortSent(operator.clone()));
             self.tasks.spawn(async move {
                 if let Err(error) = peer.send(Message::Abort(transaction.clone())).await {
                     debug!(%transaction, %operator, %error, "abort not delivered; the company will ask");

@@ -7,11 +7,14 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use recarga_reservation::{OperatorId, Owed, OwedMessage, Stage, Step, TransactionId, Unacceptable};
+use recarga_reservation::{
+    OperatorId, Owed, OwedMessage, Stage, Step, Timestamp, TransactionId, Unacceptable,
+};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error, warn};
 
+use crate::chronicle::Happening;
 use crate::clock::Clock;
 use crate::events::{Event, Events};
 use crate::ledger::{Ledger, Stopped};
@@ -48,6 +51,8 @@ struct AtPresent {
     // Not to be tried again before: messages that were refused, and companies that do not answer.
     refused: HashMap<Parcel, Instant>,
     resting: HashMap<OperatorId, Rest>,
+    // When that began or ended last.
+    turned: HashMap<OperatorId, Timestamp>,
 }
 
 #[derive(Debug)]
@@ -111,9 +116,23 @@ impl Delivery {
         resting.map(|(operator, _)| operator.clone()).collect()
     }
 
+    /// Every other company, whether it answered when it was last needed, and when that last changed.
+    pub fn reachability(&self) -> Vec<(OperatorId, bool, Option<Timestamp>)> {
+        let at_present = self.lock();
+        let peers = self.peers.keys();
+        let look = |operator: &OperatorId| {
+            let is_reachable = !at_present.resting.contains_key(operator);
+            (operator.clone(), is_reachable, at_present.turned.get(operator).copied())
+        };
+        peers.map(look).collect()
+    }
+
     /// A company has answered.
     pub fn reached(&self, operator: &OperatorId) {
-        if self.lock().resting.remove(operator).is_some() {
+        let mut at_present = self.lock();
+        if at_present.resting.remove(operator).is_some() {
+            at_present.turned.insert(operator.clone(), self.clock.now().utc);
+            drop(at_present);
             self.events.send(|| Event::Peer { operator: operator.clone(), reachable: true });
         }
     }
@@ -126,12 +145,14 @@ impl Delivery {
         if rest.until > now {
             return; // several messages failed at the same time
         }
-        if rest.failures == 0 {
-            self.events.send(|| Event::Peer { operator: operator.clone(), reachable: false });
-        }
+        let is_first = rest.failures == 0;
         rest.failures += 1;
         let pause = (PAUSE * 2u32.pow(rest.failures.min(6))).min(PAUSE_MAX);
         rest.until = now + pause / 2 + self.clock.jitter(pause / 2);
+        if is_first {
+            at_present.turned.insert(operator.clone(), self.clock.now().utc);
+            self.events.send(|| Event::Peer { operator: operator.clone(), reachable: false });
+        }
     }
 
     fn deliver(self: &Arc<Self>, owed: Owed) {
@@ -153,6 +174,8 @@ impl Delivery {
 
     async fn deliver_now(&self, peer: &dyn Peer, owed: &Owed) {
         let Owed { transaction, operator, message } = owed;
+        let note = |what| self.events.chronicle().note(transaction, what);
+        note(Happening::Sent(operator.clone(), *message));
         let sent = match message {
             OwedMessage::Confirm => peer.send(Message::Confirm(transaction.clone())).await,
             OwedMessage::Release => peer.send(Message::Release(transaction.clone())).await,
@@ -170,6 +193,7 @@ impl Delivery {
             }
             Err(error) => {
                 warn!(%transaction, %operator, ?message, %error, "not delivered; will be repeated");
+                note(Happening::NotDelivered(operator.clone()));
                 return self.not_reached(operator);
             }
         };
@@ -184,7 +208,10 @@ impl Delivery {
             let trip = coordinator.find(transaction).filter(|trip| trip.stage == Stage::Settled).cloned();
             step.map(|()| trip)
         });
-        if let Some(trip) = apply.await? {
+        let settled = apply.await?;
+        let acknowledged = Happening::Acknowledged(operator.clone(), *message);
+        self.events.chronicle().note(transaction, acknowledged);
+        if let Some(trip) = settled {
             debug!(%transaction, trip = %trip.id, "every company has confirmed");
             self.events.send(|| Event::trip(&trip, "settled"));
         }

@@ -17,6 +17,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use crate::mailbox::Mailbox;
+use crate::samples::{Quantiles, Samples};
 use crate::store::{Record, Store, StoreError};
 use crate::watched::Watched;
 pub use revisions::Revisions;
@@ -75,6 +76,7 @@ struct Shared {
     thread_wake: Condvar,
     task_wake: Notify,
     closed: Watched<bool>,
+    flush_times: Samples,
 }
 
 #[derive(Debug)]
@@ -120,6 +122,7 @@ impl Ledger {
             thread_wake: Condvar::new(),
             task_wake: Notify::new(),
             closed: Watched::new(false),
+            flush_times: Samples::default(),
         });
         let writing = shared.clone();
         match writer {
@@ -219,6 +222,11 @@ impl Ledger {
     pub fn figures(&self) -> (u64, u64, u64) {
         let inner = self.shared.lock();
         (inner.flushes, inner.durable, inner.queued - inner.durable)
+    }
+
+    /// How long the last flushes took.
+    pub fn flush_times(&self) -> Quantiles {
+        self.shared.flush_times.quantiles()
     }
 
     /// Whether the record can still be written.
@@ -367,7 +375,9 @@ impl Shared {
     }
 
     fn write(&self, store: &mut dyn Store, batch: &[Record]) -> Result<(), StoreError> {
+        let begun = Instant::now();
         let written = store.append(batch);
+        self.flush_times.add(begun.elapsed());
         match written {
             Ok(()) => {
                 let mut inner = self.lock();

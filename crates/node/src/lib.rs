@@ -7,6 +7,7 @@
 pub mod api;
 pub mod app;
 pub mod archive;
+pub mod chronicle;
 pub mod clock;
 pub mod config;
 pub mod coordinator;
@@ -25,6 +26,7 @@ pub mod participant;
 pub mod peer;
 pub mod refusal;
 pub mod roads;
+pub mod samples;
 pub mod server;
 pub mod store;
 pub mod termination;

@@ -11,6 +11,8 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use recarga_reservation::Reason;
 
+use crate::samples::Samples;
+
 /// All figures of a node.
 #[derive(Debug)]
 pub struct Metrics {
@@ -20,6 +22,10 @@ pub struct Metrics {
     trips: Family<OutcomeLabels, Counter>,
     trip_seconds: Histogram,
     trip_attempts: Counter,
+    /// From the requests of the last trips to their answers.
+    pub recent_trips: Samples,
+    /// Events that somebody who watches was too slow for, or away too long.
+    pub events_missed: Counter,
     /// Trips cancelled by their drivers.
     pub cancelled: Counter,
     /// Questions about transactions in doubt.
@@ -108,6 +114,8 @@ impl Default for Metrics {
             // 0.25 ms to 8 s
             trip_seconds: Histogram::new(exponential_buckets(0.000_25, 2.0, 16)),
             trip_attempts: Counter::default(),
+            recent_trips: Samples::default(),
+            events_missed: Counter::default(),
             cancelled: Counter::default(),
             inquiries: Counter::default(),
             heuristic_releases: Counter::default(),
@@ -139,7 +147,13 @@ impl Metrics {
     pub fn trip(&self, outcome: &'static str, took: Duration, attempts: u32) {
         self.trips.get_or_create(&OutcomeLabels { outcome }).inc();
         self.trip_seconds.observe(took.as_secs_f64());
+        self.recent_trips.add(took);
         self.trip_attempts.inc_by(attempts.into());
+    }
+
+    /// How many trips this company has decided since the start, with one outcome.
+    pub fn trips_decided(&self, outcome: &'static str) -> u64 {
+        self.trips.get_or_create(&OutcomeLabels { outcome }).get()
     }
 
     /// Counts an HTTP request. `route` is the pattern, never the path, so that the labels stay few.
@@ -187,6 +201,8 @@ impl Metrics {
         registry.register("alarms", "Messages against the protocol", self.alarms.clone());
         let failures = self.archive_failures.clone();
         registry.register("archive_failures", "Failures to archive what is past", failures);
+        let missed = self.events_missed.clone();
+        registry.register("events_missed", "Events that somebody who watches has missed", missed);
         registry.register("http_requests", "HTTP requests, by route and status", self.http.clone());
         registry.register("mqtt_messages", "MQTT messages taken in", self.mqtt.clone());
         let gauges = [
@@ -211,6 +227,7 @@ fn reason_name(reason: &Reason) -> &'static str {
     match reason {
         Reason::UnknownEvse => "unknown_evse",
         Reason::WrongPlug => "wrong_plug",
+        Reason::OutOfService => "out_of_service",
         Reason::InThePast => "in_the_past",
         Reason::TooLong { .. } => "too_long",
         Reason::TooFarAhead { .. } => "too_far_ahead",

@@ -105,6 +105,7 @@ impl Offer {
         let point = |((station, evse), times): ((&Station, &Evse), Times)| AvailablePoint {
             ponto: Point::new(station, evse),
             estado: match times.taken {
+                _ if times.out_of_service => PointState::Inoperante,
                 None => PointState::Disponivel,
                 Some(Taken::By(hold)) if is_charging(&hold.key.vehicle) => PointState::EmUso,
                 Some(_) => PointState::Reservado,
@@ -162,6 +163,7 @@ impl Offer {
 
 // What changes of an EVSE. It is copied under the ledger's lock, and nothing else is done there.
 struct Times {
+    out_of_service: bool,
     taken: Option<Taken>,
     free: Vec<TimeWindow>,
 }
@@ -178,11 +180,13 @@ impl Times {
             Branch::Confirmed { hold } => Taken::By(hold.clone()),
             _ => Taken::Undecided,
         });
+        let out_of_service = participant.is_out_of_service(evse);
         let free = match participant.calendar(evse) {
+            _ if out_of_service => vec![],
             Some(calendar) => calendar.free(period),
             None => vec![period],
         };
-        Self { taken, free }
+        Self { out_of_service, taken, free }
     }
 }
 

@@ -6,17 +6,19 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use recarga_reservation::{
-    Confirmation, Firmness, Hold, HoldAnswer, Learnt, OperatorId, Outcome, Patience, StoreId, TransactionId,
-    Unacceptable, Vote,
+    Confirmation, EvseId, Firmness, Hold, HoldAnswer, Learnt, OperatorId, Outcome, Patience, StoreId, Told,
+    TransactionId, Unacceptable, Vote,
 };
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
+use crate::chronicle::Happening;
 use crate::clock::Clock;
 use crate::events::{Event, Events};
 use crate::ledger::{Ledger, State, Stopped};
 use crate::metrics::Metrics;
 use crate::peer::{Message, Peer, PeerError, Reply};
+use crate::store::Record;
 use crate::watched::Watched;
 
 /// Why a message to this company has no reply.
@@ -99,7 +101,7 @@ impl Participant {
         }
         for transaction in &expired.soft {
             info!(%transaction, "soft hold released: its time is up");
-            self.events.send(|| Event::hold(transaction, "expired"));
+            self.tell(transaction, Happening::Expired);
         }
         for transaction in &expired.heuristic {
             error!(
@@ -108,6 +110,7 @@ impl Participant {
                  coordinator nor any other company could say what became of it"
             );
             self.metrics.heuristic_releases.inc();
+            self.events.chronicle().note(transaction, Happening::Heuristic);
             self.events.send(|| Event::Alarm { transaction: transaction.clone(), trip: None });
         }
         Ok(())
@@ -134,7 +137,7 @@ impl Participant {
             Learnt::Ended => {
                 self.windows_given_back();
                 info!(%transaction, %from, ?outcome, "learnt what became of it");
-                self.events.send(|| Event::hold(transaction, "learnt"));
+                self.events.send(|| Event::Hold { transaction: transaction.clone() });
             }
             Learnt::Nothing if matches!(outcome, Outcome::Commit | Outcome::Abort | Outcome::Pending) => {
                 warn!(%transaction, %from, %store, ?outcome,
@@ -143,6 +146,25 @@ impl Participant {
             Learnt::Waiting | Learnt::Nothing => {}
         }
         Ok(learnt)
+    }
+
+    /// Takes an EVSE out of service, or back into it, durably. False if this company has no such EVSE.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub async fn set_in_service(&self, evse: &EvseId, in_service: bool) -> Result<bool, Stopped> {
+        let change = |state: &mut State| {
+            let is_known = state.company.participant.set_in_service(evse, in_service);
+            let record = if in_service { Record::InService } else { Record::OutOfService };
+            let records = is_known.then(|| record(evse.clone())).into_iter().collect();
+            (is_known, records, Told::OnceDurable)
+        };
+        let is_known = self.ledger.record(change).await?;
+        if is_known {
+            info!(%evse, in_service, "EVSE taken out of service, or back into it");
+            self.events.send(|| Event::Evse { evse: evse.clone() });
+        }
+        Ok(is_known)
     }
 
     /// Wakes those who wait for a window: one may have been given back.
@@ -173,13 +195,11 @@ impl Participant {
                 }
                 continue;
             };
-            match &vote {
-                Vote::Yes { .. } => self.events.send(|| Event::hold(&hold.transaction, "held")),
-                Vote::No(refusal) => {
-                    self.metrics.refused(&refusal.reason);
-                    self.events.send(|| Event::hold(&hold.transaction, "refused"));
-                }
+            if let Vote::No(refusal) = &vote {
+                self.metrics.refused(&refusal.reason);
+                self.events.chronicle().refused(refusal);
             }
+            self.tell(&hold.transaction, Happening::held(by, &vote));
             return Ok(vote);
         }
     }
@@ -192,7 +212,7 @@ impl Participant {
             self.windows_given_back();
             return Err(Unacceptable::ReleasedHeuristically.into());
         }
-        self.events.send(|| Event::hold(transaction, "confirmed"));
+        self.tell(transaction, Happening::Confirmed);
         Ok(())
     }
 
@@ -200,7 +220,7 @@ impl Participant {
         let now = self.clock.now();
         self.ledger.try_apply(|state| state.company.participant.abort(by, transaction, now)).await??;
         self.windows_given_back();
-        self.events.send(|| Event::hold(transaction, "aborted"));
+        self.tell(transaction, Happening::Aborted);
         Ok(())
     }
 
@@ -208,7 +228,7 @@ impl Participant {
         let release = |state: &mut State| state.company.participant.release(by, transaction);
         self.ledger.try_apply_patiently(release).await??;
         self.windows_given_back();
-        self.events.send(|| Event::hold(transaction, "released"));
+        self.tell(transaction, Happening::Released);
         Ok(())
     }
 
@@ -216,7 +236,14 @@ impl Participant {
         let now = self.clock.now();
         let outcome = self.ledger.try_apply(|state| state.company.inquiry(by, transaction, now)).await??;
         info!(%transaction, %by, ?outcome, "was asked what became of it");
+        self.events.chronicle().note(transaction, Happening::Inquired(by.clone(), outcome));
         Ok(Reply::Outcome(outcome, self.store))
+    }
+
+    // Whoever watches, and whoever asks later.
+    fn tell(&self, transaction: &TransactionId, what: Happening) {
+        self.events.chronicle().note(transaction, what);
+        self.events.send(|| Event::Hold { transaction: transaction.clone() });
     }
 
     fn report(&self, transaction: &TransactionId, by: &OperatorId, message: &str, failure: &Failure) {

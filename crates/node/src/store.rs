@@ -1,6 +1,6 @@
 //! What must be durable. A store records facts and never decides; it is told what to write and says when it is safe.
 
-use recarga_reservation::{Fact, RequestKey, StoreId, Timestamp};
+use recarga_reservation::{EvseId, Fact, RequestKey, StoreId, Timestamp};
 use thiserror::Error;
 
 pub mod memory;
@@ -54,6 +54,10 @@ pub enum Record {
     Letter(Letter),
     /// The request need not be remembered any longer.
     LetterForgotten(RequestKey),
+    /// The operator has taken an EVSE out of service.
+    OutOfService(EvseId),
+    /// And back into it.
+    InService(EvseId),
 }
 
 /// A car's request: durable before it is acknowledged to the broker; its answer is owed until the broker has it.

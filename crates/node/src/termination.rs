@@ -9,7 +9,9 @@ use recarga_reservation::{Doubt, Learnt, OperatorId, Outcome, StoreId, Transacti
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
+use crate::chronicle::Happening;
 use crate::clock::Clock;
+use crate::events::Events;
 use crate::ledger::{Ledger, Stopped};
 use crate::metrics::Metrics;
 use crate::participant::Participant;
@@ -25,6 +27,7 @@ pub struct Termination {
     peers: BTreeMap<OperatorId, Arc<dyn Peer>>,
     ledger: Arc<Ledger>,
     clock: Arc<dyn Clock>,
+    events: Events,
     metrics: Arc<Metrics>,
     tasks: TaskTracker,
 }
@@ -36,9 +39,10 @@ impl Termination {
         peers: BTreeMap<OperatorId, Arc<dyn Peer>>,
         ledger: Arc<Ledger>,
         clock: Arc<dyn Clock>,
+        events: Events,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { participant, peers, ledger, clock, metrics, tasks: TaskTracker::new() }
+        Self { participant, peers, ledger, clock, events, metrics, tasks: TaskTracker::new() }
     }
 
     /// Asks about every hold whose time to ask has come. To be called at every tick.
@@ -83,7 +87,13 @@ impl Termination {
         let others = participants.iter().filter(|&one| one != coordinator);
         for operator in std::iter::once(coordinator).chain(others) {
             let Some(peer) = self.peers.get(operator) else { continue };
-            let Some((outcome, store)) = self.ask(&**peer, operator, transaction).await else { continue };
+            let note = |what| self.events.chronicle().note(transaction, what);
+            note(Happening::Inquiring(operator.clone()));
+            let Some((outcome, store)) = self.ask(&**peer, operator, transaction).await else {
+                note(Happening::NoWord(operator.clone()));
+                continue;
+            };
+            note(Happening::Learnt(operator.clone(), outcome));
             match self.participant.learn(transaction, operator, store, outcome).await? {
                 Learnt::Ended | Learnt::Waiting => return Ok(()),
                 Learnt::Nothing => {}

@@ -255,8 +255,8 @@ mod tests {
         let state = State { company, mailbox: Mailbox::default(), revisions: Revisions::of_epoch(1) };
         let ledger = Arc::new(Ledger::start(state, Box::new(store), Writer::Task, Box::new(|_| {})));
         let (events, metrics, operator) =
-            (Events::default(), Arc::new(Metrics::default()), "empresa-a".parse().unwrap());
-        let shared = (ledger.clone(), clock.clone(), events, metrics.clone());
+            (Events::new(clock.clone(), 1, 0), Arc::new(Metrics::default()), "empresa-a".parse().unwrap());
+        let shared = (ledger.clone(), clock.clone(), events.clone(), metrics.clone());
         let participant = Arc::new(Participant::new(
             operator,
             StoreId(1),
@@ -268,7 +268,8 @@ mod tests {
         ));
         let peers = BTreeMap::new();
         let termination =
-            Arc::new(Termination::new(participant, peers, ledger.clone(), clock.clone(), metrics.clone()));
+            Termination::new(participant, peers, ledger.clone(), clock.clone(), events, metrics.clone());
+        let termination = Arc::new(termination);
         Tidying::new(ledger, termination, clock, metrics, archive, limits)
     }
 

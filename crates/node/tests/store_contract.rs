@@ -10,8 +10,8 @@ use recarga_node::store::memory::{MemoryDisk, MemoryStore};
 use recarga_node::store::redb::{RedbStore, poison};
 use recarga_node::store::{Letter, Record, Store, StoreError};
 use recarga_reservation::{
-    AbortCause, Branch, Fact, Hold, OperatorId, Planned, Plug, RequestKey, Stage, Stop, StoreId, TimeWindow,
-    Timestamp, TransactionId, Trip, TripRequest, TripStop,
+    AbortCause, Branch, EvseId, Fact, Hold, OperatorId, Planned, Plug, RequestKey, Stage, Stop, StoreId,
+    TimeWindow, Timestamp, TransactionId, Trip, TripRequest, TripStop,
 };
 use redb::ReadableTable;
 
@@ -74,6 +74,10 @@ fn trip(counter: u64, stage: Stage) -> Trip {
     }
 }
 
+fn evse() -> EvseId {
+    "A-1".parse().unwrap()
+}
+
 /// One record of every shape.
 fn everything() -> Vec<Record> {
     let left = BTreeSet::from([operator("empresa-a")]);
@@ -105,7 +109,11 @@ fn everything() -> Vec<Record> {
     };
     let branches = (1..).zip(branches).map(|(n, branch)| Fact::Branch(transaction(n), branch));
     let trips = (20..).zip(stages).map(|(n, stage)| Fact::Trip(trip(n, stage)));
-    branches.chain(trips).map(Record::Fact).chain([Record::Letter(letter)]).collect()
+    branches
+        .chain(trips)
+        .map(Record::Fact)
+        .chain([Record::Letter(letter), Record::OutOfService(evse())])
+        .collect()
 }
 
 fn sorted(mut records: Vec<Record>) -> Vec<String> {
@@ -138,6 +146,7 @@ fn suite(open: Open) {
         Record::Fact(Fact::BranchForgotten(transaction(1))),
         Record::Fact(Fact::TripForgotten(transaction(20))),
         Record::LetterForgotten(key()),
+        Record::InService(evse()),
         Record::Fact(Fact::BranchForgotten(transaction(999))),
     ];
     open().append(&change).unwrap();
@@ -145,7 +154,7 @@ fn suite(open: Open) {
     let gone = |one: &Record| match one {
         Record::Fact(Fact::Branch(transaction, _)) => transaction.counter <= 2,
         Record::Fact(Fact::Trip(trip)) => trip.transaction.counter == 20,
-        Record::Letter(_) => true,
+        Record::Letter(_) | Record::OutOfService(_) => true,
         _ => false,
     };
     expected.retain(|one| !gone(one));

@@ -114,6 +114,8 @@ pub enum Reason {
     UnknownEvse,
     /// The EVSE has no connector for the car.
     WrongPlug,
+    /// The EVSE is out of service.
+    OutOfService,
     /// The window has begun already.
     InThePast,
     /// The window is longer than the company allows.

@@ -13,6 +13,7 @@
 
 mod branch;
 mod past;
+mod service;
 mod windows;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -57,6 +58,7 @@ pub struct Participant {
     limits: Arc<HoldLimits>,
     plugs: Arc<BTreeMap<EvseId, Vec<Plug>>>,
     branches: BTreeMap<TransactionId, Branch>,
+    out_of_service: BTreeSet<EvseId>,
     // All below is derived from the branches.
     calendars: BTreeMap<EvseId, Calendar>,
     live: BTreeMap<RequestKey, Vec<TransactionId>>,
@@ -83,6 +85,7 @@ impl Participant {
             limits: Arc::new(limits),
             plugs: Arc::new(plugs.collect()),
             branches: BTreeMap::new(),
+            out_of_service: BTreeSet::new(),
             calendars: BTreeMap::new(),
             live: BTreeMap::new(),
             changing: BTreeMap::new(),
@@ -427,6 +430,15 @@ impl Participant {
         };
         let soft = self.timers.keys().filter(is_soft).count();
         (soft, self.timers.len() - soft)
+    }
+
+    /// What is prepared here and waits for its outcome, with how long it has: since the restart at the earliest.
+    pub fn waiting(&self, now: Now) -> impl Iterator<Item = (&TransactionId, Duration)> {
+        let is_prepared = |transaction: &TransactionId| {
+            matches!(self.branches.get(transaction), Some(Branch::Prepared { .. }))
+        };
+        let waiting = self.timers.iter().filter(move |(transaction, _)| is_prepared(transaction));
+        waiting.map(move |(transaction, timer)| (transaction, now.elapsed.saturating_sub(timer.since)))
     }
 
     /// The EVSEs whose calendars changed since this was last asked: for whoever keeps a copy of what is free.

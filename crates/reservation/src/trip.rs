@@ -334,6 +334,11 @@ impl Coordinator {
         self.trips.range((from, std::ops::Bound::Unbounded)).map(|(_, trip)| trip)
     }
 
+    /// Every remembered trip before a transaction, or before none: the last transaction first.
+    pub fn trips_back_from(&self, before: std::ops::Bound<TransactionId>) -> impl Iterator<Item = &Trip> {
+        self.trips.range((std::ops::Bound::Unbounded, before)).rev().map(|(_, trip)| trip)
+    }
+
     pub(crate) fn has_yes_of(&self, transaction: &TransactionId, operator: &OperatorId) -> bool {
         self.waiting.get(transaction).is_some_and(|waiting| waiting.yes.contains(operator))
     }

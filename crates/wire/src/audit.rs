@@ -203,6 +203,17 @@ impl BranchState {
             Branch::Aborted { .. } => BranchState::Abortada,
         }
     }
+
+    /// Its word on the wire.
+    pub fn word(self) -> &'static str {
+        match self {
+            BranchState::Provisoria => "provisoria",
+            BranchState::Preparada => "preparada",
+            BranchState::Confirmada => "confirmada",
+            BranchState::Liberada => "liberada",
+            BranchState::Abortada => "abortada",
+        }
+    }
 }
 
 impl BranchCause {

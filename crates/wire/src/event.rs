@@ -4,13 +4,24 @@ use recarga_reservation::{
     Branch, EvseId, OperatorId, RequestId, Timestamp, TransactionId, TripId, VehicleId,
 };
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::audit::BranchState;
-use crate::problem::Problem;
+use crate::availability::PointState;
+use crate::problem::{Problem, ProblemKind};
 use crate::trip::TripAnswer;
 use crate::vehicle::VehicleStatus;
 use crate::{fields, schema};
+
+/// The parameters of `GET /eventos`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct EventsParams {
+    /// Only events of these names, separated by commas; all if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tipos: Option<String>,
+}
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -38,6 +49,8 @@ pub enum EventBody {
     Reserva(HoldEvent),
     /// A car said where it is.
     Veiculo(VehicleStatus),
+    /// An EVSE was taken out of service, or back into it.
+    Ponto(PointEvent),
     /// A peer can be reached again, or no longer.
     EmpresaParceira(PeerEvent),
     /// Something that a person should see: a heuristic, an alarm of the protocol.
@@ -82,6 +95,17 @@ pub struct HoldEvent {
     pub pontos: Vec<EvseId>,
 }
 
+/// An EVSE was taken out of service, or back into it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PointEvent {
+    /// The EVSE.
+    #[serde(with = "fields::text")]
+    #[schema(value_type = schema::Id)]
+    pub ponto_id: EvseId,
+    /// `inoperante`, or `disponivel` if cars may be sent there.
+    pub estado: PointState,
+}
+
 /// A peer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PeerEvent {
@@ -111,17 +135,62 @@ pub struct Alarm {
     pub viagem_id: Option<TripId>,
 }
 
+impl EventsParams {
+    /// The names that are wanted; none for all.
+    ///
+    /// # Errors
+    /// A name that no event has.
+    pub fn names(&self) -> Result<Option<Vec<&'static str>>, Problem> {
+        let Some(text) = &self.tipos else { return Ok(None) };
+        let known = |name: &str| EventBody::NAMES.into_iter().find(|known| *known == name);
+        let names: Option<Vec<_>> = text.split(',').map(|name| known(name.trim())).collect();
+        let unknown = || {
+            let detail =
+                format!("use um ou mais destes, separados por vírgulas: {}", EventBody::NAMES.join(", "));
+            Problem::new(ProblemKind::InvalidField, detail).at("tipos")
+        };
+        names.map(Some).ok_or_else(unknown)
+    }
+}
+
 impl EventBody {
+    /// The name of [`EventBody::Viagem`].
+    pub const TRIP: &str = "viagem";
+    /// The name of [`EventBody::ViagemRecusada`].
+    pub const REFUSED: &str = "viagem-recusada";
+    /// The name of [`EventBody::Reserva`].
+    pub const HOLD: &str = "reserva";
+    /// The name of [`EventBody::Veiculo`].
+    pub const VEHICLE: &str = "veiculo";
+    /// The name of [`EventBody::Ponto`].
+    pub const POINT: &str = "ponto";
+    /// The name of [`EventBody::EmpresaParceira`].
+    pub const PEER: &str = "empresa-parceira";
+    /// The name of [`EventBody::Alarme`].
+    pub const ALARM: &str = "alarme";
+    /// All of them.
+    pub const NAMES: [&str; 7] =
+        [Self::TRIP, Self::REFUSED, Self::HOLD, Self::VEHICLE, Self::POINT, Self::PEER, Self::ALARM];
+
     /// The name of the server-sent event.
     pub fn name(&self) -> &'static str {
         match self {
-            EventBody::Viagem(_) => "viagem",
-            EventBody::ViagemRecusada(_) => "viagem-recusada",
-            EventBody::Reserva(_) => "reserva",
-            EventBody::Veiculo(_) => "veiculo",
-            EventBody::EmpresaParceira(_) => "empresa-parceira",
-            EventBody::Alarme(_) => "alarme",
+            EventBody::Viagem(_) => Self::TRIP,
+            EventBody::ViagemRecusada(_) => Self::REFUSED,
+            EventBody::Reserva(_) => Self::HOLD,
+            EventBody::Veiculo(_) => Self::VEHICLE,
+            EventBody::Ponto(_) => Self::POINT,
+            EventBody::EmpresaParceira(_) => Self::PEER,
+            EventBody::Alarme(_) => Self::ALARM,
         }
+    }
+}
+
+impl PointEvent {
+    /// The EVSE is out of service, or in service.
+    pub fn new(evse: EvseId, out_of_service: bool) -> Self {
+        let estado = if out_of_service { PointState::Inoperante } else { PointState::Disponivel };
+        Self { ponto_id: evse, estado }
     }
 }
 

@@ -17,6 +17,7 @@ pub mod hold;
 pub mod instant;
 pub mod journey;
 pub mod network;
+pub mod panel;
 pub mod peer;
 pub mod problem;
 pub mod schema;
@@ -83,6 +84,17 @@ messages! {
     journey::PlansAnswer
     journey::Itinerary
     network::NetworkAnswer
+    panel::ConfigAnswer
+    panel::NumbersAnswer
+    panel::PanelHealth
+    panel::PanelReservations
+    panel::PanelStations
+    panel::PanelTrips
+    panel::ServiceAnswer
+    panel::ServiceBody
+    panel::SessionStory
+    panel::SessionsAnswer
+    panel::StationView
     session::CancelRequest
     session::ConfirmRequest
     session::InquiryAnswer

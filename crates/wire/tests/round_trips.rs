@@ -106,6 +106,7 @@ fn reason() -> impl Strategy<Value = Reason> {
     prop_oneof![
         Just(Reason::UnknownEvse),
         Just(Reason::WrongPlug),
+        Just(Reason::OutOfService),
         Just(Reason::InThePast),
         seconds().prop_map(|max| Reason::TooLong { max }),
         seconds().prop_map(|max| Reason::TooFarAhead { max }),

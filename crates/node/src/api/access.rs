@@ -2,10 +2,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{AUTHORIZATION, HOST};
 use axum::http::request::Parts;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use recarga_reservation::OperatorId;
@@ -13,6 +14,7 @@ use recarga_wire::{Problem, ProblemKind};
 use subtle::ConstantTimeEq;
 
 use super::Fault;
+use crate::app::Node;
 use crate::config::{Config, Secret};
 
 /// Who calls.
@@ -79,6 +81,11 @@ impl Access {
         }
     }
 
+    /// Whether the operator has a token, without which nothing of the operator's is open.
+    pub fn knows_operator(&self) -> bool {
+        self.operator.is_some()
+    }
+
     /// Whether drivers' apps must present a token.
     pub fn knows_drivers(&self) -> bool {
         !self.drivers.is_empty()
@@ -143,6 +150,58 @@ impl Caller {
     }
 }
 
+/// Whether somebody at this very machine calls, by a name of it. A proxy on this machine speaks for somebody else, and
+/// a page from elsewhere whose name was made to lead here calls this machine by that name.
+#[derive(Clone, Copy, Debug)]
+pub struct IsLocal(pub bool);
+
+impl IsLocal {
+    /// As a request looks.
+    pub fn of(headers: &HeaderMap, address: SocketAddr) -> Self {
+        const FORWARDED: [&str; 4] = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+        Self(
+            address.ip().to_canonical().is_loopback()
+                && host.is_some_and(is_loopback_name)
+                && !FORWARDED.iter().any(|name| headers.contains_key(*name)),
+        )
+    }
+}
+
+fn is_loopback_name(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or(""),
+        None => host.split(':').next().unwrap_or(""),
+    };
+    name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+}
+
+/// Whoever may read what is the operator's: the operator, or without a token anyone at this machine where the operator
+/// has none.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader;
+
+impl Reader {
+    /// Whether the caller is one.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check(caller: &Caller, local: IsLocal, access: &Access) -> Result<Self, Fault> {
+        let is_open = *caller == Caller::Anonymous && local.0 && !access.knows_operator();
+        if is_open { Ok(Reader) } else { caller.check_operator().map(|()| Reader) }
+    }
+}
+
+impl FromRequestParts<Arc<Node>> for Reader {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, node: &Arc<Node>) -> Result<Self, Fault> {
+        let caller = parts.extensions.get().cloned().unwrap_or(Caller::Anonymous);
+        let local = parts.extensions.get().copied().unwrap_or(IsLocal(false));
+        Reader::check(&caller, local, &node.access)
+    }
+}
+
 impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Fault;
 
@@ -166,4 +225,33 @@ fn limiter<K: Clone + Eq + std::hash::Hash>(per_second: u32) -> Option<DefaultKe
     Some(RateLimiter::keyed(
         Quota::per_second(rate).allow_burst(rate.saturating_mul(NonZeroU32::MIN.saturating_add(1))),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn only_who_calls_this_machine_by_its_own_name_is_local() {
+        let is_local = |address: &str, host: &'static str, more: Option<&'static str>| {
+            let mut headers = HeaderMap::from_iter([(HOST, HeaderValue::from_static(host))]);
+            if let Some(name) = more {
+                headers.insert(name, HeaderValue::from_static("10.1.2.3"));
+            }
+            IsLocal::of(&headers, address.parse().unwrap()).0
+        };
+        for host in ["127.0.0.1:8001", "localhost", "LOCALHOST:1", "[::1]:8001", "127.9.9.9"] {
+            assert!(is_local("127.0.0.1:5", host, None), "{host}");
+            assert!(is_local("[::1]:5", host, None), "{host}");
+            assert!(!is_local("10.0.0.1:5", host, None), "{host} from elsewhere");
+            assert!(!is_local("127.0.0.1:5", host, Some("x-forwarded-for")), "{host} through a proxy");
+        }
+        for host in ["evil.example:8001", "127.0.0.1.evil.example", "localhost.evil", "", "[::1", "10.0.0.1"]
+        {
+            assert_eq!(is_local("127.0.0.1:5", host, None), host == "[::1", "{host}");
+        }
+        assert!(is_local("[::ffff:127.0.0.1]:5", "localhost", None));
+    }
 }

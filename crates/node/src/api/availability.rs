@@ -61,7 +61,7 @@ pub async fn points(
 }
 
 // An answer that equals the one that the client has moves no body.
-fn cached<M: Message>(headers: &HeaderMap, answer: &M) -> Response {
+pub(super) fn cached<M: Message>(headers: &HeaderMap, answer: &M) -> Response {
     let body = recarga_wire::encode(answer);
     let mut hasher = DefaultHasher::new();
     body.hash(&mut hasher);

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware::map_response;
-use axum::response::{Html, IntoResponse, Redirect, Response};
-use axum::routing::get;
+use axum::response::{Html, IntoResponse, Response};
 use recarga_wire::{Problem, ProblemKind};
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -28,6 +27,7 @@ use crate::app::Node;
         (name = "open", description = "For anyone"),
         (name = "drivers", description = "For drivers and apps"),
         (name = "companies", description = "Between companies, with a token: the steps of the atomic reservation"),
+        (name = "panel", description = "For the page in the browser: what the operator sees"),
         (name = "operation", description = "For whoever runs the node"),
     )
 )]
@@ -88,9 +88,7 @@ fn describe_problems(responses: &mut Responses) {
 /// The document, and the pages to read.
 pub fn pages(document: utoipa::openapi::OpenApi) -> Router<Arc<Node>> {
     let reader: Router<Arc<Node>> = SwaggerUi::new("/docs").url("/openapi.json", document).into();
-    Router::new()
-        .route("/", get(|| async { Redirect::temporary("/docs") }))
-        .merge(reader.layer(map_response(explain_missing)))
+    Router::new().merge(reader.layer(map_response(explain_missing)))
 }
 
 // The reader of the documentation answers a file that it does not have with a bare status.

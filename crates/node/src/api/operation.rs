@@ -29,8 +29,7 @@ pub async fn health(State(node): State<Arc<Node>>) -> Response {
         let estado = if well { CheckState::Ok } else { CheckState::Falha };
         checks.insert(name.to_owned(), HealthCheck { estado, detalhe: detail });
     };
-    let writing = node.ledger.is_writing();
-    check("armazenamento", writing, None);
+    check("armazenamento", node.ledger.is_writing(), None);
     if let Some(connected) = node.broker_connected() {
         check(
             "mqtt",
@@ -42,13 +41,7 @@ pub async fn health(State(node): State<Arc<Node>>) -> Response {
         check(peer.as_str(), false, Some("não responde".to_owned()));
     }
     let (_, in_doubt) = node.ledger.look(|state| state.company.participant.undecided());
-    let well = checks.values().all(|one| one.estado == CheckState::Ok);
-    let estado = match (writing, node.is_stopping(), well) {
-        (false, ..) => HealthState::Indisponivel,
-        (_, true, _) => HealthState::Encerrando,
-        (_, _, false) => HealthState::Degradado,
-        _ => HealthState::Pronto,
-    };
+    let estado = state(&node);
     let status = match estado {
         HealthState::Pronto | HealthState::Degradado => StatusCode::OK,
         _ => StatusCode::SERVICE_UNAVAILABLE,
@@ -65,6 +58,17 @@ pub async fn health(State(node): State<Arc<Node>>) -> Response {
         verificacoes: checks,
     };
     json(status, &answer)
+}
+
+/// How a node is, in a word.
+pub(super) fn state(node: &Node) -> HealthState {
+    let well = node.broker_connected() != Some(false) && node.delivery.unreachable().is_empty();
+    match (node.ledger.is_writing(), node.is_stopping(), well) {
+        (false, ..) => HealthState::Indisponivel,
+        (_, true, _) => HealthState::Encerrando,
+        (_, _, false) => HealthState::Degradado,
+        _ => HealthState::Pronto,
+    }
 }
 
 /// Figures for Prometheus.

@@ -64,6 +64,10 @@ pub struct Limits {
     pub offer_days: u64,
     /// EVSEs of one company that are known.
     pub offer_evses_max: usize,
+    /// Who may watch events at a time; never more than a quarter of `connections_max`.
+    pub watchers_max: usize,
+    /// Steps of transactions that are remembered for people to look at; 0 for none.
+    pub story_entries_max: usize,
     /// Journeys planned at a time.
     pub planning_workers: usize,
     /// Journeys that wait to be planned; more are refused.
@@ -102,6 +106,8 @@ impl Default for Limits {
             offer_refresh_millis: 2_000,
             offer_days: 7,
             offer_evses_max: 100_000,
+            watchers_max: 256,
+            story_entries_max: 16_384,
             planning_workers: 1,
             planning_queue_max: 256,
             road_answer_millis_max: 1_500,
@@ -137,6 +143,11 @@ impl Limits {
     pub fn archive(&self) -> Option<Duration> {
         let days = self.history_days + self.archive_days;
         (self.archive_days > 0).then(|| Duration::from_secs(days * 24 * 3600))
+    }
+
+    /// Who may watch events at a time: most connections are kept for others.
+    pub fn watchers(&self) -> usize {
+        self.watchers_max.min(self.connections_max / 4)
     }
 
     /// How long an older trip waits for a window.
@@ -203,6 +214,8 @@ pub(super) fn check(limits: &Limits, problems: &mut Vec<String>) {
         ("offer_refresh_millis", limits.offer_refresh_millis, 0, HOUR * 1000),
         ("offer_days", limits.offer_days, 1, 366),
         ("offer_evses_max", limits.offer_evses_max as u64, 1, 10_000_000),
+        ("watchers_max", limits.watchers_max as u64, 0, 100_000),
+        ("story_entries_max", limits.story_entries_max as u64, 0, 10_000_000),
         ("planning_workers", limits.planning_workers as u64, 1, 1024),
         ("planning_queue_max", limits.planning_queue_max as u64, 0, 100_000),
         ("road_answer_millis_max", limits.road_answer_millis_max, 1, 60_000),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use recarga_reservation::{Fact, RequestKey, StoreId, TransactionId};
+use recarga_reservation::{EvseId, Fact, RequestKey, StoreId, TransactionId};
 
 use super::{Boot, Record, Store, StoreError};
 
@@ -22,6 +22,7 @@ enum Key {
     Branch(TransactionId),
     Trip(TransactionId),
     Letter(RequestKey),
+    Evse(EvseId),
 }
 
 /// A store on a [`MemoryDisk`].
@@ -74,6 +75,12 @@ impl Store for MemoryStore {
                 }
                 Record::LetterForgotten(key) => {
                     records.remove(&Key::Letter(key.clone()));
+                }
+                Record::OutOfService(evse) => {
+                    records.insert(Key::Evse(evse.clone()), record.clone());
+                }
+                Record::InService(evse) => {
+                    records.remove(&Key::Evse(evse.clone()));
                 }
             }
         }

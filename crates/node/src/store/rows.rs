@@ -24,11 +24,13 @@ pub enum Table {
     Trips = 1,
     /// Requests that came by MQTT.
     Letters = 2,
+    /// EVSEs that are out of service.
+    Evses = 3,
 }
 
 impl Table {
     /// Every one.
-    pub const ALL: [Table; 3] = [Table::Branches, Table::Trips, Table::Letters];
+    pub const ALL: [Table; 4] = [Table::Branches, Table::Trips, Table::Letters, Table::Evses];
 
     /// The inverse of `as u8`.
     pub fn from_number(number: u8) -> Option<Self> {
@@ -66,6 +68,8 @@ impl Row {
             Record::Fact(Fact::TripForgotten(transaction)) => (Table::Trips, transaction.to_string(), None),
             Record::Letter(letter) => (Table::Letters, letter_key(&letter.key), Some(write_letter(letter)?)),
             Record::LetterForgotten(key) => (Table::Letters, letter_key(key), None),
+            Record::OutOfService(evse) => (Table::Evses, evse.to_string(), Some(OUT_OF_SERVICE.to_vec())),
+            Record::InService(evse) => (Table::Evses, evse.to_string(), None),
         };
         Ok(Self { table, key, value })
     }
@@ -91,9 +95,16 @@ impl Row {
                 check_name(key, Some(letter_key(&letter.key)))?;
                 Ok(Record::Letter(letter))
             }
+            // A later program may say more of it.
+            Table::Evses => {
+                let _: serde::de::IgnoredAny = serde_json::from_slice(value)?;
+                Ok(Record::OutOfService(key.parse()?))
+            }
         }
     }
 }
+
+const OUT_OF_SERVICE: &[u8] = br#"{"state":"out_of_service"}"#;
 
 #[derive(Serialize, Deserialize)]
 struct BranchRow {

@@ -16,7 +16,7 @@ enum For {
     Operator,
 }
 
-const OPERATIONS: [(&str, &str, For); 22] = [
+const OPERATIONS: [(&str, &str, For); 32] = [
     ("get", "/disponibilidade", For::Everybody),
     ("get", "/pontos", For::Everybody),
     ("get", "/rede", For::Everybody),
@@ -39,6 +39,16 @@ const OPERATIONS: [(&str, &str, For); 22] = [
     ("get", "/veiculos/{id}", For::Drivers),
     ("get", "/eventos", For::Drivers),
     ("get", "/auditoria", For::Operator),
+    ("get", "/painel/config", For::Everybody),
+    ("get", "/painel/reservas", For::Operator),
+    ("get", "/painel/numeros", For::Operator),
+    ("get", "/painel/viagens", For::Operator),
+    ("get", "/painel/sessoes", For::Operator),
+    ("get", "/painel/sessoes/{sessao}", For::Operator),
+    ("get", "/painel/estacoes", For::Operator),
+    ("get", "/painel/estacoes/{empresa}/{estacao_id}", For::Operator),
+    ("get", "/painel/saude", For::Operator),
+    ("put", "/pontos/{id}/estado", For::Operator),
 ];
 
 // Whether the operation is open to the caller, where drivers need a token and where they need none.

@@ -106,7 +106,7 @@ fn valhalla(body: &[u8]) -> Value {
 async fn node(dialect: &str, url: &str, limits: &str) -> TestNode {
     let node = start_one(Plan {
         limits: format!("offer_refresh_millis = 600000\n{limits}"),
-        tables: format!("[roads]\nservice = \"{dialect}\"\nurl = \"{url}\""),
+        more: format!("[roads]\nservice = \"{dialect}\"\nurl = \"{url}\""),
         ..Plan::default()
     })
     .await;

@@ -264,8 +264,6 @@ async fn the_node_explains_itself() {
     ] {
         assert!(paths.contains_key(path), "{path} is not described");
     }
-    let answer = node.send(Call::get("/")).await;
-    assert_eq!((answer.status, answer.header("location")), (307, "/docs"));
     assert!(node.send(Call::get("/docs/")).await.text().contains("swagger"));
 }
 
@@ -288,4 +286,22 @@ async fn a_slow_head_is_cut_off_and_keeps_nobody_out() {
         let _ = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut rest)).await.unwrap();
     }
     eventually("it is served as ever", || async { Some(node.get("/saude").await) }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_page_is_served_so_that_nobody_can_turn_it_against_its_reader() {
+    let node = start_one(Plan::default()).await;
+    let root = node.send(Call::get("/")).await;
+    assert_eq!((root.status, root.header("content-type")), (200, "text/html; charset=utf-8"));
+    assert_eq!(root.header("x-content-type-options"), "nosniff");
+    assert_eq!(root.header("referrer-policy"), "no-referrer");
+    assert_eq!(root.header("cache-control"), "no-cache");
+    let policy = root.header("content-security-policy");
+    for part in ["default-src 'none'", "script-src 'self'", "frame-ancestors 'none'"] {
+        assert!(policy.contains(part), "{policy}");
+    }
+    for path in ["/assets/nothing.js", "/assets/../Cargo.toml", "/index.html.gz/"] {
+        node.send(Call::get(path)).await.expect_problem(404, "nao-encontrado");
+    }
+    node.send(Call::new("POST", "/icon.svg")).await.expect_problem(404, "nao-encontrado");
 }

@@ -104,8 +104,10 @@ pub struct Plan {
     pub limits: String,
     /// More TOML lines of `[operator]`.
     pub operator: String,
-    /// More TOML tables.
-    pub tables: String,
+    /// Whether the operator has a token: [`OPERATOR`].
+    pub has_operator: bool,
+    /// TOML lines before all tables of locations, as of `[panel]`.
+    pub more: String,
     /// The broker's URL.
     pub broker: Option<String>,
     /// Where [`STRANGER`] is reached.
@@ -123,7 +125,8 @@ impl Default for Plan {
         Self {
             limits: String::new(),
             operator: String::new(),
-            tables: String::new(),
+            has_operator: true,
+            more: String::new(),
             broker: None,
             stranger_url: NOBODY.to_owned(),
             store: Box::new(MemoryStore::open(&MemoryDisk::default())),
@@ -210,15 +213,15 @@ id = "{name}"
 name = "Companhia {letter}"
 listen = "127.0.0.1:0"
 data_dir = "unused"
-operator_token = "{OPERATOR}"
+{token}
 {operator}
-{tables}
 {mqtt}
 {peers}
 [limits]
 {limits}
 {rates}
 {offers}
+{more}
 [[locations]]
 id = "{letter}-SSA"
 name = "Porto da Barra"
@@ -247,8 +250,9 @@ evses = [
   {{ id = "{letter}-4", connectors = [{{ id = "1", plug = "IEC_62196_T2_COMBO", power_kw = 150 }}] }},
 ]
 "#,
+        token = if plan.has_operator { format!("operator_token = \"{OPERATOR}\"") } else { String::new() },
         operator = plan.operator,
-        tables = plan.tables,
+        more = plan.more,
         limits = plan.limits
     );
     Config::parse(&text, "test.toml", Path::new("."), &|_| None).expect("a good configuration")

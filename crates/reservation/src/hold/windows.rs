@@ -49,6 +49,9 @@ impl Participant {
             if hold.plug.is_some_and(|plug| !plugs.contains(&plug)) {
                 return refuse(Reason::WrongPlug);
             }
+            if self.out_of_service.contains(&stop.evse) {
+                return refuse(Reason::OutOfService);
+            }
             if stop.window.start() + limits.late_max < now.utc {
                 return refuse(Reason::InThePast);
             }

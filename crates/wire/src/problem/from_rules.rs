@@ -121,6 +121,7 @@ fn kind(reason: &Reason) -> ProblemKind {
     match reason {
         Reason::UnknownEvse => ProblemKind::UnknownEvse,
         Reason::WrongPlug => ProblemKind::WrongPlug,
+        Reason::OutOfService => ProblemKind::OutOfService,
         Reason::InThePast => ProblemKind::WindowInThePast,
         Reason::TooLong { .. } => ProblemKind::WindowTooLong,
         Reason::TooFarAhead { .. } => ProblemKind::WindowTooFarAhead,
@@ -172,7 +173,7 @@ fn detail(reason: &Reason) -> Cow<'static, str> {
 
 fn field(refusal: &Refusal, stops: Stops<'_>) -> Option<String> {
     let member = match &refusal.reason {
-        Reason::UnknownEvse | Reason::WrongPlug => "ponto_id",
+        Reason::UnknownEvse | Reason::WrongPlug | Reason::OutOfService => "ponto_id",
         Reason::InThePast
         | Reason::TooFarAhead { .. }
         | Reason::StopsOverlap

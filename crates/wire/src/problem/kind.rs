@@ -107,6 +107,11 @@ catalogue! {
         "O ponto não tem um conector para o plugue do veículo."
         "Escolha um ponto com o plugue do veículo: `GET /disponibilidade?plugue=`."
         "EVSE has no connector for the car"
+    OutOfService "ponto-inoperante" 409
+        "O ponto está fora de serviço"
+        "A empresa retirou este ponto de serviço e não aceita novas reservas nele por enquanto. As que já existem continuam."
+        "Escolha outro ponto: `GET /disponibilidade` mostra os que estão em serviço."
+        "EVSE is out of service"
     NoPlan "sem-roteiro" 409
         "Não há paradas que levem ao destino"
         "Com a bateria, o carro e os horários livres que se conhecem, nenhuma sequência de paradas chega ao destino."

@@ -24,6 +24,7 @@ impl Problem {
         let reason = match self.kind {
             ProblemKind::UnknownEvse => Reason::UnknownEvse,
             ProblemKind::WrongPlug => Reason::WrongPlug,
+            ProblemKind::OutOfService => Reason::OutOfService,
             ProblemKind::WindowInThePast => Reason::InThePast,
             ProblemKind::WindowTooLong => Reason::TooLong { max: self.seconds()? },
             ProblemKind::WindowTooFarAhead => Reason::TooFarAhead { max: self.seconds()? },

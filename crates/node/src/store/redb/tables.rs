@@ -15,7 +15,8 @@ use crate::store::rows::{Malformed, Row, Table};
 use crate::store::{Boot, Record, StoreError};
 
 /// Newest format that this program reads; it writes this one. 2: rows may stand in a journal, not yet in the tables.
-const FORMAT: u32 = 2;
+/// 3: there may be EVSEs out of service.
+const FORMAT: u32 = 3;
 const CACHE_BYTES: usize = 64 << 20;
 
 /// Rows that are read in one go.
@@ -193,7 +194,14 @@ impl Tables {
     /// Some rows of a table, those that follow `after` or the first ones.
     pub fn portion(&self, kind: Table, after: Option<&str>) -> Result<Portion, StoreError> {
         let transaction = self.database.begin_read().map_err(|error| self.io(error))?;
-        let table = transaction.open_table(definition(kind)).map_err(|error| self.unreadable(error))?;
+        let table = match transaction.open_table(definition(kind)) {
+            Ok(table) => table,
+            // Format 2 had fewer tables.
+            Err(redb::TableError::TableDoesNotExist(_)) if kind == Table::Evses => {
+                return Ok(Portion { records: vec![], last: None });
+            }
+            Err(error) => return Err(self.unreadable(error)),
+        };
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let rows = table.range::<&str>((from, Bound::Unbounded)).map_err(|error| self.io(error))?;
         let mut portion = Portion { records: Vec::with_capacity(PORTION_ROWS), last: None };
@@ -248,5 +256,6 @@ fn definition(table: Table) -> Definition {
         Table::Branches => "branches",
         Table::Trips => "trips",
         Table::Letters => "letters",
+        Table::Evses => "evses",
     })
 }
