@@ -9,7 +9,7 @@ panel_port=${PANEL_PORT:-18380}
 [ -d node_modules ] || npm ci --silent --no-fund --no-audit
 
 folder=$(mktemp -d)
-"$program" demo --data "$folder/data" --panel-port "$panel_port" --mqtt-port $((panel_port + 1)) --first-port $((panel_port + 2)) \
+"$program" demo --data "$folder/data" --panel-port "$panel_port" --mqtt-port $((panel_port + 1)) --company-port $((panel_port + 2)) \
   --cars 12 --speed 600 --plain >"$folder/demo.log" 2>&1 &
 demo=$!
 finish() {

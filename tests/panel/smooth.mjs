@@ -1,7 +1,7 @@
 // How smooth the map stays with 20,000 stations and 5,000 cars while it is dragged, and what it keeps in memory.
 //   node smooth.mjs [LEAST FRAMES A SECOND]
-import { launch } from "./browser.mjs";
-import { CARS, crowd, STATIONS } from "./crowd.mjs";
+import { launch } from './browser.mjs';
+import { CARS, crowd, STATIONS } from './crowd.mjs';
 
 const SECONDS = 8;
 const least = Number(process.argv[2] ?? 0);
@@ -18,7 +18,7 @@ await page.waitForTimeout(3_000);
 
 async function measure(name, zooms) {
   for (let one = 0; one < zooms; one++) {
-    await page.keyboard.press("+");
+    await page.keyboard.press('+');
     await page.waitForTimeout(600);
   }
   await page.evaluate(() => {
@@ -36,10 +36,7 @@ async function measure(name, zooms) {
     await page.mouse.down();
     for (let step = 1; step <= 40; step++) {
       const turn = (step / 40) * 2 * Math.PI;
-      await page.mouse.move(
-        x + 260 * Math.sin(turn),
-        y + 160 * (1 - Math.cos(turn)),
-      );
+      await page.mouse.move(x + 260 * Math.sin(turn), y + 160 * (1 - Math.cos(turn)));
       await page.waitForTimeout(16);
     }
     await page.mouse.up();
@@ -60,14 +57,12 @@ async function measure(name, zooms) {
   return rate;
 }
 
-console.log(
-  `${STATIONS} stations, ${CARS} cars, 2,500 statuses a second, 1440 x 900, headless, no GPU`,
-);
-await page.locator(".map").last().focus();
+console.log(`${STATIONS} stations, ${CARS} cars, 2,500 statuses a second, 1440 x 900, headless, no GPU`);
+await page.locator('.map').last().focus();
 const rates = [
-  await measure("whole country", 0),
-  await measure("a few states", 4),
-  await measure("one region", 4),
+  await measure('whole country', 0),
+  await measure('a few states', 4),
+  await measure('one region', 4),
 ];
 const heap = await page.evaluate(() => performance.memory?.usedJSHeapSize ?? 0);
 console.log(`memory of the page: ${(heap / 1e6).toFixed(0)} MB`);

@@ -33,8 +33,13 @@ export function t(key: Words, values: Record<string, string | number> = {}): str
 
 /** A text whose key comes from the wire; what is not known is shown as it came. */
 export function word(prefix: string, value: string | undefined): string {
+  return knows(prefix, value) ?? value ?? '';
+}
+
+/** The same, but nothing where the page has no word for it. */
+export function knows(prefix: string, value: string | undefined): string | undefined {
   const key = `${prefix}.${value ?? ''}`;
-  return key in pt ? t(key as Words) : (value ?? '');
+  return key in pt ? t(key as Words) : undefined;
 }
 
 function first(): Language {

@@ -27,6 +27,7 @@ export class Booking {
   replanned = $state<Itinerary | null>();
 
   readonly #request: TripRequest;
+  readonly #began = performance.now();
   #server: string;
 
   constructor(
@@ -104,12 +105,24 @@ export class Booking {
   }
 
   #heard(stop: ItineraryStop): StopProgress | undefined {
-    let last: StopProgress | undefined;
-    for (const steps of live.sessions.values()) {
-      for (const { empresa, hold } of steps) {
-        const isMine = hold.veiculo_id === this.vehicle && empresa === stop.empresa;
-        if (isMine && hold.pontos.includes(stop.ponto_id)) last = hold.estado;
-      }
+    const steps = live.sessions.get(this.trip?.sessao ?? this.#session() ?? '') ?? [];
+    return steps.findLast(
+      ({ empresa, hold }) => empresa === stop.empresa && hold.pontos.includes(stop.ponto_id),
+    )?.hold.estado;
+  }
+
+  // Before the answer names the session: the last one that began since, and holds what was asked for. Whose car it is
+  // only the company that coordinates tells.
+  #session(): string | undefined {
+    let last: string | undefined;
+    const points = new Set(this.itinerary.paradas.map(({ ponto_id }) => ponto_id));
+    for (const [session, steps] of live.sessions) {
+      if (
+        steps.some(
+          ({ hold, heard }) => heard >= this.#began && hold.pontos.some((point) => points.has(point)),
+        )
+      )
+        last = session;
     }
     return last;
   }

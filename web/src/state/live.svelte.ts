@@ -58,6 +58,8 @@ export interface Step {
   empresa: string;
   hold: Hold;
   at: string;
+  /** On this page's clock. */
+  heard: number;
 }
 export interface Item {
   key: number;
@@ -294,7 +296,7 @@ class Live {
         this.#tell({ empresa: link.id, at: news.instante, kind: 'refused', refused: news.dados });
         break;
       case 'reserva':
-        this.#step({ empresa: link.id, hold: news.dados, at: news.instante });
+        this.#step({ empresa: link.id, hold: news.dados, at: news.instante, heard: performance.now() });
         for (const point of news.dados.pontos) this.#change(link, point);
         this.#touch(link);
         break;
