@@ -246,6 +246,31 @@ fn change(folder: &Path, change: impl FnOnce(&redb::WriteTransaction)) {
     transaction.commit().unwrap();
 }
 
+// What format 2 had not: a table of EVSEs out of service.
+#[test]
+fn a_database_of_before_is_taken_over() {
+    const META: redb::TableDefinition<&str, &str> = redb::TableDefinition::new("meta");
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = RedbStore::open(folder.path(), &operator("empresa-a")).unwrap();
+    let before: Vec<Record> =
+        everything().into_iter().filter(|one| !matches!(one, Record::OutOfService(_))).collect();
+    store.append(&before).unwrap();
+    drop(store);
+    change(folder.path(), |transaction| {
+        let table: redb::TableDefinition<&str, &[u8]> = redb::TableDefinition::new("evses");
+        assert!(transaction.delete_table(table).unwrap(), "it was there");
+        transaction.open_table(META).unwrap().insert("format", "2").unwrap();
+    });
+    let open = || RedbStore::open(folder.path(), &operator("empresa-a")).unwrap();
+    let mut store = open();
+    assert_eq!(sorted(store.load().unwrap()), sorted(before.clone()));
+    store.boot(StoreId(1)).unwrap();
+    store.append(&[Record::OutOfService(evse())]).unwrap();
+    drop(store);
+    let both = before.into_iter().chain([Record::OutOfService(evse())]).collect();
+    assert_eq!(sorted(open().load().unwrap()), sorted(both));
+}
+
 // Two rows would speak of one trip, or one row of a session that it is not filed under; whichever was read last would
 // have counted.
 #[test]

@@ -15,9 +15,10 @@ mod report;
 mod sources;
 mod verdict;
 
-use finding::Class;
-pub use report::print;
-pub use verdict::Verdict;
+pub use finding::Class;
+pub use report::{conclusion, print};
+pub use sources::{Looks, read_folder, read_node};
+pub use verdict::{Memory, Verdict};
 
 /// Exit status while companies still owe each other words.
 const EXIT_UNSETTLED: u8 = 3;

@@ -118,6 +118,22 @@ impl Company {
         }
     }
 
+    /// Freezes it (SIGSTOP), as a machine that hangs.
+    ///
+    /// # Errors
+    /// There is no such process any longer.
+    pub fn freeze(&self) -> Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets it go on (SIGCONT).
+    ///
+    /// # Errors
+    /// There is no such process any longer.
+    pub fn thaw(&self) -> Result<()> {
+        self.signal(Signal::CONT)
+    }
+
     /// Asks it to finish what is under way (SIGTERM) and waits; kills it if it takes too long. A process that has
     /// ended before is no error.
     ///
@@ -127,9 +143,8 @@ impl Company {
         if let Some(status) = self.try_wait()? {
             return Ok(status);
         }
-        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw).context("no process id")?;
         // It may end at this very moment, which is what is wanted.
-        let _ = kill_process(pid, Signal::TERM);
+        let _ = self.signal(Signal::TERM);
         match timeout(STOP_MAX, self.child.wait()).await {
             Ok(status) => status.with_context(|| format!("cannot wait for {}", self.id)),
             Err(_) => self.kill().await,
@@ -151,6 +166,12 @@ impl Company {
     /// It cannot be waited for.
     pub fn try_wait(&mut self) -> Result<Option<ExitStatus>> {
         self.child.try_wait().with_context(|| format!("cannot wait for {}", self.id))
+    }
+
+    // Until it has been waited for, its id is nobody else's.
+    fn signal(&self, signal: Signal) -> Result<()> {
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw).context("no process id")?;
+        kill_process(pid, signal).with_context(|| format!("cannot signal {}", self.id))
     }
 
     fn end_of_log(&self) -> String {

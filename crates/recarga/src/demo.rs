@@ -1,32 +1,34 @@
 //! `recarga demo`: a broker, three companies and cars on this machine; at the end, an audit of all three databases.
 
-use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{ExitCode, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use recarga_mqtt::broker::{BrokerOptions, EmbeddedBroker};
-use recarga_node::config::Config;
 use recarga_vehicle::fleet::Credentials;
+use tokio::net::TcpListener;
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
 use tokio::time::interval;
+use tokio_util::sync::CancellationToken;
 
+use self::federation::Federation;
 use crate::audit;
 use crate::broker::accounts;
-use crate::client::Client;
-use crate::company::Company;
 use crate::serve::{raise_file_limit, stop_signal};
 use crate::vehicles::{Cars, Drive};
 
-/// The companies of the demo network, as an operator would configure them.
-const COMPANIES: [(&str, &str); 3] = [
-    ("empresa-a", include_str!("../../../networks/demo/empresa-a.toml")),
-    ("empresa-b", include_str!("../../../networks/demo/empresa-b.toml")),
-    ("empresa-c", include_str!("../../../networks/demo/empresa-c.toml")),
-];
-/// How long a company may take to start.
-const READY_MAX: Duration = Duration::from_secs(20);
+mod federation;
+mod panel;
+mod relay;
+mod watch;
+
+/// Where the page is, unless somebody says otherwise or somebody else is there.
+const PANEL_PORT: u16 = 8000;
+
 /// How long the companies may take to tell each other what they still owe.
 const SETTLE_MAX: Duration = Duration::from_secs(15);
 /// How often it is checked that the companies are alive.
@@ -41,8 +43,9 @@ Examples:
   recarga demo --for 60s --cars 500 --speed 3000
   recarga demo --data ./demo-data   keeps the databases, and continues with them the next time
 
-The companies answer at http://127.0.0.1:8001, 8002 and 8003 (try /docs), the broker at mqtt://127.0.0.1:1883.
-Each company is a process of its own: kill one and watch it recover.
+The page that shows all of it is at http://127.0.0.1:8000, the companies answer at http://127.0.0.1:8001, 8002 and 8003
+(try /docs), the broker at mqtt://127.0.0.1:1883. Each company is a process of its own: kill, freeze or cut off one, on the
+page or from a terminal, and watch it recover.
 Exit status: 0 only if every trip is all or nothing and no EVSE is booked twice.")]
 pub struct Arguments {
     /// Where the databases and logs go; without it, to a temporary folder that is removed at the end.
@@ -52,6 +55,18 @@ pub struct Arguments {
     /// The broker's port.
     #[arg(long, default_value_t = 1883, value_name = "PORT")]
     mqtt_port: u16,
+
+    /// The first company's port; the others follow.
+    #[arg(long, default_value_t = 8001, value_name = "PORT")]
+    company_port: u16,
+
+    /// The page's port: 8000 if that is free; 0 for any.
+    #[arg(long, value_name = "PORT")]
+    panel_port: Option<u16>,
+
+    /// Open the page in a browser.
+    #[arg(long)]
+    open: bool,
 
     #[command(flatten)]
     drive: Drive,
@@ -72,21 +87,33 @@ async fn demo(arguments: Arguments) -> Result<ExitCode> {
     let temporary =
         tempfile::Builder::new().prefix("recarga-demo-").tempdir().context("cannot make a folder")?;
     let folder = arguments.data.as_deref().unwrap_or(temporary.path());
-    let (broker, mut federation) = start(folder, arguments.mqtt_port).await?;
-    let stations = federation
-        .configs
-        .iter()
-        .flat_map(|config| config.stations.iter().map(|station| (config.operator.clone(), station.clone())));
-    let mut cars = Cars::start(&broker.url(), Credentials::None, stations.collect(), &arguments.drive)?;
+    let panel = listen(arguments.panel_port).await?;
+    let (broker, federation) = start(folder, arguments.mqtt_port, arguments.company_port).await?;
+    let stations: Vec<_> = federation
+        .configs()
+        .flat_map(|config| config.stations.iter().map(|station| (config.operator.clone(), station.clone())))
+        .collect();
+    let federation = Arc::new(Mutex::new(federation));
+    let side = Side::start(panel, &federation, arguments.open)?;
+    let mut cars = Cars::start(&broker.url(), Credentials::None, stations, &arguments.drive)?;
     let mut check = interval(CHECK_EVERY);
     while !cars.are_done() {
         tokio::select! {
             biased;
             () = &mut stop => break,
-            _ = check.tick() => federation.revive(&mut cars).await?,
+            _ = check.tick() => {
+                let mut federation = federation.lock().await;
+                let tended = federation.tend().await;
+                federation.take_notes().iter().for_each(|note| cars.picture.note(note));
+                tended?;
+            }
             () = cars.watch() => {}
         }
     }
+    // From here on nobody kills anything.
+    side.stop().await;
+    let mut federation = federation.lock().await;
+    federation.mend().await?;
     let picture = cars.stop().await;
     say!("{}", picture.summary());
     // What the companies still owe each other is a matter of milliseconds, but let nobody be caught in the middle.
@@ -105,92 +132,84 @@ async fn demo(arguments: Arguments) -> Result<ExitCode> {
     Ok(verdict.exit_code())
 }
 
-async fn start(folder: &Path, mqtt_port: u16) -> Result<(EmbeddedBroker, Federation)> {
-    let mut configs = Vec::new();
-    for (name, text) in COMPANIES {
-        // Without the environment: variables meant for one company must not change three.
-        configs.push(Config::parse(text, &format!("{name}.toml"), Path::new("."), &|_| None)?);
-    }
+async fn start(folder: &Path, mqtt_port: u16, first_port: u16) -> Result<(EmbeddedBroker, Federation)> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, mqtt_port));
-    let broker = EmbeddedBroker::start(BrokerOptions::new(address, accounts(&configs)?)).await?;
+    let options = BrokerOptions::new(address, accounts(&federation::configs()?)?);
+    let broker = EmbeddedBroker::start(options).await?;
     say!("broker     {}", broker.url());
-    let mut federation =
-        Federation { companies: Vec::new(), configs, broker_url: broker.url(), folder: folder.into() };
-    for place in 0..COMPANIES.len() {
-        let company = federation.start_company(place)?;
-        federation.companies.push(company);
-    }
-    for (company, config) in federation.companies.iter_mut().zip(&federation.configs) {
-        company.wait_ready(READY_MAX).await?;
+    let federation = Federation::start(folder, &broker.url(), first_port).await?;
+    let companies = federation.follow();
+    for (company, config) in companies.borrow().empresas.iter().zip(federation.configs()) {
         let evses: usize = config.stations.iter().map(|station| station.evses.len()).sum();
         say!(
             "{}  {}/docs  {} ({} locations, {evses} EVSEs, process {})",
-            config.operator,
-            company.url(),
-            config.name,
+            company.id,
+            company.url,
+            company.nome,
             config.stations.len(),
-            company.pid(),
+            company.processo.unwrap_or_default(),
         );
     }
-    say!("data and logs in {}\n", folder.display());
+    say!("data and logs in {}", folder.display());
     Ok((broker, federation))
 }
 
-// The three companies, each a process.
-struct Federation {
-    companies: Vec<Company>,
-    configs: Vec<Config>,
-    broker_url: String,
-    folder: PathBuf,
+// None if nobody asked for the page and somebody else has its port.
+async fn listen(port: Option<u16>) -> Result<Option<TcpListener>> {
+    let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, port.unwrap_or(PANEL_PORT)));
+    match (TcpListener::bind(wanted).await, port) {
+        (Ok(listener), _) => Ok(Some(listener)),
+        (Err(error), Some(_)) => {
+            Err(error).with_context(|| format!("cannot listen on {wanted} (--panel-port)"))
+        }
+        (Err(_), None) => {
+            say!("panel      none: {wanted} is in use; choose another port with --panel-port");
+            Ok(None)
+        }
+    }
 }
 
-impl Federation {
-    fn start_company(&self, place: usize) -> Result<Company> {
-        let (name, text) = COMPANIES[place];
-        let folder = self.folder.join(name);
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let config = folder.join(format!("{name}.toml"));
-        fs::write(&config, text).with_context(|| format!("cannot write {}", config.display()))?;
-        let program = std::env::current_exe().context("cannot find this program")?;
-        let (listen, data) = (self.configs[place].listen.to_string(), folder.display().to_string());
-        let environment = [
-            ("RECARGA_LISTEN", listen.as_str()),
-            ("RECARGA_DATA", &data),
-            ("RECARGA_MQTT_URL", &self.broker_url),
-        ];
-        Company::start(&program, &config, &folder, &environment)
-    }
+// What runs beside the companies and the cars: the page, and the audit that it shows.
+struct Side {
+    tasks: JoinSet<()>,
+    stop: CancellationToken,
+}
 
-    // A company that died, or was killed by whoever watches, is started again.
-    async fn revive(&mut self, cars: &mut Cars) -> Result<()> {
-        for (place, (name, _)) in COMPANIES.iter().enumerate() {
-            if let Some(status) = self.companies[place].try_wait()? {
-                cars.picture.note(&format!("{name} has died ({status}); starting it again"));
-                let mut company = self.start_company(place)?;
-                company.wait_ready(READY_MAX).await?;
-                cars.picture.note(&format!("{name} is back (process {})", company.pid()));
-                self.companies[place] = company;
+impl Side {
+    fn start(panel: Option<TcpListener>, federation: &Arc<Mutex<Federation>>, open: bool) -> Result<Side> {
+        let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
+        let Some(listener) = panel else { return Ok(Side { tasks, stop }) };
+        let url = format!("http://{}/", listener.local_addr().context("the panel has no address")?);
+        say!("panel: {url}\n");
+        let (to, audit) = tokio::sync::watch::channel(watch::nothing_yet());
+        let (watching, ended) = (federation.clone(), stop.clone());
+        tasks.spawn(async move {
+            ended.run_until_cancelled(watch::audit(watching, to)).await;
+        });
+        let (serving, ended) = (federation.clone(), stop.clone());
+        tasks.spawn(async move {
+            if let Err(error) = panel::serve(listener, serving, audit, ended).await {
+                tracing::warn!(%error, "the page cannot be served");
             }
+        });
+        if open {
+            show(&url);
         }
-        Ok(())
+        Ok(Side { tasks, stop })
     }
 
-    fn clients(&self) -> Result<Vec<Client>> {
-        let client = |(company, config): (&Company, &Config)| {
-            let token = config.operator_token.as_ref().map(|token| token.expose().to_owned());
-            Client::new(company.url(), token)
-        };
-        self.companies.iter().zip(&self.configs).map(client).collect()
+    async fn stop(mut self) {
+        self.stop.cancel();
+        while self.tasks.join_next().await.is_some() {}
     }
+}
 
-    fn folders(&self) -> Vec<PathBuf> {
-        self.companies.iter().map(|company| company.data_dir().to_owned()).collect()
-    }
-
-    async fn stop(&mut self) -> Result<()> {
-        for company in &mut self.companies {
-            company.stop().await?;
-        }
-        Ok(())
+// Whatever opens pages here; where nothing does, the link has been printed.
+fn show(url: &str) {
+    let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+    let mut command = tokio::process::Command::new(opener);
+    command.arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    if let Err(error) = command.spawn() {
+        say!("no browser can be opened ({opener}: {error})");
     }
 }

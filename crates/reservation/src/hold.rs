@@ -2,7 +2,7 @@
 //!
 //! | message | none | held | prepared | confirmed | aborted |
 //! |---|---|---|---|---|---|
-//! | hold | free: durable, yes; busy: no + tombstone | durable, yes | yes again | yes again | no |
+//! | hold | free: durable, yes; busy or out of service: no + tombstone | durable, yes | yes again | yes again | no |
 //! | confirm | alarm | alarm | durable, then acknowledge | acknowledge | alarm |
 //! | abort | tombstone | release | release | ignore | ok |
 //! | release | ok | alarm | durable, then acknowledge | durable, then acknowledge | alarm |

@@ -11,6 +11,7 @@
 pub mod audit;
 pub mod availability;
 pub mod batch;
+pub mod demo;
 pub mod event;
 pub mod health;
 pub mod hold;
@@ -74,6 +75,9 @@ messages! {
     availability::PointsAnswer
     batch::BatchAnswer
     batch::BatchRequest
+    demo::DemoAudit
+    demo::DemoCompanies
+    demo::DemoCompany
     event::Event
     health::HealthAnswer
     hold::HoldAnswer

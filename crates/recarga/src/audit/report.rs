@@ -51,7 +51,8 @@ pub fn text(verdict: &Verdict) -> String {
     lines.join("\n") + "\n"
 }
 
-fn conclusion(verdict: &Verdict) -> &'static str {
+/// What it comes to, in a sentence.
+pub fn conclusion(verdict: &Verdict) -> &'static str {
     match verdict {
         _ if verdict.counts.companies == 0 => "Nothing was examined.",
         _ if verdict.has(Class::Violation) => "The audit does NOT hold.",

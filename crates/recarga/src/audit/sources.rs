@@ -111,6 +111,25 @@ pub async fn examine_until_settled(
     }
 }
 
+/// Looks at companies at work, one after the other, for as long as somebody wants to know.
+#[derive(Debug, Default)]
+pub struct Looks {
+    before: Verdict,
+}
+
+impl Looks {
+    /// What this look finds, which began after the one before had ended: a violation counts if both have found it.
+    ///
+    /// # Errors
+    /// Two memories speak for the same company.
+    pub fn look(&mut self, memories: &[Memory]) -> Result<Verdict> {
+        let seen = examine_all(memories)?;
+        let twice = with_doubts(&seen, &self.before);
+        self.before = seen;
+        Ok(twice)
+    }
+}
+
 /// Examines memories as they are.
 ///
 /// # Errors

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use recarga_reservation::{
-    Branch, Firmness, Hold, HoldAnswer, HoldLimits, NotChangeable, Participant, Patience, Plug, Reason,
-    Refusal, StoreId, TimeWindow, Told, Unacceptable, Vote,
+    Branch, EvseId, Firmness, Hold, HoldAnswer, HoldLimits, NotChangeable, Participant, Patience, Plug,
+    Reason, Refusal, StoreId, TimeWindow, Told, Unacceptable, Vote,
 };
 
 use crate::federation::{
@@ -106,6 +106,37 @@ fn a_refusal_says_whether_to_come_again() {
     let passing = [Reason::Held, Reason::AnotherStore];
     let lasting = [booked, Reason::InThePast, Reason::Closed, Reason::Withdrawn];
     assert!(passing.iter().all(Reason::is_passing) && !lasting.iter().any(Reason::is_passing));
+}
+
+#[test]
+fn an_evse_out_of_service_keeps_what_it_promised_and_promises_nothing() {
+    let mut participant = company();
+    let (promised, soft) = (hold(1, &[hours(1, 2)]), hold(2, &[hours(2, 3)]));
+    assert_eq!(refusal(&mut participant, &promised, Firmness::Prepared), None);
+    assert_eq!(refusal(&mut participant, &soft, Firmness::Soft), None);
+    let evse = promised.stops[0].evse.clone();
+    participant.take_touched();
+    assert!(participant.set_in_service(&evse, false));
+    assert!(participant.take_touched().contains(&evse), "whoever keeps a copy must hear of it");
+    // Again: nothing changes.
+    assert!(participant.set_in_service(&evse, false) && participant.take_touched().is_empty());
+    assert_eq!((participant.is_out_of_service(&evse), participant.out_of_service_count()), (true, 1));
+    for (counter, firmness) in [(3, Firmness::Soft), (4, Firmness::Prepared)] {
+        let refused = refusal(&mut participant, &hold(counter, &[hours(4, 5)]), firmness);
+        assert_eq!(refused, Some(Reason::OutOfService), "{firmness:?}");
+    }
+    assert!(!Reason::OutOfService.is_passing(), "nobody should try the same again at once");
+    // What was promised stands, and a repeat is told the same.
+    assert_eq!(refusal(&mut participant, &promised, Firmness::Prepared), None);
+    assert_eq!(refusal(&mut participant, &soft, Firmness::Prepared), None);
+    let _ = participant.confirm(&operator("a"), &promised.transaction).unwrap();
+    assert!(participant.set_in_service(&evse, true) && participant.take_touched().contains(&evse));
+    assert_eq!(refusal(&mut participant, &hold(5, &[hours(4, 5)]), Firmness::Prepared), None);
+    // One that nobody knows is not remembered, but for what was once durable.
+    let other = EvseId::new("nowhere").unwrap();
+    assert!(!participant.set_in_service(&other, false) && !participant.is_out_of_service(&other));
+    participant.restore_out_of_service(other.clone());
+    assert_eq!((participant.is_out_of_service(&other), participant.out_of_service_count()), (true, 0));
 }
 
 #[test]

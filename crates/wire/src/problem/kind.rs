@@ -257,6 +257,11 @@ catalogue! {
         "A empresa coordenadora já retém aqui o máximo permitido sem ter decidido."
         "Decida ou cancele as sessões pendentes e tente de novo."
         "too many undecided holds"
+    NotNow "acao-impossivel" 409
+        "A ação não faz sentido agora"
+        "O que se pede não combina com o estado em que as coisas estão."
+        "Veja em `detail` o que falta, e o estado atual antes de tentar de novo."
+        "makes no sense as things are"
     Internal "erro-interno" 500
         "Erro interno"
         "Algo falhou neste servidor. O pedido pode ter sido executado ou não."
