@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
+mod cars;
 mod connection;
 mod contention;
 mod disk;
@@ -28,6 +29,7 @@ enum Command {
     Trips(trips::Arguments),
     Contention(contention::Arguments),
     Scale(scale::Arguments),
+    Cars(cars::Arguments),
 }
 
 /// Measures.
@@ -39,6 +41,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Trips(arguments) => trips::run(arguments),
         Command::Contention(arguments) => contention::run(&arguments),
         Command::Scale(arguments) => scale::run(&arguments),
+        Command::Cars(arguments) => cars::run(&arguments),
     }
 }
 
