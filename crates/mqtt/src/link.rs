@@ -12,6 +12,7 @@
 
 mod connect;
 mod driver;
+mod latest;
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use tokio::sync::{mpsc, watch};
 use tracing::debug;
 
 use driver::{Driver, Ticket, Verdict};
+pub use latest::{Latest, LatestOf};
 
 /// Largest MQTT packet a link takes or sends, in bytes.
 pub const MAX_PACKET_BYTES: u32 = 1024 * 1024;
@@ -65,6 +67,9 @@ pub struct LinkOptions {
     pub subscriptions: Vec<(String, Qos)>,
     /// Messages that wait for the receiver. When it is full, QoS 0 messages are dropped and counted.
     pub queue: usize,
+    /// QoS 0 messages of which only the newest of each topic counts: they go to [`Link::latest`] instead of the
+    /// receiver, and so never stand in the way of others.
+    pub latest: Option<LatestOf>,
     /// Seed of the backoff's jitter, for runs that must repeat; `None` takes one from chance.
     pub jitter_seed: Option<u64>,
 }
@@ -96,6 +101,7 @@ impl LinkOptions {
             keep_alive: Duration::from_secs(30),
             subscriptions: Vec::new(),
             queue: 256,
+            latest: None,
             jitter_seed: None,
         }
     }
@@ -279,6 +285,7 @@ pub struct Link {
 struct Shared {
     connections: AtomicU64,
     dropped: AtomicU64,
+    latest: Option<Latest>,
     /// Bytes, as the broker said at the last connection; 0 before the first.
     broker_packet_limit: AtomicU32,
 }
@@ -293,7 +300,8 @@ impl Link {
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn open(options: LinkOptions) -> Result<(Link, mpsc::Receiver<Incoming>), LinkError> {
-        let shared = Arc::new(Shared::default());
+        let latest = options.latest.clone().map(Latest::new);
+        let shared = Arc::new(Shared { latest, ..Shared::default() });
         let (state_tx, state) = watch::channel(LinkState::Connecting);
         let (stop, stop_rx) = watch::channel(false);
         let (incoming, receiver) = mpsc::channel(options.queue.max(1));
@@ -349,6 +357,11 @@ impl Link {
             connections: self.shared.connections.load(Ordering::Relaxed),
             dropped: self.shared.dropped.load(Ordering::Relaxed),
         }
+    }
+
+    /// The newest unread messages, if the options ask for them.
+    pub fn latest(&self) -> Option<&Latest> {
+        self.shared.latest.as_ref()
     }
 
     /// Sends the acknowledgements given so far, waits up to 2 s for those of the broker, says goodbye (so

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use recarga_mqtt::broker::{Account, BrokerError, BrokerOptions, EmbeddedBroker};
-use recarga_mqtt::link::{Incoming, Link, LinkError, LinkOptions, LinkState, Message, Qos, Will};
+use recarga_mqtt::link::{Incoming, LatestOf, Link, LinkError, LinkOptions, LinkState, Message, Qos, Will};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
@@ -365,6 +365,41 @@ async fn many_to_one_loses_nothing_and_never_exceeds_the_window() {
         }
     }
     cars.join_all().await;
+    broker.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_statuses_the_newest_is_left_and_none_is_in_the_way_of_a_request() {
+    const STATUSES: usize = 2000;
+    let broker = broker(any_port()).await;
+    let mut options = node(&broker.url());
+    options.subscriptions[1].1 = Qos::AtMostOnce;
+    options.latest = Some(LatestOf { filter: "veiculo/+/status".into(), topics_max: 10 });
+    options.queue = 1;
+    let (node, mut requests) = open(options).await;
+    let (car, _answers) = open(car(&broker.url(), "carro-1")).await;
+    for number in 0..STATUSES {
+        car.publish(Message::new("veiculo/carro-1/status", number.to_string())).await.expect("publish");
+    }
+    car.publish(Message::new("veiculo/carro-1/requisicao", "?")).await.expect("publish");
+    // Nobody has read a status, and nobody needs to.
+    let request = next(&mut requests).await;
+    assert_eq!((request.topic.as_str(), &request.payload[..]), ("veiculo/carro-1/requisicao", &b"?"[..]));
+    request.ack.done();
+    let latest = node.latest().expect("it was asked for");
+    let newest = (STATUSES - 1).to_string().into_bytes();
+    // A request may overtake what was said before it.
+    let mut read = 0;
+    loop {
+        let unread = timeout(SOON, latest.take()).await.expect("the newest in time");
+        read += unread.len() as u64;
+        if unread.get("veiculo/carro-1/status") == Some(&newest) {
+            break;
+        }
+    }
+    assert!(read < 5, "{read} of one car");
+    assert_eq!((read + latest.superseded(), latest.dropped()), (STATUSES as u64, 0));
+    assert_eq!(node.stats().dropped, 0);
     broker.shutdown().await;
 }
 

@@ -163,7 +163,14 @@ impl Metrics {
 
     /// Counts an MQTT message taken in.
     pub fn mqtt(&self, message: &'static str) {
-        self.mqtt.get_or_create(&MqttLabels { message }).inc();
+        self.mqtt_many(message, 1);
+    }
+
+    /// Counts MQTT messages taken in.
+    pub fn mqtt_many(&self, message: &'static str, count: u64) {
+        if count > 0 {
+            self.mqtt.get_or_create(&MqttLabels { message }).inc_by(count);
+        }
     }
 
     /// The figures in the OpenMetrics text format.

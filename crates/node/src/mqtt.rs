@@ -7,11 +7,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use recarga_mqtt::link::{Incoming, Link, LinkOptions, LinkState, Message, Qos};
-use recarga_reservation::{OperatorId, RequestKey, Timestamp, Told, VehicleId};
+use recarga_mqtt::link::{Incoming, LatestOf, Link, LinkOptions, LinkState, Message, Qos};
+use recarga_reservation::{RequestKey, Timestamp, Told, VehicleId};
 use recarga_wire::topic::{ALL_REQUESTS, ALL_STATUS, Topic};
-use recarga_wire::vehicle::{VehicleAnswer, VehicleRequest, VehicleStatus, Wish, decode_request, salvage};
-use recarga_wire::{Problem, ProblemKind, decode};
+use recarga_wire::vehicle::{VehicleAnswer, VehicleRequest, Wish, decode_request, salvage};
+use recarga_wire::{Problem, ProblemKind};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
@@ -22,11 +22,12 @@ use twox_hash::XxHash3_64;
 use crate::app::Node;
 use crate::config;
 use crate::coordinator::Answer;
-use crate::events::Event;
 use crate::ledger::Stopped;
 use crate::mailbox::Receipt;
 use crate::refusal;
 use crate::store::Letter;
+
+mod sightings;
 
 /// Requests worked on at a time; more wait, durable already.
 const WORK_MAX: usize = 512;
@@ -42,7 +43,7 @@ pub async fn serve(
     connected: watch::Sender<bool>,
     stop: CancellationToken,
 ) {
-    let (link, incoming) = match Link::open(options(&node.operator, &broker)) {
+    let (link, incoming) = match Link::open(options(&node, &broker)) {
         Ok(opened) => opened,
         Err(error) => {
             error!(%error, "cannot speak MQTT; cars cannot reach this company until the configuration is mended");
@@ -56,11 +57,13 @@ pub async fn serve(
         tasks: TaskTracker::new(),
     });
     let watching = tokio::spawn(watch_state(link.state(), connected));
+    let seeing = tokio::spawn(sightings::watch(office.node.clone(), link.clone()));
     office.take_up_where_it_stopped();
     office.clone().receive_until(incoming, &stop).await;
     // What is under way may still be answered, so the link goes last.
     office.tasks.close();
     office.tasks.wait().await;
+    seeing.abort();
     link.shutdown().await;
     watching.abort();
 }
@@ -109,8 +112,9 @@ impl Office {
     fn receive(self: &Arc<Self>, message: Incoming) {
         let Incoming { topic, payload, ack, response_topic, correlation_data, .. } = message;
         match topic.parse() {
-            Ok(Topic::VehicleStatus(vehicle)) => {
-                self.see(vehicle, &payload);
+            // A status that a broker brings at QoS 1, although it was not asked to.
+            Ok(Topic::VehicleStatus(_)) => {
+                sightings::see(&self.node, [(topic.as_str(), &payload[..])]);
                 ack.done();
             }
             Ok(Topic::VehicleRequest(vehicle)) => {
@@ -129,27 +133,6 @@ impl Office {
                 self.node.metrics.mqtt("unknown_topic");
                 debug!(topic, "a message on a topic that is none of this network's");
                 ack.done();
-            }
-        }
-    }
-
-    fn see(&self, vehicle: VehicleId, payload: &[u8]) {
-        if payload.is_empty() {
-            return; // how a retained message, such as an old last will, is taken back
-        }
-        let status = decode::<VehicleStatus>(payload).and_then(|status| {
-            status.check_topic(&vehicle)?;
-            Ok(status)
-        });
-        match status {
-            Ok(status) => {
-                self.node.metrics.mqtt("status");
-                self.node.vehicles.see(vehicle.clone(), status, self.node.clock.now().utc);
-                self.node.events.send(|| Event::Vehicle { vehicle });
-            }
-            Err(problem) => {
-                self.node.metrics.mqtt("malformed_status");
-                debug!(%vehicle, %problem, "a status that cannot be read");
             }
         }
     }
@@ -417,7 +400,7 @@ struct Envelope {
     correlation: Option<Vec<u8>>,
 }
 
-fn options(operator: &OperatorId, broker: &config::Mqtt) -> LinkOptions {
+fn options(node: &Node, broker: &config::Mqtt) -> LinkOptions {
     LinkOptions {
         username: broker.username.clone(),
         password: broker.password.as_ref().map(|password| password.expose().to_owned()),
@@ -426,8 +409,9 @@ fn options(operator: &OperatorId, broker: &config::Mqtt) -> LinkOptions {
             (ALL_REQUESTS.to_owned(), Qos::AtLeastOnce),
             (ALL_STATUS.to_owned(), Qos::AtMostOnce),
         ],
+        latest: Some(LatestOf { filter: ALL_STATUS.to_owned(), topics_max: node.vehicles.most() }),
         // The same at every start, so that the broker keeps what came while the node was away.
-        ..LinkOptions::new(broker.url.clone(), operator.to_string())
+        ..LinkOptions::new(broker.url.clone(), node.operator.to_string())
     }
 }
 

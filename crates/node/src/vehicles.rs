@@ -15,7 +15,10 @@ pub struct Sighting<S> {
     pub received: Timestamp,
 }
 
-/// The registry, for at most `most` cars: when it is full, the one that has been silent longest goes.
+/// When the registry is full, one in so many makes room: to look for the most silent ones costs a walk over all.
+const MAKES_ROOM: usize = 16;
+
+/// The registry, for at most `most` cars: when it is full, those that have been silent longest go.
 #[derive(Debug)]
 pub struct Vehicles<S> {
     most: usize,
@@ -28,14 +31,20 @@ impl<S: Clone> Vehicles<S> {
         Self { most, cars: Mutex::default() }
     }
 
-    /// A car says how it is.
-    pub fn see(&self, vehicle: VehicleId, status: S, now: Timestamp) {
+    /// How many cars are remembered at most.
+    pub fn most(&self) -> usize {
+        self.most
+    }
+
+    /// Cars say how they are: one lock for all of them.
+    pub fn see(&self, said: impl IntoIterator<Item = (VehicleId, S)>, now: Timestamp) {
         let mut cars = self.cars.lock().unwrap_or_else(PoisonError::into_inner);
-        if cars.len() >= self.most && !cars.contains_key(&vehicle) {
-            let silent = cars.iter().min_by_key(|(_, seen)| seen.received).map(|(car, _)| car.clone());
-            silent.and_then(|car| cars.remove(&car));
+        for (vehicle, status) in said {
+            if cars.len() >= self.most && !cars.contains_key(&vehicle) {
+                make_room(&mut cars, self.most / MAKES_ROOM);
+            }
+            cars.insert(vehicle, Sighting { status, received: now });
         }
-        cars.insert(vehicle, Sighting { status, received: now });
     }
 
     /// What a car said last.
@@ -60,5 +69,53 @@ impl<S: Clone> Vehicles<S> {
     /// How many cars are known.
     pub fn count(&self) -> usize {
         self.cars.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+}
+
+// At least one goes, and of those that have been silent equally long as many as it takes.
+fn make_room<S>(cars: &mut HashMap<VehicleId, Sighting<S>>, room: usize) {
+    let mut times: Vec<Timestamp> = cars.values().map(|seen| seen.received).collect();
+    if times.is_empty() {
+        return;
+    }
+    let room = room.clamp(1, times.len());
+    let (_, last, _) = times.select_nth_unstable(room - 1);
+    let (last, mut left) = (*last, room);
+    let earlier = cars.len();
+    cars.retain(|_, seen| seen.received >= last);
+    left -= (earlier - cars.len()).min(left);
+    cars.retain(|_, seen| {
+        let goes = left > 0 && seen.received == last;
+        left -= usize::from(goes);
+        !goes
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn car(number: usize) -> VehicleId {
+        VehicleId::new(&format!("car-{number}")).unwrap()
+    }
+
+    #[test]
+    fn the_most_silent_make_room_and_no_more_than_a_sixteenth() {
+        let vehicles = Vehicles::new(32);
+        for number in 0..32 {
+            vehicles.see([(car(number), number)], Timestamp::from_millis(number as i64));
+        }
+        // Who speaks is silent no longer.
+        vehicles.see([(car(0), 100)], Timestamp::from_millis(50));
+        vehicles.see([(car(32), 32)], Timestamp::from_millis(51));
+        let known = |number| vehicles.get(&car(number)).is_some();
+        assert!(known(0) && !known(1) && !known(2) && known(3) && known(32));
+        assert_eq!(vehicles.count(), 31);
+        let crowd = (100..1100).map(|number| (car(number), number));
+        vehicles.see(crowd, Timestamp::from_millis(52));
+        assert!(vehicles.count() <= 32 && known(1099), "{}", vehicles.count());
+        let smallest = Vehicles::new(1);
+        smallest.see([(car(1), 1), (car(2), 2)], Timestamp::from_millis(0));
+        assert_eq!((smallest.count(), smallest.get(&car(2)).map(|seen| seen.status)), (1, Some(2)));
     }
 }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
+mod cars;
 mod connection;
 mod contention;
 mod disk;
@@ -30,6 +31,7 @@ enum Command {
     Contention(contention::Arguments),
     Plans(plans::Arguments),
     Scale(scale::Arguments),
+    Cars(cars::Arguments),
 }
 
 /// Measures.
@@ -42,6 +44,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Contention(arguments) => contention::run(&arguments),
         Command::Plans(arguments) => plans::run(&arguments),
         Command::Scale(arguments) => scale::run(&arguments),
+        Command::Cars(arguments) => cars::run(&arguments),
     }
 }
 

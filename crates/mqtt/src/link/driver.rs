@@ -183,6 +183,14 @@ impl Driver {
     }
 
     fn deliver(&mut self, publish: Publish) {
+        if publish.qos == QoS::AtMostOnce
+            && let Some(latest) = &self.shared.latest
+            && let Ok(topic) = std::str::from_utf8(&publish.topic)
+            && latest.is_for(topic)
+        {
+            latest.put(topic, &publish.payload);
+            return;
+        }
         let (qos, ack) = match publish.qos {
             QoS::AtMostOnce => (Qos::AtMostOnce, AckToken(None)),
             _ => (

@@ -55,12 +55,27 @@ impl Federation {
     /// # Errors
     /// One of them does not start.
     pub async fn start(program: &Path, folder: &Path, layout: Layout, limits: &str) -> Result<Federation> {
+        Self::start_with(program, folder, layout, limits, "").await
+    }
+
+    /// The same; `first` is TOML at the end of the first company's configuration.
+    ///
+    /// # Errors
+    /// As [`Federation::start`].
+    pub async fn start_with(
+        program: &Path,
+        folder: &Path,
+        layout: Layout,
+        limits: &str,
+        first: &str,
+    ) -> Result<Federation> {
         let ports = company::free_ports(COMPANIES)?;
         let mut companies = Vec::new();
         for own in 0..COMPANIES {
             let path = folder.join(format!("{}.toml", name(own)));
-            std::fs::write(&path, configuration(own, &ports, folder, layout, limits))
-                .with_context(|| format!("cannot write {}", path.display()))?;
+            let mut text = configuration(own, &ports, folder, layout, limits);
+            text.push_str(if own == 0 { first } else { "" });
+            std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
             companies.push(Company::start(program, &path, folder, &[])?);
         }
         for company in &mut companies {

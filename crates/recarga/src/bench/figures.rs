@@ -50,7 +50,8 @@ pub async fn look(pids: Option<&[u32]>, nodes: &[Client]) -> Result<Snapshot> {
     Ok(Snapshot { flushes, records, ..snapshot })
 }
 
-fn figure(text: &str, name: &str) -> Option<u64> {
+/// A figure of a node's `/metrics`, by its whole name.
+pub fn figure(text: &str, name: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok())
 }
 
@@ -60,12 +61,28 @@ fn loopback(devices: &str) -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-fn cpu(process: &str) -> Result<Duration> {
+/// Processor time of a process, or of `thread-self`.
+///
+/// # Errors
+/// There is none.
+pub fn cpu(process: &str) -> Result<Duration> {
     let path = format!("/proc/{process}/stat");
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
     let ticks = ticks(&text).with_context(|| format!("{path} has no processor times"))?;
     let per_second = rustix::param::clock_ticks_per_second();
     Ok(Duration::from_secs_f64(ticks as f64 / per_second as f64))
+}
+
+/// Memory of a process, in bytes.
+///
+/// # Errors
+/// There is none.
+pub fn memory(process: u32) -> Result<u64> {
+    let path = format!("/proc/{process}/status");
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes: Option<u64> = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+    Ok(1024 * kilobytes.with_context(|| format!("{path} has no VmRSS"))?)
 }
 
 // User and system time are the 14th and 15th field; the 2nd is the program's name in brackets, in which anything goes.
@@ -89,7 +106,8 @@ mod tests {
         let text = "# HELP recarga_flushes x\nrecarga_flushes_other 3\nrecarga_flushes 17\n";
         assert_eq!(figure(text, "recarga_flushes"), Some(17));
         assert_eq!(figure(text, "recarga_records"), None);
-        assert!(cpu("self").is_ok());
+        assert!(cpu("self").is_ok() && cpu("thread-self").is_ok());
+        assert!(memory(std::process::id()).unwrap() > 1_000_000);
         let devices = "Inter-|   Receive\n face |bytes packets\n  eth0: 9 1\n    lo: 1234 7 0\n";
         assert_eq!((loopback(devices), loopback("")), (Some(1234), None));
     }

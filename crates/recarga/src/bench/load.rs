@@ -10,7 +10,7 @@ use recarga_reservation::{
 };
 use recarga_wire::trip::TripBody;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::connection::Connection;
 use super::federation::Target;
@@ -32,6 +32,8 @@ pub struct Trips {
 /// What clients share while they run.
 struct Shared {
     trips: Arc<Trips>,
+    // From the beginning of a client's trip to that of its next one, at least.
+    every: Duration,
     measuring: AtomicBool,
     stopping: AtomicBool,
     booked: AtomicU64,
@@ -104,15 +106,23 @@ pub struct Load {
 impl Load {
     /// Starts `clients` clients; nothing of what they do counts yet.
     pub fn start(trips: &Arc<Trips>, clients: usize) -> Self {
+        Self::start_paced(trips, clients, Duration::ZERO)
+    }
+
+    /// The same with clients that take their time: each begins a trip every so often, if it can.
+    pub fn start_paced(trips: &Arc<Trips>, clients: usize, every: Duration) -> Self {
         let shared = Arc::new(Shared {
             trips: trips.clone(),
+            every,
             measuring: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             booked: AtomicU64::new(0),
         });
         let mut running = JoinSet::new();
-        for _ in 0..clients {
-            running.spawn(client(shared.clone()));
+        for number in 0..clients as u32 {
+            // Not all at the same moment.
+            let first = every / clients.max(1) as u32 * number;
+            running.spawn(client(shared.clone(), first));
         }
         Self { shared, clients: running }
     }
@@ -148,8 +158,9 @@ impl Load {
     }
 }
 
-async fn client(shared: Arc<Shared>) -> Seen {
+async fn client(shared: Arc<Shared>, first: Duration) -> Seen {
     let mut seen = Seen::default();
+    sleep(first).await;
     let mut connections: Vec<Option<Connection>> = Vec::new();
     connections.resize_with(shared.trips.targets.len(), || None);
     while !shared.stopping.load(Ordering::Relaxed) {
@@ -175,6 +186,9 @@ async fn client(shared: Arc<Shared>) -> Seen {
                 seen.first_error.get_or_insert_with(|| format!("{error:#}"));
                 sleep(ERROR_PAUSE).await;
             }
+        }
+        if !shared.every.is_zero() {
+            sleep_until(begun + shared.every).await;
         }
     }
     seen
