@@ -7,15 +7,12 @@ CARGO ?= cargo
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: web ## Start three companies, a broker and cars, and watch trips being booked (arguments: ARGS="--for 60s")
+demo: ## Start three companies, a broker and cars, and watch trips being booked (arguments: ARGS="--for 60s")
+	@scripts/web --if-possible
 	$(CARGO) run --release --quiet -p recarga -- demo $(ARGS)
 
-# Again only after something of the page has changed: the demo starts at once.
-web: web/dist/index.html ## Build the page in the browser, which is built into the program (needs npm)
-
-web/dist/index.html: $(shell find web -type f -not -path 'web/node_modules/*' -not -path 'web/dist/*' 2>/dev/null)
-	cd web && npm ci --no-audit --no-fund && npm run build
-	@touch $@
+web: ## Build the page in the browser, which is built into the program (needs Node.js 20.19)
+	scripts/web
 
 test: ## Check everything, installing what that needs
 	scripts/test
