@@ -3,8 +3,9 @@
 #   tests/panel/run.sh [PROGRAM]
 # Needs Node 20, Debian's chromium (CHROMIUM names another), and a program that was built with the page.
 set -eu
-cd "$(dirname "$0")"
-program=$(realpath "${1:-../../target/debug/recarga}")
+here=$(dirname "$0")
+program=$(realpath "${1:-$here/../../target/debug/recarga}")
+cd "$here"
 panel_port=${PANEL_PORT:-18380}
 [ -d node_modules ] || npm ci --silent --no-fund --no-audit
 
