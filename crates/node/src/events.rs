@@ -314,6 +314,7 @@ mod tests {
         assert_eq!(events.lock().kept.len(), 3);
         events.lock().until = Some(Duration::ZERO);
         events.send(|| panic!("nobody came back"));
-        assert_eq!((events.lock().kept.len(), events.lock().next), (0, before + 4));
+        let ring = events.lock();
+        assert_eq!((ring.kept.len(), ring.next), (0, before + 4));
     }
 }
