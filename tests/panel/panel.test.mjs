@@ -146,6 +146,13 @@ describe('a driver', () => {
 });
 
 describe('whoever watches', () => {
+  // Whatever a test has left: the next one finds all companies well.
+  afterEach(async () => {
+    for (const action of ['descongelar', 'religar', 'iniciar']) {
+      await call('POST', `demo/empresas/${COMPANY}/${action}`);
+    }
+  });
+
   test('kills a company, sees that it is gone and that every trip stays whole, and starts it again', async () => {
     await show('saude');
     await state(COMPANY, 'no_ar');
@@ -186,9 +193,10 @@ describe('whoever watches', () => {
     await state(COMPANY, 'no_ar');
     await company(COMPANY).getByRole('button', { name: 'Isolar' }).click();
     await state(COMPANY, 'isolada');
+    // It is noticed when there is something to say to it.
     await company('empresa-a')
       .getByText(/não alcança/)
-      .waitFor();
+      .waitFor({ timeout: 120_000 });
     await company(COMPANY).getByRole('button', { name: 'Religar' }).click();
     await state(COMPANY, 'no_ar');
     await verdict('integra');
