@@ -65,7 +65,7 @@ impl Broker {
             }
         };
         let log = std::fs::File::create(folder.join(format!("{kind:?}.log")))?;
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0).kill_on_drop(true);
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).kill_on_drop(true);
         let child = command.spawn().with_context(|| match kind {
             Kind::Mosquitto => format!(
                 "cannot run {}; install the package mosquitto, or choose --broker embedded",
