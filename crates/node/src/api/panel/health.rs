@@ -36,11 +36,17 @@ pub async fn show(State(node): State<Arc<Node>>, _: Reader) -> Response {
         (waiting, owed, state.mailbox.owed_count())
     });
     let began = node.events.chronicle().began();
-    let peer = |(operator, is_reachable, turned): (OperatorId, bool, Option<_>)| PeerView {
-        pendentes: owed.get(&operator).copied().unwrap_or(0),
-        empresa: operator,
-        acessivel: is_reachable,
-        desde: turned.unwrap_or(began),
+    let copies = node.network.copies();
+    let peer = |(operator, is_reachable, turned): (OperatorId, bool, Option<_>)| {
+        // Its offer is asked for every other second: that is noticed sooner than what it owes an answer to.
+        let gone = copies.iter().find(|copy| copy.operator == operator && !copy.is_reachable);
+        let last_heard = gone.and_then(|copy| copy.seen).map(|(at, _)| at).filter(|_| is_reachable);
+        PeerView {
+            pendentes: owed.get(&operator).copied().unwrap_or(0),
+            empresa: operator,
+            acessivel: is_reachable && last_heard.is_none(),
+            desde: last_heard.or(turned).unwrap_or(began),
+        }
     };
     let (total, records, queued) = node.ledger.figures();
     let (most, watching) = node.watching();
