@@ -51,6 +51,8 @@ pub struct PanelStation {
     pub latitude: f64,
     /// Degrees, WGS 84.
     pub longitude: f64,
+    /// IANA time zone.
+    pub fuso: String,
     /// Its EVSEs.
     #[serde(with = "fields::objects")]
     pub pontos: Vec<PanelStationPoint>,
@@ -109,6 +111,7 @@ impl PanelStation {
             uf: point.uf.clone(),
             latitude: point.latitude,
             longitude: point.longitude,
+            fuso: point.fuso.clone(),
             pontos: vec![],
         }
     }
