@@ -9,7 +9,7 @@ help: ## List the commands
 
 demo: ## Start three companies, a broker and cars, and watch trips being booked (arguments: ARGS="--for 60s")
 	@scripts/web --if-possible
-	$(CARGO) run --release --quiet -p recarga -- demo $(ARGS)
+	$(CARGO) run --release --quiet -p recarga -- demo --open $(ARGS)
 
 web: ## Build the page in the browser, which is built into the program (needs Node.js 20.19)
 	scripts/web
