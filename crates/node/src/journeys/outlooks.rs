@@ -10,14 +10,21 @@ use twox_hash::XxHash3_64;
 
 use crate::roads::{Going, Place};
 
-/// Outlooks that are kept: of 500 stations, each takes about 4 MB.
-const KEPT: usize = 24;
-/// Larger ones are not: of so many stations, in all.
+/// Stations of all outlooks that are kept. Each takes some 13 kB of an outlook, so all take 200 MB at most.
+const STATIONS_KEPT: usize = 16_000;
+/// Outlooks of more stations are not kept: what they take grows faster than the stations.
 const STATIONS_MAX: usize = 1_000;
 
 /// The last of them, the latest in front.
 #[derive(Debug, Default)]
-pub struct Outlooks(Mutex<VecDeque<(Key, Arc<Outlook>)>>);
+pub struct Outlooks(Mutex<VecDeque<Kept>>);
+
+#[derive(Debug)]
+struct Kept {
+    key: Key,
+    stations: usize,
+    outlook: Arc<Outlook>,
+}
 
 /// All that an outlook depends on, in 128 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,10 +77,10 @@ impl Outlooks {
         make: impl FnOnce() -> Result<Outlook, E>,
     ) -> Result<Arc<Outlook>, E> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(at) = kept.iter().position(|(known, _)| *known == key)
+        if let Some(at) = kept.iter().position(|one| one.key == key)
             && let Some(found) = kept.remove(at)
         {
-            let outlook = found.1.clone();
+            let outlook = found.outlook.clone();
             kept.push_front(found);
             return Ok(outlook);
         }
@@ -81,8 +88,10 @@ impl Outlooks {
         let outlook = Arc::new(make()?);
         if stations <= STATIONS_MAX {
             let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            kept.push_front((key, outlook.clone()));
-            kept.truncate(KEPT);
+            kept.push_front(Kept { key, stations, outlook: outlook.clone() });
+            while kept.iter().map(|one| one.stations).sum::<usize>() > STATIONS_KEPT {
+                kept.pop_back();
+            }
         }
         Ok(outlook)
     }
@@ -205,11 +214,11 @@ mod tests {
             outlooks.get(Key(number, 0), stations, make).unwrap();
             is_new
         };
-        assert!(made(0, 1) && !made(0, 1));
-        assert!((1..KEPT as u64).all(|number| made(number, 1)));
-        assert!(!made(0, 1), "asked for again, it is the latest");
-        assert!(made(100, 1) && made(1, 1), "of others the oldest was let go");
-        assert!(!made(0, 1) && !made(100, 1));
+        assert!(made(0, 1000) && !made(0, 1000));
+        assert!((1..16).all(|number| made(number, 1000)));
+        assert!(!made(0, 1000), "asked for again, it is the latest");
+        assert!(made(100, 1) && made(1, 1000), "of others the oldest was let go");
+        assert!(!made(0, 1000) && !made(100, 1));
         assert!(made(200, STATIONS_MAX + 1) && made(200, STATIONS_MAX + 1), "too large to keep");
     }
 }
