@@ -15,6 +15,9 @@ use crate::company::{self, Company};
 /// Companies in every trip.
 pub const COMPANIES: usize = 3;
 
+/// What opens the audit of each.
+pub const OPERATOR_TOKEN: &str = "bench-operator";
+
 const READY_MAX: Duration = Duration::from_secs(20);
 
 /// Three companies of its own, in a folder.
@@ -134,7 +137,7 @@ fn configuration(own: usize, ports: &[u16], folder: &Path, layout: Layout, limit
     let data_dir = toml::Value::String(folder.join(&id).display().to_string());
     let mut text = format!(
         "[operator]\nid = \"{id}\"\nname = \"{id}\"\nlisten = \"127.0.0.1:{port}\"\ndata_dir = {data_dir}\n\
-         operator_token = \"bench-operator\"\n\n\
+         operator_token = \"{OPERATOR_TOKEN}\"\n\n\
          # Nothing but the work itself is to be measured, over as many days as it takes.\n\
          [limits]\nclient_requests_per_second_max = 0\npeer_requests_per_second_max = 0\nahead_days_max = 3650\n{limits}\n"
     );

@@ -16,12 +16,14 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::connection::Connection;
-use super::federation::{COMPANIES, Federation, Layout, Target};
+use super::federation::{COMPANIES, Federation, Layout, OPERATOR_TOKEN, Target};
 use super::load::{Load, Seen, Trips};
+use super::report::percentile;
 use crate::client::Client;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const WARM_UP: Duration = Duration::from_secs(1);
+const SETTLE_MAX: Duration = Duration::from_secs(10);
 const READY_MAX: Duration = Duration::from_secs(30);
 /// Questions under way at a time; more than the node would keep waiting.
 const ASKING_MAX: usize = 512;
@@ -127,7 +129,7 @@ async fn measure(arguments: &Arguments) -> Result<ExitCode> {
         show(round, "with plans", arguments, &beside);
         let (alone, beside) = (&alone.0.took, &beside.0.took);
         slower.push(alone.len() as f64 / beside.len().max(1) as f64);
-        tails.push(percentile(beside, 99.0) / percentile(alone, 99.0));
+        tails.push(percentile(beside, 0.99) / percentile(alone, 0.99));
     }
     slower.sort_by(f64::total_cmp);
     tails.sort_by(f64::total_cmp);
@@ -140,6 +142,13 @@ async fn measure(arguments: &Arguments) -> Result<ExitCode> {
         slower[slower.len() - 1],
         median(&tails),
     );
+    // Whoever stops first is owed nothing then.
+    let nodes: Result<Vec<Client>> = federation
+        .companies
+        .iter()
+        .map(|one| Client::new(one.url(), Some(OPERATOR_TOKEN.to_owned())))
+        .collect();
+    crate::audit::nodes(&nodes?, SETTLE_MAX).await?;
     federation.stop().await?;
     let verdict = crate::audit::folders(&federation.folders())?;
     crate::audit::print(&verdict);
@@ -183,15 +192,17 @@ async fn half(
 
 fn show(round: u32, what: &str, arguments: &Arguments, (seen, asked): &(Seen, Asked)) {
     let rate = |count: usize| count as f64 / f64::from(arguments.seconds);
-    let plans = rate(asked.took.len()) * f64::from(arguments.seconds) / f64::from(arguments.seconds + 1);
     let mut line = format!(
         "{round:>5}  {what:12}  {:8.0}  {:7.1}  {:7.1}",
         rate(seen.took.len()),
-        percentile(&seen.took, 50.0),
-        percentile(&seen.took, 99.0)
+        percentile(&seen.took, 0.50),
+        percentile(&seen.took, 0.99)
     );
     if !asked.took.is_empty() {
-        let (half, most) = (percentile(&asked.took, 50.0), percentile(&asked.took, 99.0));
+        let (half, most) = (percentile(&asked.took, 0.50), percentile(&asked.took, 0.99));
+        // Questions were asked while the trips warmed up, too.
+        let time = Duration::from_secs(arguments.seconds.into()) + WARM_UP;
+        let plans = asked.took.len() as f64 / time.as_secs_f64();
         line += &format!("  {plans:8.0}  {half:7.1}  {most:7.1}");
     }
     say!("{line}");
@@ -202,13 +213,6 @@ fn show(round: u32, what: &str, arguments: &Arguments, (seen, asked): &(Seen, As
             say!("       {count} refused, the first: {}", why.as_deref().unwrap_or_default());
         }
     }
-}
-
-// Milliseconds.
-fn percentile(sorted: &[Duration], percent: f64) -> f64 {
-    let place = (sorted.len() as f64 * percent / 100.0) as usize;
-    let took = sorted.get(place.min(sorted.len().saturating_sub(1)));
-    took.map_or(0.0, |took| took.as_secs_f64() * 1000.0)
 }
 
 // Asks at a steady rate, whatever the answers take.
