@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,7 +11,8 @@ use hyper::body::Bytes;
 use hyper::header::CONTENT_TYPE;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::client::legacy::connect::Connect;
-use recarga_planning::{Invalid, MeasuredRoads, Position, Road, distance_km};
+use recarga_planning::{Invalid, Legs, MeasuredRoads, Position, Road, StraightLine};
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
@@ -23,7 +24,7 @@ use crate::outgoing::{Outgoing, OutgoingLimits};
 const BLOCK: usize = 100;
 /// Longest answer that is read: a table of 100 by 100 with room to spare.
 const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Roads that are remembered, at 24 bytes each and half as much again for the table; then all are forgotten.
+/// Roads that are remembered: some 60 bytes each with what the table leaves free, so 120 MB. Then all are forgotten.
 const ROADS_MAX: usize = 2_000_000;
 
 /// How long is waited for roads, and for how many.
@@ -41,8 +42,12 @@ pub struct RoadService<C> {
     dialect: Dialect,
     url: String,
     limits: RoadLimits,
-    known: Mutex<HashMap<(Spot, Spot), Road>>,
+    known: Arc<Known>,
 }
+
+// What the service has said so far.
+#[derive(Default)]
+struct Known(Mutex<HashMap<(Spot, Spot), Road>>);
 
 // A place to about a metre.
 type Spot = (i32, i32);
@@ -53,17 +58,16 @@ impl<C: Connect + Clone + Send + Sync + 'static> RoadService<C> {
         let of_answers =
             OutgoingLimits { answer_max: limits.answer_max, bytes_max: ANSWER_BYTES_MAX, idle_max: 2 };
         let url = url.trim_end_matches('/').to_owned();
-        Self { outgoing: Outgoing::new(connector, of_answers), dialect, url, limits, known: Mutex::default() }
+        Self { outgoing: Outgoing::new(connector, of_answers), dialect, url, limits, known: Arc::default() }
     }
 
     // Asks for what is not known yet. What was answered is remembered, also if the rest does not come in time.
-    async fn learn(&self, places: &[Position], wanted: &Wanted) {
+    async fn learn(&self, way: &Way, blocks: Vec<Block>) {
         let asked = timeout(self.limits.answer_max, async {
-            for (from, to) in self.blocks(places, wanted) {
-                let pick = |numbers: &[usize]| numbers.iter().map(|at| places[*at]).collect::<Vec<_>>();
-                let (from, to) = (pick(&from), pick(&to));
+            for (from, to) in blocks {
+                let (from, to) = (way.pick(&from), way.pick(&to));
                 match self.ask(&from, &to).await {
-                    Ok(roads) => self.remember(&from, &to, &roads),
+                    Ok(roads) => self.known.remember(&from, &to, &roads),
                     Err(reason) => return warn!(url = self.url, reason, "roads are estimated"),
                 }
             }
@@ -71,23 +75,6 @@ impl<C: Connect + Clone + Send + Sync + 'static> RoadService<C> {
         if asked.await.is_err() {
             debug!(url = self.url, "not all roads were answered in time; the rest is estimated");
         }
-    }
-
-    // Tables in which something is missing: neighbours in the list of stations are often neighbours on the map.
-    fn blocks(&self, places: &[Position], wanted: &Wanted) -> Vec<(Vec<usize>, Vec<usize>)> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_missing =
-            |from: usize, to: usize| wanted.has(from, to) && !known.contains_key(&key(places, from, to));
-        let mut blocks = Vec::new();
-        for first in (0..places.len()).step_by(BLOCK) {
-            let rows: Vec<usize> = (first..places.len().min(first + BLOCK)).collect();
-            let columns = (0..places.len()).filter(|to| rows.iter().any(|from| is_missing(*from, *to)));
-            for columns in columns.collect::<Vec<_>>().chunks(BLOCK) {
-                let missing = |from: &&usize| columns.iter().any(|to| is_missing(**from, *to));
-                blocks.push((rows.iter().filter(missing).copied().collect(), columns.to_vec()));
-            }
-        }
-        blocks
     }
 
     async fn ask(&self, from: &[Position], to: &[Position]) -> Result<Vec<Vec<Road>>, String> {
@@ -106,9 +93,29 @@ impl<C: Connect + Clone + Send + Sync + 'static> RoadService<C> {
         }
         self.dialect.read(&answer, from.len(), to.len())
     }
+}
+
+impl Known {
+    // Tables in which something is missing: neighbours in the list of stations are often neighbours on the map.
+    fn missing(&self, way: &Way) -> Vec<Block> {
+        let known = self.lock();
+        let is_missing =
+            |from: usize, to: usize| way.has(from, to) && !known.contains_key(&way.key(from, to));
+        let count = way.places.len();
+        let mut blocks = Vec::new();
+        for first in (0..count).step_by(BLOCK) {
+            let rows: Vec<usize> = (first..count.min(first + BLOCK)).collect();
+            let columns = (0..count).filter(|to| rows.iter().any(|from| is_missing(*from, *to)));
+            for columns in columns.collect::<Vec<_>>().chunks(BLOCK) {
+                let missing = |from: &&usize| columns.iter().any(|to| is_missing(**from, *to));
+                blocks.push((rows.iter().filter(missing).copied().collect(), columns.to_vec()));
+            }
+        }
+        blocks
+    }
 
     fn remember(&self, from: &[Position], to: &[Position], roads: &[Vec<Road>]) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.lock();
         if known.len() + from.len() * to.len() > ROADS_MAX {
             known.clear();
         }
@@ -117,14 +124,15 @@ impl<C: Connect + Clone + Send + Sync + 'static> RoadService<C> {
         }
     }
 
-    fn table(&self, places: &[Position], wanted: &Wanted) -> (Vec<Road>, bool) {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = places.len();
+    // Row after row, and whether all that are wanted are there.
+    fn table(&self, way: &Way) -> (Vec<Road>, bool) {
+        let known = self.lock();
+        let count = way.places.len();
         let mut roads = vec![Road::Unknown; count * count];
         let mut all = true;
         for from in 0..count {
-            for to in (0..count).filter(|to| wanted.has(from, *to)) {
-                match known.get(&key(places, from, to)) {
+            for to in (0..count).filter(|to| way.has(from, *to)) {
+                match known.get(&way.key(from, to)) {
                     Some(road) => roads[from * count + to] = *road,
                     None => all = false,
                 }
@@ -132,23 +140,45 @@ impl<C: Connect + Clone + Send + Sync + 'static> RoadService<C> {
         }
         (roads, all)
     }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<(Spot, Spot), Road>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[async_trait]
 impl<C: Connect + Clone + Send + Sync + 'static> RoadDistance for RoadService<C> {
     async fn between(&self, places: Vec<Place>, going: Going) -> Result<Roads, Invalid> {
         let straight = estimate(&places, going)?;
-        let places: Vec<Position> = places.iter().map(|place| place.position).collect();
         if places.len() > self.limits.places_max {
             debug!(places = places.len(), "too many places to ask for the roads between them");
-            return Ok(Roads { legs: Box::new(straight), measured: false, is_settled: false });
+            return Ok(estimated(straight));
         }
-        let wanted = Wanted::new(&places, going.range_km)?;
-        self.learn(&places, &wanted).await;
-        let (roads, measured) = self.table(&places, &wanted);
-        // What is still estimated may be known the next time.
-        Ok(Roads { legs: Box::new(MeasuredRoads::new(straight, roads)?), measured, is_settled: measured })
+        // With hundreds of places that is some milliseconds' work, for which nobody else should wait.
+        let known = self.known.clone();
+        let looked = spawn_blocking(move || {
+            let way = Way::new(&places, going)?;
+            let blocks = known.missing(&way);
+            Ok((way, blocks))
+        });
+        // A node that stops works nothing out any longer.
+        let Ok(looked) = looked.await else { return Ok(estimated(straight)) };
+        let (way, blocks) = looked?;
+        self.learn(&way, blocks).await;
+        let (known, basis) = (self.known.clone(), straight.clone());
+        let joined = spawn_blocking(move || {
+            let (roads, measured) = known.table(&way);
+            let legs = MeasuredRoads::new(basis, roads)?;
+            // What is still estimated may be known the next time.
+            Ok(Roads { legs: Box::new(legs), measured, is_settled: measured })
+        });
+        joined.await.unwrap_or_else(|_| Ok(estimated(straight)))
     }
+}
+
+// For now: the next time more may be known.
+fn estimated(straight: StraightLine) -> Roads {
+    Roads { legs: Box::new(straight), measured: false, is_settled: false }
 }
 
 impl<C> fmt::Debug for RoadService<C> {
@@ -160,30 +190,39 @@ impl<C> fmt::Debug for RoadService<C> {
     }
 }
 
-// The drives that a full battery could allow.
-struct Wanted {
-    count: usize,
-    drives: Vec<bool>,
+// From some places to others, by their numbers.
+type Block = (Vec<usize>, Vec<usize>);
+
+// Places, and between which of them a full battery could last.
+struct Way {
+    places: Vec<Position>,
+    within_range: Vec<bool>,
 }
 
-impl Wanted {
-    fn new(places: &[Position], range_km: f64) -> Result<Self, Invalid> {
-        let mut drives = Vec::with_capacity(places.len() * places.len());
-        for (from, start) in places.iter().enumerate() {
-            for (to, end) in places.iter().enumerate() {
-                drives.push(from != to && distance_km(*start, *end)? <= range_km);
-            }
+impl Way {
+    fn new(places: &[Place], going: Going) -> Result<Self, Invalid> {
+        let places: Vec<Position> = places.iter().map(|place| place.position).collect();
+        let straight = StraightLine::new(places.iter().copied(), going.speed_kmh, going.kwh_per_km)?;
+        let mut within_range = vec![false; places.len() * places.len()];
+        // No road is shorter than the straight line, of which the estimate takes more.
+        let most_kwh = going.range_km * going.kwh_per_km * StraightLine::CIRCUITY_CAREFUL;
+        for from in 0..places.len() {
+            straight.within(from, most_kwh, &mut |to, _| within_range[from * places.len() + to] = true);
         }
-        Ok(Self { count: places.len(), drives })
+        Ok(Self { places, within_range })
     }
 
     fn has(&self, from: usize, to: usize) -> bool {
-        self.drives[from * self.count + to]
+        self.within_range[from * self.places.len() + to]
     }
-}
 
-fn key(places: &[Position], from: usize, to: usize) -> (Spot, Spot) {
-    (spot(places[from]), spot(places[to]))
+    fn key(&self, from: usize, to: usize) -> (Spot, Spot) {
+        (spot(self.places[from]), spot(self.places[to]))
+    }
+
+    fn pick(&self, numbers: &[usize]) -> Vec<Position> {
+        numbers.iter().map(|at| self.places[*at]).collect()
+    }
 }
 
 fn spot(place: Position) -> Spot {

@@ -23,11 +23,12 @@ const LONGER: f64 = 1.3;
 struct Service {
     url: String,
     asked: Arc<AtomicUsize>,
-    // Before it answers, in milliseconds; or 0 and nonsense.
+    // Before it answers, in milliseconds; or what it answers instead.
     pause: Arc<AtomicU64>,
 }
 
 const NONSENSE: u64 = u64::MAX;
+const REFUSAL: u64 = u64::MAX - 1;
 
 impl Service {
     async fn start() -> Self {
@@ -41,6 +42,7 @@ impl Service {
                 counted.fetch_add(1, Ordering::SeqCst);
                 match paused.load(Ordering::SeqCst) {
                     NONSENSE => return (StatusCode::OK, "{\"code\":\"Ok\"}".to_owned()).into_response(),
+                    REFUSAL => return (StatusCode::BAD_REQUEST, "{\"code\":\"TooBig\"}").into_response(),
                     pause => tokio::time::sleep(Duration::from_millis(pause)).await,
                 }
                 let path = request.uri().path().to_owned();
@@ -162,8 +164,10 @@ async fn a_service_that_is_slow_or_gone_or_mad_stops_nobody() {
     service.pause.store(NONSENSE, Ordering::SeqCst);
     let estimated = plan(&node).await;
     assert_eq!(estimated["distancias"], "estimadas");
-    service.pause.store(60_000, Ordering::SeqCst);
-    assert_eq!(plan(&node).await["distancia_km"], estimated["distancia_km"], "as if it was not there");
+    for trouble in [REFUSAL, 60_000] {
+        service.pause.store(trouble, Ordering::SeqCst);
+        assert_eq!(plan(&node).await["distancia_km"], estimated["distancia_km"], "as if it was not there");
+    }
     let booking = json!({"requisicao_id": "p", "veiculo": {"veiculo_id": "carro-1"}, "origem": "Recife",
         "destino": "Maceió", "bateria_pct": 30, "modelo": "byd-dolphin", "saida": at(0)});
     let booked = node.send(Call::post("/viagens", &booking)).await.expect(201);
