@@ -1,5 +1,7 @@
 //! What other companies, nodes and apps answer: as untrusted as what they ask.
 
+use recarga_node::roads::Dialect;
+use recarga_planning::Road;
 use recarga_reservation::{OperatorId, TransactionId, Vote};
 use recarga_wire::audit::AuditPage;
 use recarga_wire::availability::{AvailabilityAnswer, PointsAnswer, into_stations};
@@ -35,6 +37,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "problem", form: Form::Json, read: problem },
     Target { name: "peer-reply", form: Form::Json, read: peer_reply },
     Target { name: "batch-answer", form: Form::Json, read: batch_answer },
+    Target { name: "road-answer", form: Form::Json, read: road_answer },
 ];
 
 fn plain<T>(bytes: &[u8]) -> Result<Verdict, String>
@@ -52,6 +55,25 @@ fn points_answer(bytes: &[u8]) -> Result<Verdict, String> {
         return Err(format!("{points} points have become {evses} EVSEs"));
     }
     Ok(Verdict::Accepted)
+}
+
+// Two places asked from one, of either kind of routing service.
+fn road_answer(bytes: &[u8]) -> Result<Verdict, String> {
+    let read = [Dialect::Osrm, Dialect::Valhalla].map(|dialect| dialect.read(bytes, 1, 2));
+    let mut accepted = false;
+    for rows in read.into_iter().flatten() {
+        let [row] = rows.as_slice() else { return Err(format!("{} rows for one", rows.len())) };
+        let sound = |road: &Road| match road {
+            Road::Known { km, minutes } => [km, minutes].iter().all(|one| (0.0..=100_000.0).contains(*one)),
+            Road::Unknown => false,
+            Road::Nowhere => true,
+        };
+        if row.len() != 2 || !row.iter().all(sound) {
+            return Err(format!("roads that are none: {row:?}"));
+        }
+        accepted = true;
+    }
+    Ok(if accepted { Verdict::Accepted } else { Verdict::Refused })
 }
 
 fn problem(bytes: &[u8]) -> Result<Verdict, String> {
