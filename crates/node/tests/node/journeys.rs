@@ -52,6 +52,29 @@ async fn knows(node: &TestNode, companies: &[&str]) {
     .await;
 }
 
+// A charger of the stranger's in Recife, with something of its own.
+fn charger(id: &str, change: Value) -> Value {
+    let mut point = json!({"ponto_id": id, "estacao_id": id, "nome": "", "cidade": "", "uf": "PE", "latitude": -8.06,
+        "longitude": -34.87, "fuso": "UTC", "preco_kwh": 1.0, "taxa_ativacao": 0.0, "estado": "disponivel",
+        "conectores": [{"conector_id": "1", "plugue": CCS2, "potencia_kw": 60}],
+        "livres": [{"inicio": at(-60), "fim": at(1400)}]});
+    change.as_object().unwrap().iter().for_each(|(field, value)| point[field] = value.clone());
+    point
+}
+
+// A node that knows what the stranger offers.
+async fn beside(points: Value) -> (TestNode, Stranger) {
+    let script = move |call: &str, _: &Value| match call {
+        "GET /disponibilidade" => (200, json!({"empresa": STRANGER, "revisao": 1, "pontos": points})),
+        _ => (404, Value::Null),
+    };
+    let stranger = Stranger::start(script).await;
+    let plan = Plan { limits: SELDOM.into(), stranger_url: stranger.url.clone(), ..Plan::default() };
+    let node = start_one(plan).await;
+    knows(&node, &["empresa-a", STRANGER]).await;
+    (node, stranger)
+}
+
 // Somebody has an EVSE for the whole day.
 async fn take(node: &TestNode, number: u32, evse: &str) {
     node.as_stranger(Call::post("/reserva-temporaria", &hold(number, evse, -120, 600))).await.expect(201);
@@ -191,28 +214,13 @@ async fn a_company_that_is_gone_is_planned_around() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_another_company_offers_spoils_nobodys_plan() {
-    let point = |id: &str, change: Value| {
-        let mut point = json!({"ponto_id": id, "estacao_id": id, "nome": "", "cidade": "", "uf": "PE", "latitude": -8.06,
-            "longitude": -34.87, "fuso": "nowhere", "preco_kwh": 1.0, "taxa_ativacao": 0.0, "estado": "disponivel",
-            "conectores": [{"conector_id": "1", "plugue": CCS2, "potencia_kw": 50}],
-            "livres": [{"inicio": at(-60), "fim": at(600)}, {"inicio": at(0), "fim": at(30)}]});
-        change.as_object().unwrap().iter().for_each(|(field, value)| point[field] = value.clone());
-        point
-    };
     let points = json!([
-        point("X-1", json!({"preco_kwh": 1e300, "taxa_ativacao": -1e300})),
-        point("X-2", json!({"conectores": [{"conector_id": "1", "plugue": CCS2, "potencia_kw": -5}]})),
-        point("X-3", json!({"latitude": 91.0})),
-        point("X-4", json!({"conectores": [], "livres": []})),
+        charger("X-1", json!({"preco_kwh": 1e300, "taxa_ativacao": -1e300})),
+        charger("X-2", json!({"conectores": [{"conector_id": "1", "plugue": CCS2, "potencia_kw": -5}]})),
+        charger("X-3", json!({"latitude": 91.0})),
+        charger("X-4", json!({"conectores": [], "livres": []})),
     ]);
-    let script = move |call: &str, _: &Value| match call {
-        "GET /disponibilidade" => (200, json!({"empresa": STRANGER, "revisao": 1, "pontos": points})),
-        _ => (404, Value::Null),
-    };
-    let stranger = Stranger::start(script).await;
-    let plan = Plan { limits: SELDOM.into(), stranger_url: stranger.url.clone(), ..Plan::default() };
-    let node = start_one(plan).await;
-    knows(&node, &["empresa-a", STRANGER]).await;
+    let (node, _stranger) = beside(points).await;
     for preference in ["mais_rapida", "mais_barata", "menos_paradas"] {
         let body = with(&journey(), "preferencia", Some(json!(preference)));
         let answer = node.send(Call::post("/viagens/planejar", &body)).await.expect(200);
@@ -342,25 +350,13 @@ async fn a_car_asks_for_a_journey_and_one_company_answers() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_charges_up_high_has_come_up_there() {
     // One in Recife, and one 120 km inland on a plateau that is as far from the destination: without it nobody comes home.
-    let point = |id: &str, latitude: f64, longitude: f64, altitude: Value| {
-        json!({"ponto_id": id, "estacao_id": id, "nome": "", "cidade": "", "uf": "PE", "latitude": latitude,
-            "longitude": longitude, "altitude_m": altitude, "fuso": "UTC", "preco_kwh": 1.0, "taxa_ativacao": 0.0,
-            "estado": "disponivel", "livres": [{"inicio": at(-60), "fim": at(1400)}],
-            "conectores": [{"conector_id": "1", "plugue": CCS2, "potencia_kw": 60}]})
-    };
     let mut charged = Vec::new();
     for (low, high) in
         [(json!(null), json!(null)), (json!(5), json!(null)), (json!(5), json!(840)), (json!(5), json!(1e6))]
     {
-        let points = json!([point("X-1", -8.06, -34.87, low), point("X-2", -8.28, -35.97, high)]);
-        let script = move |call: &str, _: &Value| match call {
-            "GET /disponibilidade" => (200, json!({"empresa": STRANGER, "revisao": 1, "pontos": points})),
-            _ => (404, Value::Null),
-        };
-        let stranger = Stranger::start(script).await;
-        let plan = Plan { limits: SELDOM.into(), stranger_url: stranger.url.clone(), ..Plan::default() };
-        let node = start_one(plan).await;
-        knows(&node, &["empresa-a", STRANGER]).await;
+        let up_there = json!({"latitude": -8.28, "longitude": -35.97, "altitude_m": high});
+        let points = json!([charger("X-1", json!({"altitude_m": low})), charger("X-2", up_there)]);
+        let (node, _stranger) = beside(points).await;
         let mut body = with(&journey(), "destino", Some(json!("Arcoverde")));
         body["evitar_empresas"] = json!(["empresa-a"]);
         body["bateria_pct"] = json!(20);
@@ -378,26 +374,14 @@ async fn who_charges_up_high_has_come_up_there() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn prices_by_time_of_day_are_told_and_counted() {
-    let point = |id: &str, price: f64, bands: Value| {
-        json!({"ponto_id": id, "estacao_id": id, "nome": "", "cidade": "", "uf": "PE", "latitude": -8.06,
-            "longitude": -34.87, "fuso": "UTC", "preco_kwh": price, "taxa_ativacao": 0.0, "estado": "disponivel",
-            "taxa_ociosidade_min": 0.8, "faixas": bands, "livres": [{"inicio": at(-60), "fim": at(600)}],
-            "conectores": [{"conector_id": "1", "plugue": CCS2, "potencia_kw": 60}]})
-    };
     // Cheap for an hour from now on, and otherwise dear.
     let clock = |minutes: i64| at(minutes)[11..16].to_owned();
     let soon = json!([{"inicio": clock(-1), "fim": clock(90), "preco_kwh": 0.5}]);
     let later = json!([{"inicio": clock(90), "fim": clock(-1), "preco_kwh": 0.5}]);
     for (bands, chosen) in [(soon, "X-1"), (later, "X-2")] {
-        let points = json!([point("X-1", 1.8, bands), point("X-2", 1.0, json!([]))]);
-        let script = move |call: &str, _: &Value| match call {
-            "GET /disponibilidade" => (200, json!({"empresa": STRANGER, "revisao": 1, "pontos": points})),
-            _ => (404, Value::Null),
-        };
-        let stranger = Stranger::start(script).await;
-        let plan = Plan { limits: SELDOM.into(), stranger_url: stranger.url.clone(), ..Plan::default() };
-        let node = start_one(plan).await;
-        knows(&node, &["empresa-a", STRANGER]).await;
+        let changing = json!({"preco_kwh": 1.8, "taxa_ociosidade_min": 0.8, "faixas": bands});
+        let points = json!([charger("X-1", changing), charger("X-2", json!({}))]);
+        let (node, _stranger) = beside(points).await;
         let mut body = with(&journey(), "preferencia", Some(json!("mais_barata")));
         body["espera_max_min"] = json!(60);
         let answer = node.send(Call::post("/viagens/planejar", &body)).await.expect(200);
