@@ -284,21 +284,32 @@ impl Asked {
     }
 }
 
-async fn ask(authority: String, connection: Option<Connection>, body: Vec<u8>) -> Answered {
+async fn ask(authority: String, idle: Option<Connection>, body: Vec<u8>) -> Answered {
     let begun = Instant::now();
-    let mut connection = match connection {
-        Some(connection) => connection,
-        None => Connection::open(&authority).await?,
-    };
+    if let Some(connection) = idle {
+        // The node may have closed it meanwhile, as nobody used it.
+        if let Ok((connection, status, text)) = exchange(connection, &authority, &body).await {
+            return Ok((connection, begun.elapsed(), status, text));
+        }
+    }
+    let fresh = Connection::open(&authority).await?;
+    let (connection, status, text) = exchange(fresh, &authority, &body).await?;
+    Ok((connection, begun.elapsed(), status, text))
+}
+
+async fn exchange(
+    mut connection: Connection,
+    authority: &str,
+    body: &[u8],
+) -> Result<(Connection, u16, String)> {
     let head =
         format!("POST /viagens/planejar HTTP/1.1\r\nHost: {authority}\r\nContent-Type: application/json\r\n");
-    let (status, answer) = connection.exchange(&head, &body).await?;
-    let text = if status == 200 {
-        String::new()
-    } else {
-        String::from_utf8_lossy(answer).chars().take(300).collect()
+    let (status, answer) = connection.exchange(&head, body).await?;
+    let text = match status {
+        200 => String::new(),
+        _ => String::from_utf8_lossy(answer).chars().take(300).collect(),
     };
-    Ok((connection, begun.elapsed(), status, text))
+    Ok((connection, status, text))
 }
 
 // Each with another car, charge and hour, so that hardly two are alike.
