@@ -85,9 +85,11 @@ impl Outlook {
         self.potential.layout()
     }
 
-    /// The level at which the potential is looked up.
-    pub(crate) fn estimate_level(&self, kwh: f64) -> usize {
+    /// The level at which the potential is looked up. What is charged to part of a level, as a window ends, is rounded
+    /// for the driver: the drive that it was charged for is rounded up already.
+    pub(crate) fn estimate_level(&self, kwh: f64, is_leaving: bool) -> usize {
         match self.rounding {
+            Rounding::Against if is_leaving => self.rounding.up(kwh, self.step_kwh),
             Rounding::Against => self.level(kwh),
             Rounding::Nearest => nearest_level(kwh, self.step_kwh),
         }

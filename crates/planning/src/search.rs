@@ -6,7 +6,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::battery::LEVELS;
+use crate::battery::{ChargeTable, LEVELS};
 use crate::obstacle::Obstacle;
 use crate::outlook::Outlook;
 use crate::potential::NEVER;
@@ -21,6 +21,8 @@ const ROUNDINGS: usize = 5;
 const FINE_LABELS: usize = 10_000;
 /// The same for the second look.
 const COARSE_LABELS: usize = 30_000;
+/// Instants have milliseconds: what fills a window to its end must not end after it for that.
+const ROUNDING_MINUTES: f64 = 0.001;
 /// Windows of one EVSE that are looked at for one arrival.
 const WINDOWS_MAX: usize = 64;
 
@@ -54,6 +56,15 @@ struct Label {
 }
 
 const NOBODY: u32 = u32::MAX;
+
+// A car at a cable.
+struct Stay<'p> {
+    station: &'p Station,
+    cable: &'p Connector,
+    table: &'p ChargeTable,
+    // As it came, but for what follows from staying.
+    to: Label,
+}
 
 /// What a search comes to.
 #[derive(Debug)]
@@ -210,7 +221,7 @@ impl<'a> Search<'a> {
 
     fn push(&mut self, label: Label) {
         let stops_left = self.problem.settings.stops_max - usize::from(label.stops);
-        let (node, level) = (label.node as usize, self.outlook.estimate_level(label.kwh));
+        let (node, level) = (label.node as usize, self.outlook.estimate_level(label.kwh, label.is_leaving));
         let potential = &self.outlook.potential;
         let ahead = |level: usize| match label.is_leaving {
             true => potential.leaving(node, level, stops_left),
@@ -285,62 +296,70 @@ impl<'a> Search<'a> {
         let (problem, outlook) = (self.problem, self.outlook);
         let Some(table) = &outlook.tables[station][evse][connector] else { return };
         let (settings, one) = (&problem.settings, &problem.stations[station]);
-        // The first level worth charging to, and what is charged by then.
-        let first_level = outlook.level(label.kwh) + 1;
-        let step_kwh = problem.vehicle.step_kwh();
+        let to = Label { parent: index, evse: evse as u32, connector: connector as u32, ..*label };
+        let stay = Stay { station: one, cable, table, to };
         let first = self.free[station][evse].partition_point(|(_, end)| *end <= label.minutes);
         // What an earlier window allows is no better in a later one, unless money counts.
-        let mut reached = first_level;
+        let mut reached = outlook.level(label.kwh) + 1;
         let latest = label.minutes + settings.wait_minutes_max;
         for at in first..self.free[station][evse].len().min(first + WINDOWS_MAX) {
             let (opens, closes) = self.free[station][evse][at];
             let starts = starts(problem, one, cable, label.minutes.max(opens), closes);
             for start in starts.into_iter().filter(|start| *start <= latest) {
-                let charging = start + settings.setup_minutes;
-                let mut price = cable.tariff.activation;
-                let counts_money = settings.objective.price_weight > 0.0;
-                let mut kwh = label.kwh;
-                for to in first_level..LEVELS {
-                    let to_kwh = to as f64 * step_kwh;
-                    let end = charging + table.between(label.kwh, to_kwh);
-                    if end + settings.buffer_minutes > closes {
-                        break;
-                    }
-                    if counts_money {
-                        let begins = charging + table.between(label.kwh, kwh);
-                        price += self.per_kwh(one, cable, begins) * (to_kwh - kwh);
-                        kwh = to_kwh;
-                    }
-                    // A level more would not fit into the window: the last one counts, however closely is looked.
-                    let is_last = to + 1 == LEVELS || {
-                        let next = charging + table.between(label.kwh, to_kwh + step_kwh);
-                        next + settings.buffer_minutes > closes
-                    };
-                    if !to.is_multiple_of(self.care.levels) && !is_last || to < reached && !counts_money {
-                        continue;
-                    }
-                    reached = reached.max(to + 1);
-                    let extra = settings.objective.stop_minutes
-                        + one.penalty_minutes
-                        + settings.objective.price_weight * price;
-                    self.push(Label {
-                        node: label.node,
-                        parent: index,
-                        minutes: end,
-                        extra: label.extra + extra,
-                        kwh: to_kwh,
-                        stops: label.stops + 1,
-                        is_leaving: true,
-                        evse: evse as u32,
-                        connector: connector as u32,
-                        start,
-                    });
-                }
+                reached = self.charge_from(&stay, start, closes, reached);
             }
             if reached == LEVELS && settings.objective.price_weight == 0.0 {
                 break;
             }
         }
+    }
+
+    // Charges to every level from the first that was not reached by now; says which is next.
+    fn charge_from(&mut self, stay: &Stay, start: f64, closes: f64, mut reached: usize) -> usize {
+        let Stay { station, cable, table, to } = stay;
+        let settings = &self.problem.settings;
+        let counts_money = settings.objective.price_weight > 0.0;
+        let (step_kwh, charging) = (self.problem.vehicle.step_kwh(), start + settings.setup_minutes);
+        let latest_end = closes - settings.buffer_minutes - ROUNDING_MINUTES;
+        let (mut kwh, mut price) = (to.kwh, cable.tariff.activation);
+        for level in self.outlook.level(to.kwh) + 1..LEVELS {
+            let level_kwh = level as f64 * step_kwh;
+            let level_end = charging + table.between(to.kwh, level_kwh);
+            // Of the level that does not fit into the window any more, a part does.
+            let is_cut = level_end > latest_end;
+            let (to_kwh, end) = match is_cut {
+                true => (table.after(to.kwh, latest_end - charging), latest_end),
+                false => (level_kwh, level_end),
+            };
+            if is_cut && to_kwh <= kwh + 1e-6 {
+                break;
+            }
+            if counts_money {
+                let begins = charging + table.between(to.kwh, kwh);
+                price += self.per_kwh(station, cable, begins) * (to_kwh - kwh);
+            }
+            kwh = to_kwh;
+            let is_wanted = is_cut || level + 1 == LEVELS || level.is_multiple_of(self.care.levels);
+            if is_wanted && (level >= reached || counts_money) {
+                reached = reached.max(if is_cut { level } else { level + 1 });
+                let extra = settings.objective.stop_minutes
+                    + station.penalty_minutes
+                    + settings.objective.price_weight * price;
+                self.push(Label {
+                    minutes: end,
+                    extra: to.extra + extra,
+                    kwh,
+                    stops: to.stops + 1,
+                    is_leaving: true,
+                    start,
+                    ..*to
+                });
+            }
+            if is_cut {
+                break;
+            }
+        }
+        reached
     }
 
     fn per_kwh(&self, station: &Station, cable: &Connector, minutes: f64) -> f64 {

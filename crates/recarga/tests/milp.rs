@@ -25,8 +25,8 @@ const ROUNDING: f64 = 1e-3;
 /// labels that differ by two hundredths of a minute for equal and knows the way ahead to a hundredth of the battery.
 const WORST_BESIDE_LEVELS: f64 = 0.003;
 /// Later than the optimum: who may charge to whole hundredths only can just miss a window, and then waits for the next.
-const WORST: f64 = 0.06;
-const MEAN: f64 = 0.002;
+const WORST: f64 = 0.012;
+const MEAN: f64 = 0.000_6;
 /// The oracle's grid is slow where tests are not optimised.
 const ORACLE_EVERY: usize = 3;
 
