@@ -305,6 +305,28 @@ pub struct BackupStop {
 }
 
 impl JourneyBody {
+    /// From a place to another with so much charge, and nothing else said; the car is still to be named.
+    pub fn new(origem: String, destino: String, bateria_pct: f64) -> Self {
+        Self {
+            origem,
+            destino,
+            bateria_pct,
+            modelo: None,
+            carro: None,
+            saida: None,
+            via: Vec::new(),
+            preferencia: Preference::default(),
+            reserva_pct: None,
+            velocidade_kmh: None,
+            temperatura_c: None,
+            paradas_max: None,
+            espera_max_min: None,
+            alternativas: 0,
+            evitar_empresas: Vec::new(),
+            preferir_empresas: Vec::new(),
+        }
+    }
+
     /// Checks what no table need be known for.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use hyper::Method;
 use recarga_node::clock::{Clock, SystemClock};
 use recarga_reservation::Timestamp;
-use recarga_wire::journey::{JourneyBody, Preference};
+use recarga_wire::journey::JourneyBody;
 use recarga_wire::network::{NetworkAnswer, OfferState};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -317,23 +317,11 @@ fn question(number: u64, tomorrow: Timestamp) -> Vec<u8> {
     let cars = recarga_atlas::cars::all();
     let spread = |step: f64| (number as f64 * step).fract();
     let (from, to) = if number.is_multiple_of(2) { ("Recife", "Salvador") } else { ("Salvador", "Recife") };
+    let charge = (30.0 + 70.0 * spread(0.618_034)).round();
     let journey = JourneyBody {
-        origem: from.to_owned(),
-        destino: to.to_owned(),
-        bateria_pct: (30.0 + 70.0 * spread(0.618_034)).round(),
         modelo: Some(cars[number as usize % cars.len()].id.clone()),
-        carro: None,
         saida: Some(tomorrow + DAY.mul_f64(spread(0.381_966))),
-        via: Vec::new(),
-        preferencia: Preference::MaisRapida,
-        reserva_pct: None,
-        velocidade_kmh: None,
-        temperatura_c: None,
-        paradas_max: None,
-        espera_max_min: None,
-        alternativas: 0,
-        evitar_empresas: Vec::new(),
-        preferir_empresas: Vec::new(),
+        ..JourneyBody::new(from.to_owned(), to.to_owned(), charge)
     };
     recarga_wire::encode(&journey)
 }

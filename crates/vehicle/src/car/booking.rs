@@ -178,24 +178,17 @@ impl Car {
         let simulated = self.time.at(now);
         let lead = LEAD_MIN.max(self.time.simulated(self.settings.patience.booking));
         let percent = self.body.charge_kwh / self.model.usable_kwh() * 100.0;
+        let from = self.body.place.map_or_else(|| self.degrees(), |at| self.network.place(at).wire.clone());
+        let to = self.network.place(journey.destination).wire.clone();
+        // Rounded so that nobody counts on more than there is.
+        let charge = ((percent * 10.0).floor() / 10.0).clamp(0.0, 100.0);
         let body = JourneyBody {
-            origem: self.body.place.map_or_else(|| self.degrees(), |at| self.network.place(at).wire.clone()),
-            destino: self.network.place(journey.destination).wire.clone(),
-            // Rounded so that nobody counts on more than there is.
-            bateria_pct: ((percent * 10.0).floor() / 10.0).clamp(0.0, 100.0),
             modelo: Some(self.model.car.id.clone()),
-            carro: None,
             saida: Some(whole_minute(simulated + lead)),
-            via: Vec::new(),
             preferencia: journey.preference,
             reserva_pct: Some(self.reserve() * 100.0),
             velocidade_kmh: Some(journey.style.speed_kmh()),
-            temperatura_c: None,
-            paradas_max: None,
-            espera_max_min: None,
-            alternativas: 0,
-            evitar_empresas: Vec::new(),
-            preferir_empresas: Vec::new(),
+            ..JourneyBody::new(from, to, charge)
         };
         JourneyRequest { key: RequestKey { vehicle: self.id.clone(), request }, plug: None, journey: body }
     }
