@@ -14,6 +14,7 @@ mod obstacle;
 mod outlook;
 mod potential;
 mod problem;
+mod refine;
 mod search;
 mod tariff;
 

@@ -8,6 +8,7 @@ use crate::legs::{Leg, Legs};
 use crate::obstacle::Obstacle;
 use crate::potential::{Edge, Layout, Potential, Row, StopCost, Terrain};
 use crate::problem::{Connector, Invalid, Problem, Station};
+use crate::refine::refine;
 use crate::search::{self, Found};
 
 // By EVSE and connector; none where the car does not fit.
@@ -76,7 +77,12 @@ impl Outlook {
         stop: &dyn Fn() -> bool,
     ) -> Result<Itinerary, Obstacle> {
         match search::run(self, problem, stop)? {
-            Found::Path(path) => Ok(Itinerary::follow(self, problem, legs, &path)),
+            Found::Paths(paths) => {
+                let refined = paths.into_iter().map(|path| refine(self, problem, legs, path));
+                let best = refined.min_by(|(_, one), (_, other)| one.total_cmp(other));
+                let path = best.map(|(path, _)| path).unwrap_or_default();
+                Ok(Itinerary::follow(self, problem, legs, &path))
+            }
             Found::Nothing(left) => Err(Obstacle::find(self, problem, legs, &left)),
         }
     }

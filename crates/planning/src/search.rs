@@ -3,6 +3,8 @@
 //! A label is a way to be at a place with a charge at a time: on arriving, or ready to leave. What comes first from
 //! the heap at the destination is the best plan on the grid of charge.
 
+mod care;
+
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -11,6 +13,7 @@ use crate::obstacle::Obstacle;
 use crate::outlook::Outlook;
 use crate::potential::NEVER;
 use crate::problem::{Connector, Problem, Station};
+use care::{Care, Unnoticed};
 
 /// Labels between two questions whether anybody still wants the plan.
 const ASK_EVERY: usize = 2048;
@@ -21,8 +24,17 @@ const ROUNDINGS: usize = 5;
 const FINE_LABELS: usize = 10_000;
 /// The same for the second look.
 const COARSE_LABELS: usize = 30_000;
+/// Paths besides the best one that are worth a look off the grid: how many, how much worse on it, and after how many more
+/// labels there are enough.
+const PATHS_MAX: usize = 24;
+const NEARLY: f64 = 1.03;
+const LABELS_AFTER: usize = 1_500;
+/// Labels for which it looks once more, more closely: a millisecond.
+const CLOSER_LABELS: usize = 2_000;
+/// Parts of a level at the closest.
+const PARTS_MAX: usize = 16;
 /// Instants have milliseconds: what fills a window to its end must not end after it for that.
-const ROUNDING_MINUTES: f64 = 0.001;
+pub(crate) const ROUNDING_MINUTES: f64 = 0.001;
 /// Windows of one EVSE that are looked at for one arrival.
 const WINDOWS_MAX: usize = 64;
 
@@ -69,8 +81,8 @@ struct Stay<'p> {
 /// What a search comes to.
 #[derive(Debug)]
 pub enum Found {
-    /// The best plan.
-    Path(Vec<Choice>),
+    /// The best plan, and others that are hardly worse on the grid.
+    Paths(Vec<Vec<Choice>>),
     /// There is none; these nodes could be left in time.
     Nothing(Vec<bool>),
 }
@@ -83,52 +95,129 @@ pub fn run(outlook: &Outlook, problem: &Problem, stop: &dyn Fn() -> bool) -> Res
     let all = problem.settings.labels_max;
     let fine = |labels: usize| Care { labels_max: labels.min(all), ..Care::fine(problem) };
     match attempt(outlook, problem, fine(FINE_LABELS), stop) {
+        Ok((found, labels)) => return closer(outlook, problem, (found, labels), stop),
         Err(Obstacle::TooLarge { .. }) if all > FINE_LABELS => {}
-        found => return found,
+        Err(obstacle) => return Err(obstacle),
     }
     let coarse = [(1.03, 1.0, COARSE_LABELS), (1.2, 4.0, all)];
     for (foresight, minutes, labels) in coarse {
         let care = Care { labels_max: labels.min(all), ..Care::coarse(problem, foresight, minutes) };
         match attempt(outlook, problem, care, stop) {
             // What was left out may be what was needed.
-            Err(Obstacle::TooLarge { .. }) | Ok(Found::Nothing(_)) => {}
-            found => return found,
+            Err(Obstacle::TooLarge { .. }) | Ok((Found::Nothing(_), _)) => {}
+            found => return found.map(|(found, _)| found),
         }
     }
-    attempt(outlook, problem, fine(all), stop)
+    attempt(outlook, problem, fine(all), stop).map(|(found, _)| found)
 }
 
+// Whoever charges to whole levels only may just miss a window. Where the search was short it can look closer.
+fn closer(
+    outlook: &Outlook,
+    problem: &Problem,
+    (found, labels): (Found, usize),
+    stop: &dyn Fn() -> bool,
+) -> Result<Found, Obstacle> {
+    let parts = (CLOSER_LABELS / labels.max(1)).min(PARTS_MAX);
+    if parts < 2 || problem.settings.objective.price_weight > 0.0 {
+        return Ok(found);
+    }
+    let labels_max = (4 * CLOSER_LABELS).min(problem.settings.labels_max);
+    match attempt(outlook, problem, Care { labels_max, ..Care::closer(problem, parts) }, stop) {
+        Err(Obstacle::TooLarge { .. }) => Ok(found),
+        Err(obstacle) => Err(obstacle),
+        Ok((nearer, _)) => Ok(found.and(nearer)),
+    }
+}
+
+impl Found {
+    // What was found twice.
+    fn and(self, other: Found) -> Found {
+        match (self, other) {
+            (Found::Paths(mut paths), Found::Paths(more)) => {
+                paths.extend(more);
+                Found::Paths(paths)
+            }
+            (paths @ Found::Paths(_), Found::Nothing(_)) => paths,
+            (Found::Nothing(_), found) => found,
+        }
+    }
+}
+
+// What is found, and how many labels it took.
 fn attempt(
     outlook: &Outlook,
     problem: &Problem,
     care: Care,
     stop: &dyn Fn() -> bool,
-) -> Result<Found, Obstacle> {
+) -> Result<(Found, usize), Obstacle> {
     let mut search = Search::new(outlook, problem, care);
+    let mut paths = Paths::wanted(problem);
     search.begin();
     let mut steps = 0;
-    while let Some(Reverse((_, index))) = search.heap.pop() {
+    while let Some(Reverse((estimate, index))) = search.heap.pop() {
         steps += 1;
         if steps % ASK_EVERY == 0 && stop() {
             return Err(Obstacle::Withdrawn);
         }
-        if search.labels.len() > search.care.labels_max {
+        let labels = search.labels.len();
+        if paths.are_enough(f64::from_bits(estimate), labels) {
+            break;
+        }
+        if labels > search.care.labels_max {
             return Err(Obstacle::TooLarge { labels_max: search.care.labels_max });
         }
         let label = search.labels[index as usize];
-        if !search.is_current(index, &label) {
-            continue; // a better one came after it was put here
-        }
         if label.node as usize == outlook.layout().destination() {
-            return Ok(Found::Path(search.path(index)));
-        }
-        if label.is_leaving {
+            paths.add(search.path(index), f64::from_bits(estimate), labels);
+        } else if !search.is_current(index, &label) {
+            // A better one came after it was put here.
+        } else if label.is_leaving {
             search.drive(index, &label);
         } else {
             search.charge(index, &label);
         }
     }
-    Ok(Found::Nothing(search.leaving.iter().map(|labels| !labels.is_empty()).collect()))
+    let found = match paths.found.is_empty() {
+        true => Found::Nothing(search.leaving.iter().map(|labels| !labels.is_empty()).collect()),
+        false => Found::Paths(paths.found),
+    };
+    Ok((found, search.labels.len()))
+}
+
+// Paths to the destination that differ in a stop, the best on the grid first.
+struct Paths {
+    found: Vec<Vec<Choice>>,
+    paths_max: usize,
+    // Until when more are looked for, once there is one.
+    cost_max: f64,
+    labels_max: usize,
+}
+
+impl Paths {
+    fn wanted(problem: &Problem) -> Self {
+        // Where money counts they are not looked at off the grid.
+        let paths_max = if problem.settings.objective.price_weight > 0.0 { 1 } else { PATHS_MAX };
+        Self { found: Vec::new(), paths_max, cost_max: f64::INFINITY, labels_max: usize::MAX }
+    }
+
+    fn are_enough(&self, cost: f64, labels: usize) -> bool {
+        self.found.len() >= self.paths_max || cost > self.cost_max || labels > self.labels_max
+    }
+
+    fn add(&mut self, path: Vec<Choice>, cost: f64, labels: usize) {
+        if self.found.is_empty() {
+            (self.cost_max, self.labels_max) = (cost * NEARLY, labels + LABELS_AFTER);
+        }
+        if !self.found.iter().any(|known| has_the_same_stops(known, &path)) {
+            self.found.push(path);
+        }
+    }
+}
+
+fn has_the_same_stops(one: &[Choice], other: &[Choice]) -> bool {
+    let place = |choice: &Choice| (choice.station, choice.evse, choice.connector);
+    one.len() == other.len() && one.iter().zip(other).all(|(a, b)| place(a) == place(b))
 }
 
 struct Search<'a> {
@@ -143,44 +232,6 @@ struct Search<'a> {
     arriving: Vec<Vec<u32>>,
     leaving: Vec<Vec<u32>>,
     care: Care,
-}
-
-// How closely the search looks.
-struct Care {
-    // Charged to is every so many levels, and as much as a window allows.
-    levels: usize,
-    // By how much more than what is still ahead at least it is taken for: full calendars delay.
-    foresight: f64,
-    unnoticed: Unnoticed,
-    labels_max: usize,
-}
-
-// By so much a label may be worse than another and still count as good. Without it, labels that differ by seconds and
-// cents are all kept where money counts, and there are millions of them.
-struct Unnoticed {
-    kwh: f64,
-    minutes: f64,
-    extra: f64,
-}
-
-impl Unnoticed {
-    const NOTHING: Unnoticed = Unnoticed { kwh: 0.0, minutes: 0.0, extra: 0.0 };
-}
-
-impl Care {
-    fn fine(problem: &Problem) -> Self {
-        let price_weight = problem.settings.objective.price_weight;
-        let minutes = if price_weight > 0.0 { 0.5 } else { 0.02 };
-        let kwh = problem.vehicle.step_kwh() * 0.2;
-        let unnoticed = Unnoticed { kwh, minutes, extra: 0.05 * price_weight };
-        Self { levels: 1, foresight: 1.0, unnoticed, labels_max: 0 }
-    }
-
-    fn coarse(problem: &Problem, foresight: f64, minutes: f64) -> Self {
-        let extra = 0.1 * minutes * problem.settings.objective.price_weight;
-        let unnoticed = Unnoticed { kwh: problem.vehicle.step_kwh(), minutes, extra };
-        Self { levels: 5, foresight, unnoticed, labels_max: 0 }
-    }
 }
 
 impl<'a> Search<'a> {
@@ -220,15 +271,21 @@ impl<'a> Search<'a> {
     }
 
     fn push(&mut self, label: Label) {
+        let node = label.node as usize;
+        if node == self.outlook.layout().destination() {
+            // None of them is outdone: off the grid the worse may be the better.
+            self.queue(label, 0.0);
+            return;
+        }
         let stops_left = self.problem.settings.stops_max - usize::from(label.stops);
-        let (node, level) = (label.node as usize, self.outlook.estimate_level(label.kwh, label.is_leaving));
+        let level = self.outlook.estimate_level(label.kwh, label.is_leaving) + self.care.leniency;
         let potential = &self.outlook.potential;
         let ahead = |level: usize| match label.is_leaving {
             true => potential.leaving(node, level, stops_left),
             false => potential.arriving(node, level, stops_left),
         };
         // Roundings add up along the way: what just does not suffice on the grid may suffice on the road.
-        let near = level..LEVELS.min(level + ROUNDINGS);
+        let near = level.min(LEVELS - 1)..LEVELS.min(level + ROUNDINGS);
         let Some(ahead) = near.map(ahead).find(|minutes| *minutes < NEVER) else { return };
         let front = if label.is_leaving { &mut self.leaving[node] } else { &mut self.arriving[node] };
         let (labels, unnoticed) = (&self.labels, &self.care.unnoticed);
@@ -236,10 +293,13 @@ impl<'a> Search<'a> {
             return;
         }
         front.retain(|other| !label.outdoes(&labels[*other as usize], &Unnoticed::NOTHING));
-        let index = labels.len() as u32;
-        front.push(index);
-        let estimate = label.minutes + label.extra + f64::from(ahead) * self.care.foresight;
-        self.heap.push(Reverse((estimate.max(0.0).to_bits(), index)));
+        front.push(labels.len() as u32);
+        self.queue(label, f64::from(ahead) * self.care.foresight);
+    }
+
+    fn queue(&mut self, label: Label, ahead: f64) {
+        let estimate = label.minutes + label.extra + ahead;
+        self.heap.push(Reverse((estimate.max(0.0).to_bits(), self.labels.len() as u32)));
         self.labels.push(label);
     }
 
@@ -300,7 +360,7 @@ impl<'a> Search<'a> {
         let stay = Stay { station: one, cable, table, to };
         let first = self.free[station][evse].partition_point(|(_, end)| *end <= label.minutes);
         // What an earlier window allows is no better in a later one, unless money counts.
-        let mut reached = outlook.level(label.kwh) + 1;
+        let mut reached = self.part(label.kwh) + 1;
         let latest = label.minutes + settings.wait_minutes_max;
         for at in first..self.free[station][evse].len().min(first + WINDOWS_MAX) {
             let (opens, closes) = self.free[station][evse][at];
@@ -308,28 +368,40 @@ impl<'a> Search<'a> {
             for start in starts.into_iter().filter(|start| *start <= latest) {
                 reached = self.charge_from(&stay, start, closes, reached);
             }
-            if reached == LEVELS && settings.objective.price_weight == 0.0 {
+            if reached == self.parts_end() && settings.objective.price_weight == 0.0 {
                 break;
             }
         }
     }
 
-    // Charges to every level from the first that was not reached by now; says which is next.
+    // Of a battery, one more than full.
+    fn parts_end(&self) -> usize {
+        (LEVELS - 1) * self.care.parts + 1
+    }
+
+    // A charge in parts, rounded down.
+    fn part(&self, kwh: f64) -> usize {
+        let parts = kwh / self.problem.vehicle.step_kwh() * self.care.parts as f64;
+        ((parts + 1e-9).floor().max(0.0) as usize).min(self.parts_end() - 1)
+    }
+
+    // Charges to every part from the first that was not reached by now; says which is next.
     fn charge_from(&mut self, stay: &Stay, start: f64, closes: f64, mut reached: usize) -> usize {
         let Stay { station, cable, table, to } = stay;
         let settings = &self.problem.settings;
         let counts_money = settings.objective.price_weight > 0.0;
-        let (step_kwh, charging) = (self.problem.vehicle.step_kwh(), start + settings.setup_minutes);
+        let (part_kwh, charging) =
+            (self.problem.vehicle.step_kwh() / self.care.parts as f64, start + settings.setup_minutes);
         let latest_end = closes - settings.buffer_minutes - ROUNDING_MINUTES;
         let (mut kwh, mut price) = (to.kwh, cable.tariff.activation);
-        for level in self.outlook.level(to.kwh) + 1..LEVELS {
-            let level_kwh = level as f64 * step_kwh;
-            let level_end = charging + table.between(to.kwh, level_kwh);
-            // Of the level that does not fit into the window any more, a part does.
-            let is_cut = level_end > latest_end;
+        for part in self.part(to.kwh) + 1..self.parts_end() {
+            let full_kwh = part as f64 * part_kwh;
+            let full_end = charging + table.between(to.kwh, full_kwh);
+            // Of the part that does not fit into the window any more, some does.
+            let is_cut = full_end > latest_end;
             let (to_kwh, end) = match is_cut {
                 true => (table.after(to.kwh, latest_end - charging), latest_end),
-                false => (level_kwh, level_end),
+                false => (full_kwh, full_end),
             };
             if is_cut && to_kwh <= kwh + 1e-6 {
                 break;
@@ -339,9 +411,9 @@ impl<'a> Search<'a> {
                 price += self.per_kwh(station, cable, begins) * (to_kwh - kwh);
             }
             kwh = to_kwh;
-            let is_wanted = is_cut || level + 1 == LEVELS || level.is_multiple_of(self.care.levels);
-            if is_wanted && (level >= reached || counts_money) {
-                reached = reached.max(if is_cut { level } else { level + 1 });
+            let is_wanted = is_cut || part + 1 == self.parts_end() || part.is_multiple_of(self.care.every);
+            if is_wanted && (part >= reached || counts_money) {
+                reached = reached.max(if is_cut { part } else { part + 1 });
                 let extra = settings.objective.stop_minutes
                     + station.penalty_minutes
                     + settings.objective.price_weight * price;

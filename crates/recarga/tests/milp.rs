@@ -21,12 +21,9 @@ const PLUG: &str = "IEC_62196_T2_COMBO";
 const OTHER_PLUG: &str = "CHADEMO";
 /// Instants of answers are whole milliseconds, and energy is rounded to a millionth.
 const ROUNDING: f64 = 1e-3;
-/// Plans may come later than the best one that leaves chargers with whole hundredths of the battery, as the search takes
-/// labels that differ by two hundredths of a minute for equal and knows the way ahead to a hundredth of the battery.
-const WORST_BESIDE_LEVELS: f64 = 0.003;
-/// Later than the optimum: who may charge to whole hundredths only can just miss a window, and then waits for the next.
-const WORST: f64 = 0.012;
-const MEAN: f64 = 0.000_6;
+/// Later than the optimum, as a share of the way.
+const WORST: f64 = 0.002;
+const MEAN: f64 = 0.000_1;
 /// The oracle's grid is slow where tests are not optimised.
 const ORACLE_EVERY: usize = 3;
 
@@ -39,9 +36,8 @@ struct Instance {
     curves: Vec<Vec<(f64, f64)>>,
     stations: Vec<Vec<Cable>>,
     legs_km: Vec<Vec<f64>>,
-    /// The earliest arrival in minutes, and that of plans which leave every charger with a whole hundredth.
+    /// The earliest arrival, in minutes.
     optimum: Option<f64>,
-    on_levels: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -75,21 +71,14 @@ fn plans_are_as_early_as_a_mixed_integer_program_says() {
             refused += 1;
             continue;
         };
-        let on_levels = one.on_levels.unwrap();
         assert_eq!(answer["feasible"], true, "instance {number}: {optimum} is possible; {answer}");
         let minutes = minutes(&answer["arrival"]);
         assert!((one.replayed(&answer) - minutes).abs() < ROUNDING, "instance {number}: {answer}");
         assert!(minutes > optimum - ROUNDING, "instance {number}: {minutes} beats {optimum}");
-        let late = minutes / on_levels - 1.0;
-        if late > 1e-4 || minutes / optimum > 1.01 {
-            println!("instance {number}: {minutes:.3}, best {optimum:.3}, best on levels {on_levels:.3}");
-        }
-        assert!(
-            late < WORST_BESIDE_LEVELS,
-            "instance {number}: {minutes} where {on_levels} are possible: {answer}"
-        );
+        let late = minutes / optimum - 1.0;
+        assert!(late < WORST, "instance {number}: {minutes} where {optimum} are possible: {answer}");
         (planned, found, best) = (planned + 1, found + minutes, best + optimum);
-        worst = worst.max(minutes / optimum - 1.0);
+        worst = worst.max(late);
         stops += answer["stops"].as_array().unwrap().len();
     }
     let mean = found / best - 1.0;
@@ -99,7 +88,7 @@ fn plans_are_as_early_as_a_mixed_integer_program_says() {
         worst * 100.0
     );
     assert!(planned > 200 && refused > 100 && stops > 300, "{planned} {refused} {stops}: too easy");
-    assert!(mean < MEAN && worst < WORST, "{mean} {worst}");
+    assert!(mean < MEAN, "{mean}");
 }
 
 #[test]

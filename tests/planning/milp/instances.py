@@ -2,8 +2,8 @@
 
 Each instance is a problem file (docs/planning.md) in short: instants are minutes from the departure, a station is the
 list of its connectors, `fits` is whether the car has the plug, and `curve` names one of the instance's curves, whose
-corners are whole hundredths of the battery, so that planner and program have the very same curve. Two answers each:
-`optimum`, and `on_levels`, the optimum among plans that leave each charger with a whole hundredth of the battery.
+corners are whole hundredths of the battery, so that planner and program have the very same curve. `optimum` is the
+answer: the earliest arrival.
 """
 
 import json
@@ -106,15 +106,11 @@ def with_stations(one, seed):
 
 
 def solved(seed):
-    """The instance and its two answers."""
+    """The instance and its answer."""
     one = with_stations(instance(seed), seed)
-    one["optimum"] = rounded(earliest(one))
-    one["on_levels"] = None if one["optimum"] is None else rounded(earliest(one, whole_levels=True))
+    minutes = earliest(one)
+    one["optimum"] = None if minutes is None else round(minutes, 4)
     return one
-
-
-def rounded(minutes):
-    return None if minutes is None else round(minutes, 4)
 
 
 def main():
@@ -123,7 +119,7 @@ def main():
     with multiprocessing.Pool(int(sys.argv[1]) if len(sys.argv) > 1 else 1) as pool:
         for number, one in enumerate(pool.imap(solved, range(COUNT))):
             lines.append(json.dumps(one, separators=(",", ":")))
-            print(number, one["optimum"], one["on_levels"], file=sys.stderr, flush=True)
+            print(number, one["optimum"], file=sys.stderr, flush=True)
     Path(__file__).with_name("instances.json").write_text("[\n" + ",\n".join(lines) + "\n]\n")
 
 

@@ -13,16 +13,16 @@ TIGHT = 1e-9
 
 
 class Slots:
-    """The program of one instance; `whole_levels` lets the car leave a charger only with whole hundredths."""
+    """The program of one instance."""
 
-    def __init__(self, instance, whole_levels):
+    def __init__(self, instance):
         self.instance, self.solver, self.whole = instance, highspy.Highs(), []
         self.solver.silent()
         self.arrival = self.solver.addVariable(lb=0, obj=1)
         self._legs()
         before = None
         for _ in range(instance["stops_max"]):
-            before = self._slot(before, whole_levels)
+            before = self._slot(before)
         self._drive_home()
 
     def _legs(self):
@@ -49,7 +49,7 @@ class Slots:
     def _sum(self, terms):
         return self.solver.qsum(list(terms))
 
-    def _slot(self, before, whole_levels):
+    def _slot(self, before):
         add, one, car = self.solver.addConstr, self.instance, self.instance["vehicle"]
         usable = car["usable_kwh"]
         takes = [self._binary() for _ in self.ways]
@@ -78,10 +78,6 @@ class Slots:
         from_empty = [self._curve(takes, charge) for charge in (come, leave)]
         add(end >= start + one["setup_minutes"] * used + from_empty[1] - from_empty[0])
         add(from_empty[1] >= from_empty[0])
-        if whole_levels:
-            level = self.solver.addIntegral(lb=0, ub=100)
-            self.whole.append(level)
-            add(leave == usable / 100 * level)
         self.slots.append({"at": at, "used": used, "drives": drives, "leave": leave, "end": end})
         return self.slots[-1]
 
@@ -141,6 +137,6 @@ class Slots:
         return exact
 
 
-def earliest(instance, whole_levels=False):
+def earliest(instance):
     """The earliest arrival, in minutes from the departure; none if there is no plan."""
-    return Slots(instance, whole_levels).earliest()
+    return Slots(instance).earliest()

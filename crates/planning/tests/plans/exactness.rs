@@ -6,6 +6,10 @@ use crate::instances::{Instance, random, with_money};
 use crate::oracle::earliest;
 use crate::validator::fault;
 
+/// A plan may come so much later than the best one known, as a share of the way; and all of them in the mean.
+const LATER_MAX: f64 = 0.002;
+const LATER_MEAN: f64 = 0.000_1;
+
 fn plan(instance: &Instance) -> Result<Itinerary, Obstacle> {
     let outlook = Outlook::new(&instance.problem, &instance.legs).expect("good numbers");
     outlook.plan(&instance.problem, &instance.legs, &|| false)
@@ -13,7 +17,7 @@ fn plan(instance: &Instance) -> Result<Itinerary, Obstacle> {
 
 #[test]
 fn plans_are_valid_and_as_fast_as_can_be() {
-    let (mut sum_plan, mut sum_best, mut planned, mut refused, mut stops) = (0.0, 0.0, 0, 0, 0);
+    let (mut sum_plan, mut sum_best, mut planned, mut refused, mut late, mut stops) = (0.0, 0.0, 0, 0, 0, 0);
     for seed in 0..300 {
         let instance = random(seed);
         let (least, best) = earliest(&instance.problem, &instance.legs);
@@ -24,10 +28,10 @@ fn plans_are_valid_and_as_fast_as_can_be() {
                 let least = least.unwrap_or_else(|| panic!("seed {seed}: there is no such plan"));
                 let minutes = plan.minutes();
                 assert!(minutes >= least - 0.01, "seed {seed}: {minutes} beats {least}");
-                // Each stop is rounded by a hundredth of the battery; a window that is just missed costs more.
                 let best = best.unwrap_or(least);
-                if minutes > best * 1.02 + 10.0 {
-                    println!("seed {seed}: {minutes:.1} of {best:.1} minutes, {} stops", plan.stops.len());
+                if minutes > best * (1.0 + LATER_MAX) {
+                    println!("seed {seed}: {minutes:.2} of {best:.2} minutes, {} stops", plan.stops.len());
+                    late += 1;
                 }
                 sum_plan += minutes;
                 sum_best += best;
@@ -45,11 +49,12 @@ fn plans_are_valid_and_as_fast_as_can_be() {
     }
     let share = sum_plan / sum_best - 1.0;
     println!(
-        "{planned} plans with {stops} stops, {:.3} % slower than the best; {refused} missed",
+        "{planned} plans with {stops} stops, {:.3} % slower than the best; {refused} missed, {late} late",
         share * 100.0
     );
     assert!(planned > 120 && stops > 200, "{planned} plans, {stops} stops: the instances are too easy");
-    assert!(share < 0.002, "{share}");
+    assert_eq!(late, 0, "later than {LATER_MAX} of the way");
+    assert!(share < LATER_MEAN, "{share}");
     assert!(refused * 100 <= planned, "{refused}");
 }
 
