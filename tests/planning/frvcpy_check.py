@@ -84,13 +84,13 @@ def main():
             found = minutes(program, file.name) + serving
         best = known["obj"] * 60
         slower = found / best - 1
-        if slower > 0.005:
+        if slower > 0.002:
             print(f"{name}: {found:.3f} minutes, the best is {best:.3f}")
         assert slower > -1e-5, "faster than the best: the models differ"
         worst, total, best_total = max(worst, slower), total + found, best_total + best
     mean = total / best_total - 1
     print(f"{len(optima)} routes: {mean * 100:.3f} % slower than the best, the worst {worst * 100:.3f} %")
-    sys.exit(mean > 0.002 or worst > 0.015)
+    sys.exit(mean > 0.000_1 or worst > 0.002)
 
 
 if __name__ == "__main__":
