@@ -16,6 +16,7 @@ use recarga_node::clock::Clock;
 use recarga_node::config::Config;
 use recarga_node::ledger::Writer;
 use recarga_node::store::{Store, StoreError};
+use recarga_node::traces::Traces;
 use recarga_reservation::{Now, Timestamp};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -48,6 +49,7 @@ pub fn with_node<T>(
             writer: Writer::Task,
             on_failure: Box::new(|_| {}),
             connector: NoNetwork,
+            traces: Traces::off(),
         };
         match Node::start(setup) {
             Ok(node) => work(api::router(node)).await.map(Ok),

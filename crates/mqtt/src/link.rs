@@ -170,6 +170,8 @@ pub struct Incoming {
     pub response_topic: Option<String>,
     /// What the answer shall carry back (MQTT 5).
     pub correlation_data: Option<Bytes>,
+    /// What else the sender says, by name (MQTT 5).
+    pub user_properties: Vec<(String, String)>,
     /// To be used once the message is safe.
     pub ack: AckToken,
 }

@@ -16,6 +16,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use opentelemetry::Context;
 use recarga_wire::{Message, PROBLEM_MEDIA_TYPE, Problem, ProblemKind};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
@@ -27,6 +28,7 @@ use self::access::IsLocal;
 use crate::app::Node;
 use crate::ledger::Stopped;
 use crate::refusal::stopped;
+use crate::traces::TRACEPARENT;
 
 pub mod access;
 mod availability;
@@ -172,6 +174,11 @@ fn json_bytes(status: StatusCode, message: Vec<u8>) -> Response {
 }
 
 /// The whole body, within its limits of length and time.
+// The trace context that a request came with.
+fn came_with(node: &Node, headers: &HeaderMap) -> Context {
+    node.events.traces().come_with(|| headers.get(TRACEPARENT)?.to_str().ok())
+}
+
 async fn read_body(headers: &HeaderMap, body: Body, most: usize) -> Result<Vec<u8>, Fault> {
     let is_json = |value: &HeaderValue| {
         let essence =

@@ -37,6 +37,7 @@ use crate::server::{self, Listener, ServerLimits};
 use crate::store::{Boot, Record, Store, StoreError};
 use crate::termination::Termination;
 use crate::tidying::{Forgotten, Tidying};
+use crate::traces::Traces;
 use crate::vehicles::Vehicles;
 
 /// How often time limits are looked at.
@@ -64,6 +65,8 @@ pub struct Setup<C> {
     pub archive: Option<Archive>,
     /// How to connect to other companies.
     pub connector: C,
+    /// Where traces of trips are collected.
+    pub traces: Traces,
 }
 
 /// One company's node.
@@ -110,11 +113,11 @@ impl Node {
     where
         C: Connect + Clone + Send + Sync + 'static,
     {
-        let Setup { config, clock, mut store, writer, on_failure, archive, connector } = setup;
+        let Setup { config, clock, mut store, writer, on_failure, archive, connector, traces } = setup;
         let offer = Arc::new(Offer::new(config.stations.clone()));
         let (boot, state) = read_back(&mut *store, &config, &offer, &*clock)?;
         let ledger = Arc::new(Ledger::start(state, store, writer, on_failure));
-        let events = Events::new(clock.clone(), boot.epoch, config.limits.story_entries_max);
+        let events = Events::new(clock.clone(), boot.epoch, config.limits.story_entries_max, traces);
         let metrics = Arc::new(Metrics::default());
         let (operator, decide) = (config.operator.clone(), config.limits.decide());
         let shared = || (ledger.clone(), clock.clone(), events.clone(), metrics.clone());
@@ -219,6 +222,8 @@ impl Node {
         greeting.abort();
         following.abort();
         self.ledger.close().await;
+        let traces = self.events.traces().clone();
+        let _ = tokio::task::spawn_blocking(move || traces.flush()).await;
         info!(operator = %self.operator, "stopped");
     }
 

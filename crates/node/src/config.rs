@@ -108,6 +108,8 @@ pub struct Config {
     pub roads: Option<RoadsConfig>,
     /// Pictures of maps for the page in the browser.
     pub map: Option<Map>,
+    /// Who collects traces of trips.
+    pub traces: Option<TracesConfig>,
     /// Explicit limits of everything.
     pub limits: Limits,
 }
@@ -120,6 +122,21 @@ pub struct RoadsConfig {
     pub service: Dialect,
     /// `http://host:port`.
     pub url: String,
+}
+
+/// A collector of traces that understands OTLP over HTTP.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TracesConfig {
+    /// `http://host:port`.
+    pub url: String,
+    /// Which part of the trips is traced whose caller does not say whether they are: 0 to 1.
+    #[serde(default = "all")]
+    pub share: f64,
+}
+
+fn all() -> f64 {
+    1.0
 }
 
 /// How to reach the broker.
@@ -158,6 +175,7 @@ struct File {
     #[serde(default)]
     peers: Vec<PeerTable>,
     roads: Option<RoadsConfig>,
+    traces: Option<TracesConfig>,
     #[serde(default)]
     limits: Limits,
     #[serde(default)]
@@ -281,6 +299,12 @@ fn check(file: File, folder: &Path, problems: &mut Vec<String>) -> Option<Config
     if let Some(roads) = &file.roads {
         check_url(&roads.url, "http://", "roads.url", problems);
     }
+    if let Some(traces) = &file.traces {
+        check_url(&traces.url, "http://", "traces.url", problems);
+        if !(0.0..=1.0).contains(&traces.share) {
+            problems.push("traces.share: a part of all trips; use 0 to 1".to_owned());
+        }
+    }
     limits::check(&file.limits, problems);
     let peers = check_peers(file.peers, operator.as_ref(), problems);
     let mut tables = file.locations;
@@ -304,6 +328,7 @@ fn check(file: File, folder: &Path, problems: &mut Vec<String>) -> Option<Config
         stations,
         roads: file.roads,
         map,
+        traces: file.traces,
         limits: file.limits,
     })
 }

@@ -2,16 +2,18 @@
 //!
 //! A trip runs in a task of its own, so that a client that hangs up does not stop it half-way.
 
+mod wish;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use opentelemetry::trace::FutureExt as _;
 use recarga_reservation::{
     Beginning, Decision, Firmness, Fresh, Hold, NotChangeable, Now, OperatorId, OwedMessage, Reason, Refusal,
-    RequestKey, Step, Tally, Timestamp, TransactionId, Trip, TripId, TripRequest, Vote,
+    RequestKey, Step, Tally, TransactionId, Trip, TripId, TripRequest, Vote,
 };
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::task::TaskTracker;
@@ -25,7 +27,10 @@ use crate::ledger::{Ledger, Stopped};
 use crate::metrics::Metrics;
 use crate::participant::Participant;
 use crate::peer::{Message, Peer, Reply};
+use crate::traces::Span;
 use crate::watched::Watched;
+pub use wish::Planner;
+use wish::{Wanted, Wish};
 
 /// First pause between attempts; grows with each, with jitter.
 const RETRY_PAUSE: Duration = Duration::from_millis(8);
@@ -45,51 +50,6 @@ pub enum Answer {
     NoStops(Arc<str>),
     /// Nothing can be promised: the node is stopping. The request can be repeated.
     Stopped,
-}
-
-/// Finds the stops of a trip.
-#[async_trait]
-pub trait Planner: Send + Sync {
-    /// Stops that lead to where the driver wants to go, or why there are none, in words that are handed on.
-    async fn propose(&self) -> Result<TripRequest, Arc<str>>;
-
-    /// These stops were refused: the next proposal has to do without what was not to be had. Says whether there may be
-    /// another one.
-    fn refused(&self, proposal: &TripRequest, refusal: &Refusal) -> bool;
-}
-
-/// A request for a trip, or for other stops of an existing one.
-#[derive(Clone, Debug, PartialEq)]
-struct Wish {
-    wanted: Wanted,
-    changes: Option<TripId>,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-enum Wanted {
-    Stops(Arc<TripRequest>),
-    // In the words of the planner, which finds them.
-    Journey { key: RequestKey, wish: Arc<str> },
-}
-
-impl Wish {
-    fn key(&self) -> &RequestKey {
-        match &self.wanted {
-            Wanted::Stops(request) => request.key(),
-            Wanted::Journey { key, .. } => key,
-        }
-    }
-
-    // A change is the same only if it was of the same trip.
-    fn has_become(&self, trip: &Trip) -> bool {
-        let same = match &self.wanted {
-            Wanted::Stops(request) => trip.request == *request,
-            Wanted::Journey { wish, .. } => {
-                trip.request.planned().is_some_and(|planned| planned.wish == *wish)
-            }
-        };
-        same && self.changes.as_ref().is_none_or(|id| *id == trip.id)
-    }
 }
 
 /// How long and how often a trip is tried.
@@ -216,9 +176,9 @@ impl Coordinator {
                     let landed = Arc::new(Watched::new(None));
                     let landing = Landing(landed.clone());
                     flights.insert(key.clone(), Flight { wish: wish.clone(), landed: landed.clone() });
-                    let this = self.clone();
+                    let (this, trace) = (self.clone(), self.events.traces().trip(&key));
                     self.tasks.spawn(async move {
-                        let answer = this.run(&wish, planner.as_deref()).await;
+                        let answer = this.run(&wish, planner.as_deref(), &trace).await;
                         lock(&this.flights).remove(wish.key());
                         landing.0.update(|landed| *landed = Some(answer));
                     });
@@ -229,20 +189,17 @@ impl Coordinator {
         landed.wait_for(Clone::clone).await
     }
 
-    async fn run(self: &Arc<Self>, wish: &Wish, planner: Option<&dyn Planner>) -> Answer {
+    async fn run(self: &Arc<Self>, wish: &Wish, planner: Option<&dyn Planner>, trace: &Span) -> Answer {
         if let Some(answer) = self.answered_before(wish).await {
             return answer;
         }
-        let asked = self.clock.now();
-        let mut attempts = 0;
+        let mut course = Course { asked: self.clock.now(), attempts: 0, trace };
         let answer = match (&wish.wanted, planner) {
-            (Wanted::Stops(request), _) => self.try_stops(wish, request, asked, &mut attempts).await,
-            (Wanted::Journey { .. }, Some(planner)) => {
-                self.try_journey(wish, planner, asked, &mut attempts).await
-            }
+            (Wanted::Stops(request), _) => self.try_stops(wish, request, &mut course).await,
+            (Wanted::Journey { .. }, Some(planner)) => self.try_journey(wish, planner, &mut course).await,
             (Wanted::Journey { .. }, None) => Answer::Stopped,
         };
-        self.report(wish, &answer, asked, attempts);
+        self.report(wish, &answer, &course);
         answer
     }
 
@@ -251,17 +208,16 @@ impl Coordinator {
         self: &Arc<Self>,
         wish: &Wish,
         planner: &dyn Planner,
-        asked: Now,
-        attempts: &mut u32,
+        course: &mut Course<'_>,
     ) -> Answer {
         for proposal in 1.. {
             let request = match planner.propose().await {
                 Ok(request) => Arc::new(request),
                 Err(reason) => return Answer::NoStops(reason),
             };
-            let answer = self.try_stops(wish, &request, asked, attempts).await;
+            let answer = self.try_stops(wish, &request, course).await;
             let Answer::Refused(refusal) = &answer else { return answer };
-            let may_go_on = proposal < self.limits.proposals_max && !self.is_late(asked);
+            let may_go_on = proposal < self.limits.proposals_max && !self.is_late(course.asked);
             if !may_go_on || !planner.refused(&request, refusal) {
                 return answer;
             }
@@ -274,17 +230,16 @@ impl Coordinator {
         self: &Arc<Self>,
         wish: &Wish,
         request: &Arc<TripRequest>,
-        asked: Now,
-        attempts: &mut u32,
+        course: &mut Course<'_>,
     ) -> Answer {
         for attempt in 1.. {
-            *attempts += 1;
-            let answer = match self.attempt(wish.changes.as_ref(), request, asked.utc).await {
+            course.attempts += 1;
+            let answer = match self.attempt(wish.changes.as_ref(), request, course).await {
                 Ok(answer) => answer,
                 Err(Stopped) => Answer::Stopped,
             };
             let is_passing = matches!(&answer, Answer::Refused(refusal) if refusal.reason.is_passing());
-            if !is_passing || attempt >= self.limits.attempts_max || self.is_late(asked) {
+            if !is_passing || attempt >= self.limits.attempts_max || self.is_late(course.asked) {
                 return answer;
             }
             let pause = RETRY_PAUSE * attempt;
@@ -297,7 +252,8 @@ impl Coordinator {
         self.clock.now().elapsed.saturating_sub(asked.elapsed) > self.limits.decide
     }
 
-    fn report(&self, wish: &Wish, answer: &Answer, asked: Now, attempt: u32) {
+    fn report(&self, wish: &Wish, answer: &Answer, course: &Course<'_>) {
+        let Course { asked, attempts: attempt, trace } = *course;
         let took = self.clock.now().elapsed.saturating_sub(asked.elapsed);
         let key = wish.key();
         match answer {
@@ -305,16 +261,21 @@ impl Coordinator {
                 let transaction = &trip.transaction;
                 info!(%transaction, trip = %trip.id, vehicle = %key.vehicle, request = %key.request, attempt,
                     ?took, "trip booked");
+                trace.say("recarga.trip", || trip.id.to_string());
                 self.metrics.trip("booked", took, attempt);
             }
             Answer::Refused(refusal) => {
                 info!(vehicle = %key.vehicle, request = %key.request, attempt, ?took, stop = refusal.stop,
                     reason = ?refusal.reason, "trip refused");
+                trace.fail(|| format!("refused: {:?}", refusal.reason));
                 self.metrics.trip("refused", took, attempt);
                 let refused = || Event::Refused { key: key.clone(), refusal: Box::new(refusal.clone()) };
                 self.events.send(refused);
             }
-            other => info!(vehicle = %key.vehicle, request = %key.request, answer = ?other, "not booked"),
+            other => {
+                trace.fail(|| "not booked".into());
+                info!(vehicle = %key.vehicle, request = %key.request, answer = ?other, "not booked");
+            }
         }
     }
 
@@ -340,8 +301,9 @@ impl Coordinator {
         self: &Arc<Self>,
         changes: Option<&TripId>,
         request: &Arc<TripRequest>,
-        priority: Timestamp,
+        course: &Course<'_>,
     ) -> Result<Answer, Stopped> {
+        let priority = course.asked.utc;
         let deadline = Instant::now() + self.limits.decide;
         let (now, fresh) = (self.clock.now(), self.fresh());
         let beginning = self.ledger.adjust(|state| {
@@ -362,6 +324,7 @@ impl Coordinator {
             Err(error) => return Ok(Answer::NotChangeable(error)),
         };
         debug!(%transaction, companies = holds.len(), "asking every company to prepare");
+        let _attempt = self.events.traces().attempt(&transaction, &course.trace.context());
         self.events.chronicle().note(&transaction, Happening::Begun);
         self.collect_votes(&transaction, holds, deadline).await;
         self.decide(&transaction).await
@@ -400,8 +363,11 @@ impl Coordinator {
         let valid_for = self.limits.decide;
         let note = |what| self.events.chronicle().note(&transaction, what);
         note(Happening::Asked(operator.clone()));
-        match peer.send(Message::Hold { hold: hold.into(), firmness: Firmness::Prepared, valid_for }).await {
+        let trace = self.events.traces().message("hold", operator, &transaction);
+        let message = Message::Hold { hold: hold.into(), firmness: Firmness::Prepared, valid_for };
+        match peer.send(message).with_context(trace.context()).await {
             Ok(Reply::Vote(vote)) => {
+                trace.say("recarga.vote", || if matches!(vote, Vote::No(_)) { "no" } else { "yes" }.into());
                 self.delivery.reached(operator);
                 note(Happening::voted(operator, &vote));
                 vote
@@ -412,6 +378,7 @@ impl Coordinator {
                 unreachable()
             }
             Err(error) => {
+                trace.fail(|| error.to_string());
                 warn!(%transaction, %operator, %error, "no vote");
                 note(Happening::Silent(operator.clone()));
                 self.delivery.not_reached(operator);
@@ -459,8 +426,11 @@ impl Coordinator {
             let Some(peer) = self.peer(&operator) else { continue };
             let transaction = transaction.clone();
             self.events.chronicle().note(&transaction, Happening::AbortSent(operator.clone()));
+            let trace = self.events.traces().message("abort", &operator, &transaction);
             self.tasks.spawn(async move {
-                if let Err(error) = peer.send(Message::Abort(transaction.clone())).await {
+                let sent = peer.send(Message::Abort(transaction.clone())).with_context(trace.context());
+                if let Err(error) = sent.await {
+                    trace.fail(|| error.to_string());
                     debug!(%transaction, %operator, %error, "abort not delivered; the company will ask");
                 }
             });
@@ -480,6 +450,13 @@ impl Coordinator {
         }
         self.peers.get(operator).cloned()
     }
+}
+
+// How far a flight has come.
+struct Course<'a> {
+    asked: Now,
+    attempts: u32,
+    trace: &'a Span,
 }
 
 // However the task of a flight ends, also by a panic: nobody waits for ever.

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use opentelemetry::trace::FutureExt as _;
 use recarga_reservation::{
     OperatorId, Owed, OwedMessage, Stage, Step, Timestamp, TransactionId, Unacceptable,
 };
@@ -176,10 +177,15 @@ impl Delivery {
         let Owed { transaction, operator, message } = owed;
         let note = |what| self.events.chronicle().note(transaction, what);
         note(Happening::Sent(operator.clone(), *message));
-        let sent = match message {
-            OwedMessage::Confirm => peer.send(Message::Confirm(transaction.clone())).await,
-            OwedMessage::Release => peer.send(Message::Release(transaction.clone())).await,
+        let message_sent = match message {
+            OwedMessage::Confirm => Message::Confirm(transaction.clone()),
+            OwedMessage::Release => Message::Release(transaction.clone()),
         };
+        let trace = self.events.traces().message(message_sent.name(), operator, transaction);
+        let sent = peer.send(message_sent).with_context(trace.context()).await;
+        if let Err(error) = &sent {
+            trace.fail(|| error.to_string());
+        }
         // If the record stops, whatever was acknowledged is asked for again after the restart.
         let _ = match sent {
             Ok(_) => self.acknowledged(owed).await,

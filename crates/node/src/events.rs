@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 
 use crate::chronicle::Chronicle;
 use crate::clock::Clock;
+use crate::traces::Traces;
 
 /// How many events are kept for those who are slow or come back.
 const BACKLOG: usize = 4096;
@@ -91,6 +92,7 @@ struct Shared {
     ring: Mutex<Ring>,
     news: Notify,
     chronicle: Chronicle,
+    traces: Traces,
 }
 
 // Events are kept while somebody watches, and for a moment after the last one has gone, who may come back.
@@ -133,17 +135,22 @@ impl Told {
 
 impl Events {
     /// Of the run of the process with this boot epoch; nothing is watched yet.
-    pub fn new(clock: Arc<dyn Clock>, epoch: u64, story_entries_max: usize) -> Self {
+    pub fn new(clock: Arc<dyn Clock>, epoch: u64, story_entries_max: usize, traces: Traces) -> Self {
         let first = (epoch << EPOCH_SHIFT) + 1;
         let ring = Ring { first, next: first, kept: VecDeque::new(), watchers: 0, until: None };
         let chronicle = Chronicle::new(clock.clone(), story_entries_max);
-        let shared = Shared { clock, ring: Mutex::new(ring), news: Notify::new(), chronicle };
+        let shared = Shared { clock, ring: Mutex::new(ring), news: Notify::new(), chronicle, traces };
         Self { shared: Arc::new(shared) }
     }
 
     /// What is remembered of transactions.
     pub fn chronicle(&self) -> &Chronicle {
         &self.shared.chronicle
+    }
+
+    /// Where traces are collected.
+    pub fn traces(&self) -> &Traces {
+        &self.shared.traces
     }
 
     /// Tells whoever watches; the event is not even made if nobody does.
@@ -258,7 +265,7 @@ mod tests {
     use crate::clock::SystemClock;
 
     fn events(epoch: u64) -> Events {
-        Events::new(Arc::new(SystemClock::new()), epoch, 0)
+        Events::new(Arc::new(SystemClock::new()), epoch, 0, Traces::off())
     }
 
     fn send(events: &Events, count: usize) {

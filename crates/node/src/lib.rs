@@ -31,5 +31,6 @@ pub mod server;
 pub mod store;
 pub mod termination;
 pub mod tidying;
+pub mod traces;
 pub mod vehicles;
 mod watched;

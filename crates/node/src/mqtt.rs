@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use opentelemetry::trace::FutureExt as _;
 use recarga_mqtt::link::{Incoming, LatestOf, Link, LinkOptions, LinkState, Message, Qos};
 use recarga_reservation::{RequestKey, Timestamp, Told, VehicleId};
 use recarga_wire::topic::{ALL_REQUESTS, ALL_STATUS, Topic};
@@ -26,6 +27,7 @@ use crate::ledger::Stopped;
 use crate::mailbox::Receipt;
 use crate::refusal;
 use crate::store::Letter;
+use crate::traces::TRACEPARENT;
 
 mod sightings;
 
@@ -110,7 +112,7 @@ impl Office {
     }
 
     fn receive(self: &Arc<Self>, message: Incoming) {
-        let Incoming { topic, payload, ack, response_topic, correlation_data, .. } = message;
+        let Incoming { topic, payload, ack, response_topic, correlation_data, user_properties, .. } = message;
         match topic.parse() {
             // A status that a broker brings at QoS 1, although it was not asked to.
             Ok(Topic::VehicleStatus(_)) => {
@@ -120,14 +122,19 @@ impl Office {
             Ok(Topic::VehicleRequest(vehicle)) => {
                 let response_topic = response_topic.filter(|topic| is_own_topic(topic, &vehicle));
                 let correlation = correlation_data.map(|data| data.to_vec());
+                let context = self.node.events.traces().come_with(|| {
+                    let trace = user_properties.iter().find(|(name, _)| name == TRACEPARENT);
+                    trace.map(|(_, value)| value.as_str())
+                });
                 let this = self.clone();
-                self.tasks.spawn(async move {
+                let taking_in = async move {
                     let envelope = Envelope { vehicle, response_topic, correlation };
                     // A request that could not be recorded is not acknowledged: the broker brings it again.
                     if this.take_in(envelope, &payload).await.is_ok() {
                         ack.done();
                     }
-                });
+                };
+                self.tasks.spawn(taking_in.with_context(context));
             }
             _ => {
                 self.node.metrics.mqtt("unknown_topic");
@@ -254,14 +261,15 @@ impl Office {
 
     fn work_on(self: &Arc<Self>, letter: Letter) {
         let this = self.clone();
-        self.tasks.spawn(async move {
+        let work = async move {
             let Ok(_place) = this.places.acquire().await else { return };
             match this.answer(&letter).await {
                 Ok(()) => this.deliver(&letter.key).await,
                 // It stays unanswered in the record, and the next run takes it up.
                 Err(Stopped) => debug!(vehicle = %letter.key.vehicle, "stopped before the answer"),
             }
-        });
+        };
+        self.tasks.spawn(work.with_current_context());
     }
 
     async fn answer(&self, letter: &Letter) -> Result<(), Stopped> {

@@ -69,6 +69,7 @@ impl Participant {
     pub async fn receive(&self, by: &OperatorId, message: Message) -> Result<Reply, Failure> {
         let name = message.name();
         let transaction = message.transaction().clone();
+        let trace = self.events.traces().received(name, by, &transaction);
         let reply = match message {
             Message::Hold { hold, firmness, valid_for } => {
                 self.hold(by, &hold, firmness, valid_for).await.map(Reply::Vote)
@@ -80,10 +81,14 @@ impl Participant {
         };
         match &reply {
             Ok(Reply::Vote(Vote::No(refusal))) => {
+                trace.say("recarga.refusal", || format!("{:?}", refusal.reason));
                 debug!(%transaction, %by, stop = refusal.stop, reason = ?refusal.reason, "vote: no");
             }
             Ok(_) => debug!(%transaction, %by, message = name, "done"),
-            Err(failure) => self.report(&transaction, by, name, failure),
+            Err(failure) => {
+                trace.fail(|| failure.to_string());
+                self.report(&transaction, by, name, failure);
+            }
         }
         self.metrics.message(name, reply.is_ok());
         reply

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
+use opentelemetry::trace::FutureExt as _;
 use recarga_reservation::{Doubt, Learnt, OperatorId, Outcome, StoreId, TransactionId};
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
@@ -112,8 +113,12 @@ impl Termination {
         operator: &OperatorId,
         about: &TransactionId,
     ) -> Option<(Outcome, StoreId)> {
-        match peer.send(Message::Inquire(about.clone())).await {
-            Ok(Reply::Outcome(outcome, store)) => Some((outcome, store)),
+        let trace = self.events.traces().message("inquire", operator, about);
+        match peer.send(Message::Inquire(about.clone())).with_context(trace.context()).await {
+            Ok(Reply::Outcome(outcome, store)) => {
+                trace.say("recarga.outcome", || format!("{outcome:?}"));
+                Some((outcome, store))
+            }
             Ok(other) => {
                 warn!(transaction = %about, %operator, reply = ?other, "a reply that is no outcome");
                 None
@@ -123,6 +128,7 @@ impl Termination {
                 None
             }
             Err(error) => {
+                trace.fail(|| error.to_string());
                 debug!(transaction = %about, %operator, %error, "cannot say what became of it");
                 None
             }

@@ -198,6 +198,7 @@ mod tests {
     use crate::participant::Participant;
     use crate::store::Store;
     use crate::store::memory::{MemoryDisk, MemoryStore};
+    use crate::traces::Traces;
 
     const HOUR: Duration = Duration::from_secs(3600);
     const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -254,8 +255,11 @@ mod tests {
             .unwrap();
         let state = State { company, mailbox: Mailbox::default(), revisions: Revisions::of_epoch(1) };
         let ledger = Arc::new(Ledger::start(state, Box::new(store), Writer::Task, Box::new(|_| {})));
-        let (events, metrics, operator) =
-            (Events::new(clock.clone(), 1, 0), Arc::new(Metrics::default()), "empresa-a".parse().unwrap());
+        let (events, metrics, operator) = (
+            Events::new(clock.clone(), 1, 0, Traces::off()),
+            Arc::new(Metrics::default()),
+            "empresa-a".parse().unwrap(),
+        );
         let shared = (ledger.clone(), clock.clone(), events.clone(), metrics.clone());
         let participant = Arc::new(Participant::new(
             operator,

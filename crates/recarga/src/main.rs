@@ -34,6 +34,7 @@ mod logging;
 mod picture;
 mod plan;
 mod serve;
+mod traces;
 mod trip;
 mod vehicles;
 

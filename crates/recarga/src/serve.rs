@@ -12,6 +12,7 @@ use recarga_node::clock::SystemClock;
 use recarga_node::config::Config;
 use recarga_node::ledger::Writer;
 use recarga_node::store::redb::{self, RedbStore};
+use recarga_node::traces::Traces;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
@@ -51,11 +52,12 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
         warn!("{warning}");
     }
     raise_file_limit();
-    crate::runtime()?.block_on(serve(config))?;
+    let traces = crate::traces::start(&config)?;
+    crate::runtime()?.block_on(serve(config, traces))?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn serve(config: Config) -> Result<()> {
+async fn serve(config: Config, traces: Traces) -> Result<()> {
     let listen = config.listen;
     let listener = TcpListener::bind(listen).await.with_context(|| {
         format!(
@@ -80,6 +82,7 @@ async fn serve(config: Config) -> Result<()> {
             std::process::exit(EXIT_CANNOT_WRITE);
         }),
         connector: connector(),
+        traces,
         config,
     })?;
     info!(address = %listen, company = name, evses, peers, "ready");

@@ -25,6 +25,28 @@ pub struct BatchRequest {
     /// 1 to 256 operations.
     #[schema(min_items = 1, max_items = 256)]
     pub operacoes: Vec<Operation>,
+    /// The trace context (W3C `traceparent`) of each operation, in the same order, where somebody collects traces.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_items = 256)]
+    pub rastros: Option<Vec<Option<String>>>,
+}
+
+impl BatchRequest {
+    /// Operations, each with its trace context; if none has one, nothing is said of it.
+    pub fn new(operations: impl IntoIterator<Item = (Operation, Option<String>)>) -> Self {
+        let (operacoes, traces): (Vec<_>, Vec<_>) = operations.into_iter().unzip();
+        let rastros = traces.iter().any(Option::is_some).then_some(traces);
+        Self { operacoes, rastros }
+    }
+}
+
+/// A batch that was read.
+#[derive(Debug)]
+pub struct Batch {
+    /// Each read by itself.
+    pub operations: Vec<Result<Operation, Problem>>,
+    /// The trace context of each. One that makes no sense is for those who collect traces to leave out.
+    pub traces: Vec<Option<String>>,
 }
 
 /// One operation of a batch: its name, and the body that it would have alone.
@@ -100,13 +122,16 @@ answer_body! { Hold(HoldAnswer) Session(SessionAnswer) Inquiry(InquiryAnswer) Pr
 ///
 /// # Errors
 /// The batch itself is malformed, empty or too long: none of its operations may be run.
-pub fn decode_batch(bytes: &[u8]) -> Result<Vec<Result<Operation, Problem>>, Problem> {
+pub fn decode_batch(bytes: &[u8]) -> Result<Batch, Problem> {
     let batch: RawBatch<'_> = decode(bytes)?;
     if batch.operacoes.is_empty() || batch.operacoes.len() > BATCH_OPERATIONS_MAX {
         let detail = format!("`operacoes` deve ter de 1 a {BATCH_OPERATIONS_MAX} elementos; divida o lote");
         return Err(Problem::new(ProblemKind::InvalidField, detail).at("operacoes"));
     }
-    Ok(batch.operacoes.iter().map(decode_operation).collect())
+    let mut traces: Vec<_> =
+        batch.rastros.unwrap_or_default().into_iter().map(|trace| trace.map(Cow::into_owned)).collect();
+    traces.resize(batch.operacoes.len(), None);
+    Ok(Batch { operations: batch.operacoes.iter().map(decode_operation).collect(), traces })
 }
 
 /// One answer in a batch, still as it came: to be read by who knows what was asked, with [`crate::peer`].
@@ -140,6 +165,8 @@ pub fn decode_batch_answer<'a>(bytes: &'a [u8], asked: usize) -> Result<Vec<RawA
 struct RawBatch<'a> {
     #[serde(borrow, deserialize_with = "fields::objects::deserialize")]
     operacoes: Vec<RawOperation<'a>>,
+    #[serde(default, borrow)]
+    rastros: Option<Vec<Option<Cow<'a, str>>>>,
 }
 
 #[derive(Deserialize)]

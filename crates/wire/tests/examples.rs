@@ -172,7 +172,7 @@ fn a_bad_operation_spoils_only_its_own_place_in_a_batch() {
         {"operacao":"voar","corpo":null},
         {"operacao":"cancelar-reserva","corpo":[]},
         {"corpo":session,"operacao":"consultar-transacao"}]});
-    let operations = recarga_wire::batch::decode_batch(&bytes(&batch)).unwrap();
+    let operations = recarga_wire::batch::decode_batch(&bytes(&batch)).unwrap().operations;
     let told = |operation: &Result<Operation, Problem>| match operation {
         Ok(_) => (None, None),
         Err(problem) => (Some(problem.kind.code()), problem.field.clone()),
@@ -189,9 +189,16 @@ fn a_bad_operation_spoils_only_its_own_place_in_a_batch() {
         ]
     );
     let good: Vec<Operation> = operations.into_iter().flatten().collect();
-    let again =
-        recarga_wire::batch::decode_batch(&encode(&BatchRequest { operacoes: good.clone() })).unwrap();
-    assert_eq!(again.into_iter().collect::<Result<Vec<_>, _>>().unwrap(), good);
+    let sent = encode(&BatchRequest::new(good.iter().map(|one| (one.clone(), None))));
+    assert!(!String::from_utf8_lossy(&sent).contains("rastros"), "nobody collects traces");
+    let again = recarga_wire::batch::decode_batch(&sent).unwrap();
+    assert_eq!(again.operations.into_iter().collect::<Result<Vec<_>, _>>().unwrap(), good);
+    assert_eq!(again.traces, vec![None; good.len()]);
+    let traced = ["00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"].map(str::to_owned).map(Some);
+    let traces = traced.into_iter().chain(std::iter::repeat(None)).take(good.len());
+    let sent = encode(&BatchRequest::new(good.iter().cloned().zip(traces.clone())));
+    let again = recarga_wire::batch::decode_batch(&sent).unwrap();
+    assert_eq!(again.traces, traces.collect::<Vec<_>>());
 
     let operator = "empresa-b".parse().unwrap();
     let done = SessionAnswer::new(&SESSION.parse().unwrap(), SessionState::Confirmada, &operator);

@@ -176,8 +176,8 @@ proptest! {
             Operation::CancelarReserva(CancelRequest::new(&hold.transaction, CancelReason::ViagemCancelada)),
             Operation::ConsultarTransacao(InquiryRequest::new(&hold.transaction)),
         ];
-        let batch = BatchRequest { operacoes: operations.clone() };
-        let read: Result<Vec<_>, _> = decode_batch(&encode(&batch)).unwrap().into_iter().collect();
+        let batch = BatchRequest::new(operations.iter().map(|one| (one.clone(), None)));
+        let read: Result<Vec<_>, _> = decode_batch(&encode(&batch)).unwrap().operations.into_iter().collect();
         prop_assert_eq!(read, Ok(operations));
     }
 

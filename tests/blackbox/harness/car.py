@@ -103,12 +103,12 @@ class Car(Listener):
         """All answers so far, repeats included."""
         return self.received(f"veiculo/{self.name}/resposta")
 
-    def ask(self, request, **extra):
-        """Sends a request for a trip, or anything else."""
+    def ask(self, request, properties=None, **extra):
+        """Sends a request for a trip, or anything else, with these properties of MQTT 5."""
         body = request if isinstance(request, (bytes, str)) else json.dumps({**request, **extra})
         if isinstance(request, dict) and "paradas" in request:
             self.history.asked(request)
-        self.publish(f"veiculo/{self.name}/requisicao", body)
+        self.publish(f"veiculo/{self.name}/requisicao", body, properties=properties)
 
     def status(self, state="dirigindo"):
         """Publishes where it is."""

@@ -88,9 +88,10 @@ fn inquiry_request(bytes: &[u8]) -> Result<Verdict, String> {
 }
 
 fn batch_request(bytes: &[u8]) -> Result<Verdict, String> {
-    let Some(operations) = verdict(decode_batch(bytes))? else { return Ok(Verdict::Refused) };
-    if operations.is_empty() || operations.len() > BATCH_OPERATIONS_MAX {
-        return Err(format!("{} operations", operations.len()));
+    let Some(batch) = verdict(decode_batch(bytes))? else { return Ok(Verdict::Refused) };
+    let (operations, traces) = (batch.operations, batch.traces);
+    if operations.is_empty() || operations.len() > BATCH_OPERATIONS_MAX || traces.len() != operations.len() {
+        return Err(format!("{} operations, {} traces", operations.len(), traces.len()));
     }
     let mut good = Vec::new();
     for operation in operations {
@@ -99,9 +100,9 @@ fn batch_request(bytes: &[u8]) -> Result<Verdict, String> {
     if good.is_empty() {
         return Ok(Verdict::Refused);
     }
-    let written = encode(&BatchRequest { operacoes: good.clone() });
+    let written = encode(&BatchRequest::new(good.iter().map(|one| (one.clone(), None))));
     let again: Result<Vec<_>, _> =
-        decode_batch(&written).map_err(|problem| problem.to_string())?.into_iter().collect();
+        decode_batch(&written).map_err(|problem| problem.to_string())?.operations.into_iter().collect();
     if again.as_ref() != Ok(&good) {
         return Err(format!("was {good:?}, is {again:?}"));
     }

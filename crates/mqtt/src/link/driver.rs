@@ -206,6 +206,7 @@ impl Driver {
             qos,
             response_topic: properties.response_topic,
             correlation_data: properties.correlation_data,
+            user_properties: properties.user_properties,
             ack,
         };
         if qos == Qos::AtLeastOnce && !self.backlog.is_empty() {

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use axum::extract::{RawQuery, Request, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use futures_util::future::join_all;
+use opentelemetry::trace::FutureExt as _;
 use recarga_reservation::{Firmness, Hold, OperatorId, TransactionId, Vote};
 use recarga_wire::batch::{
     BATCH_LENGTH_MAX, BatchAnswer, BatchRequest, Operation, OperationAnswer, decode_batch,
@@ -18,7 +19,7 @@ use recarga_wire::session::{
 use recarga_wire::{Problem, ProblemKind, decode, decode_query};
 
 use super::access::Caller;
-use super::{Fault, Segment, json, read_body};
+use super::{Fault, Segment, came_with, json, read_body};
 use crate::app::Node;
 use crate::participant::Failure;
 use crate::peer::{Message, Reply};
@@ -40,7 +41,7 @@ pub async fn hold(
     let (parts, body) = request.into_parts();
     let bytes = read_body(&parts.headers, body, node.body_max).await?;
     let operation = Operation::ReservaTemporaria(decode(&bytes)?);
-    respond(perform(&node, company, operation).await)
+    respond(perform(&node, company, operation).with_context(came_with(&node, &parts.headers)).await)
 }
 
 /// Confirm the hold of a transaction: from then on it is a reservation.
@@ -57,7 +58,8 @@ pub async fn confirm(
     let company = caller.company()?;
     let (parts, body) = request.into_parts();
     let bytes = read_body(&parts.headers, body, node.body_max).await?;
-    respond(perform(&node, company, Operation::ConfirmarReserva(decode(&bytes)?)).await)
+    let operation = Operation::ConfirmarReserva(decode(&bytes)?);
+    respond(perform(&node, company, operation).with_context(came_with(&node, &parts.headers)).await)
 }
 
 /// Cancel the hold of a transaction, in the body or by parameters; also of one never seen.
@@ -84,7 +86,8 @@ pub async fn cancel(
         }
         None => decode(&bytes)?,
     };
-    respond(perform(&node, company, Operation::CancelarReserva(cancel)).await)
+    let operation = Operation::CancelarReserva(cancel);
+    respond(perform(&node, company, operation).with_context(came_with(&node, &parts.headers)).await)
 }
 
 /// Ask what became of a transaction. Only a company that takes part in it is answered.
@@ -98,11 +101,12 @@ pub async fn inquire(
     State(node): State<Arc<Node>>,
     caller: Caller,
     Segment(session): Segment,
+    headers: HeaderMap,
 ) -> Result<Response, Fault> {
     let company = caller.company()?;
     let session: TransactionId = recarga_wire::parse(&session, "sessao")?;
-    let message = Message::Inquire(session);
-    respond(perform_message(&node, company, message, None).await)
+    let inquiry = perform_message(&node, company, Message::Inquire(session), None);
+    respond(inquiry.with_context(came_with(&node, &headers)).await)
 }
 
 /// Several operations in one message, each with its answer, in the same order.
@@ -117,13 +121,18 @@ pub async fn batch(
     let company = caller.company()?;
     let (parts, body) = request.into_parts();
     let bytes = read_body(&parts.headers, body, BATCH_LENGTH_MAX).await?;
-    let operations = decode_batch(&bytes)?;
+    let batch = decode_batch(&bytes)?;
+    let traced = batch.operations.into_iter().zip(batch.traces);
     // All at once: they share a flush, and one that waits behind a held window does not hold up the rest for long.
-    let answers = operations.into_iter().map(|operation| async {
-        match operation {
-            Ok(operation) => perform(&node, company, operation).await,
-            Err(problem) => problem.into(),
-        }
+    let answers = traced.map(|(operation, trace)| {
+        let context = node.events.traces().come_with(|| trace.as_deref());
+        let answer = async {
+            match operation {
+                Ok(operation) => perform(&node, company, operation).await,
+                Err(problem) => problem.into(),
+            }
+        };
+        answer.with_context(context)
     });
     let resultados = join_all(answers).await;
     Ok(json(StatusCode::OK, &BatchAnswer { resultados }))

@@ -6,6 +6,7 @@ use axum::extract::{RawQuery, Request, State};
 use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
+use opentelemetry::trace::FutureExt as _;
 use recarga_reservation::{RequestKey, Step, Trip, TripId, TripRequest};
 use recarga_wire::journey::{JourneyBody, JourneyRequest, JourneyTripBody, ModelsAnswer, PlansAnswer};
 use recarga_wire::trip::{TripAnswer, TripBody, TripsAnswer, TripsParams};
@@ -13,7 +14,7 @@ use recarga_wire::{Problem, ProblemKind, decode, decode_query};
 use tokio::time::timeout;
 
 use super::access::Caller;
-use super::{Fault, Segment, json, read_body};
+use super::{Fault, Segment, came_with, json, read_body};
 use crate::app::Node;
 use crate::coordinator::Answer;
 use crate::refusal::{check_companies, in_progress, why};
@@ -36,16 +37,17 @@ pub async fn book(
     caller: Caller,
     request: Request,
 ) -> Result<Response, Fault> {
+    let context = came_with(&node, request.headers());
     let answered = match read_wish(&node, &caller, request).await? {
         Wish::Stops(request) => {
             let key = request.key().clone();
-            (key, timeout(node.answer_max, node.coordinator.book(request)).await)
+            (key, timeout(node.answer_max, node.coordinator.book(request).with_context(context)).await)
         }
         Wish::Journey(request) => {
             let (key, wish) = (request.key.clone(), request.journey.canonical());
             let planner = node.journeys.planner(*request);
             let booking = node.coordinator.book_journey(key.clone(), wish.into(), planner);
-            (key, timeout(node.answer_max, booking).await)
+            (key, timeout(node.answer_max, booking.with_context(context)).await)
         }
     };
     answer(&answered.0, answered.1.ok(), StatusCode::CREATED)
@@ -136,9 +138,11 @@ pub async fn change(
     request: Request,
 ) -> Result<Response, Fault> {
     let id: TripId = recarga_wire::parse(&id, "id")?;
+    let context = came_with(&node, request.headers());
     let request = read_trip(&node, &caller, request).await?;
     let key = request.key().clone();
-    let answered = timeout(node.answer_max, node.coordinator.change(id, request)).await;
+    let change = node.coordinator.change(id, request).with_context(context);
+    let answered = timeout(node.answer_max, change).await;
     answer(&key, answered.ok(), StatusCode::OK)
 }
 

@@ -27,6 +27,7 @@ use tokio::time::timeout;
 use super::{Catalogue, CatalogueAnswer, Message, Peer, PeerError, Reply};
 use crate::config::Secret;
 use crate::outgoing::{Outgoing, OutgoingLimits};
+use crate::traces::{self, TRACEPARENT};
 
 /// Requests under way to one company.
 const REQUESTS_MAX: usize = 4;
@@ -64,6 +65,7 @@ pub struct HttpPeer<C> {
 
 struct Job {
     message: Message,
+    trace: Option<String>,
     reply: oneshot::Sender<Result<Reply, PeerError>>,
 }
 
@@ -102,7 +104,7 @@ impl<C: Connect + Clone + Send + Sync + 'static> Peer for HttpPeer<C> {
     async fn send(&self, message: Message) -> Result<Reply, PeerError> {
         let unreachable = |reason: &str| Err(PeerError::Unreachable(reason.to_owned()));
         let (reply, replied) = oneshot::channel();
-        let job = Job { message, reply };
+        let job = Job { message, trace: traces::current(), reply };
         match self.place.clone().try_acquire_owned() {
             // Nobody waits: the semaphore is fair, and whoever takes from the queue waits for a place.
             Ok(place) if self.queue.capacity() == QUEUE_MAX => self.line.begin(vec![job], place),
@@ -118,7 +120,7 @@ impl<C: Connect + Clone + Send + Sync + 'static> Peer for HttpPeer<C> {
 
     async fn store(&self) -> Result<StoreId, PeerError> {
         // Apart from the queue, in which messages about transactions wait.
-        let call = Call { method: Method::GET, path: "/saude".into(), body: Vec::new() };
+        let call = Call { method: Method::GET, path: "/saude".into(), body: Vec::new(), trace: None };
         let (status, body) = self.line.exchange(call).await.map_err(PeerError::Unreachable)?;
         let store = answers::read_store(&self.operator, status, &body);
         store.map_err(|unclear| PeerError::Unreachable(unclear.to_string()))
@@ -129,7 +131,8 @@ impl<C: Connect + Clone + Send + Sync + 'static> Peer for HttpPeer<C> {
 impl<C: Connect + Clone + Send + Sync + 'static> Catalogue for HttpPeer<C> {
     async fn page(&self, query: &AvailabilityQuery, tag: Option<&str>) -> Result<CatalogueAnswer, PeerError> {
         let path = format!("/disponibilidade?{}", query.encode());
-        let mut request = self.line.request(Call { method: Method::GET, path, body: Vec::new() });
+        let mut request =
+            self.line.request(Call { method: Method::GET, path, body: Vec::new(), trace: None });
         // A tag that is no header value was none that we were given.
         if let (Ok(request), Some(Ok(tag))) = (&mut request, tag.map(HeaderValue::from_str)) {
             request.headers_mut().insert(IF_NONE_MATCH, tag);
@@ -183,7 +186,8 @@ impl<C: Connect + Clone + Send + Sync + 'static> Line<C> {
         let only = if jobs.len() == 1 { jobs.pop() } else { None };
         match only {
             Some(job) => {
-                let reply = match self.exchange(single(&job.message)).await {
+                let call = Call { trace: job.trace, ..single(&job.message) };
+                let reply = match self.exchange(call).await {
                     Ok((status, body)) => self.read(&job.message, status, &body),
                     Err(reason) => Err(PeerError::Unreachable(reason)),
                 };
@@ -194,10 +198,10 @@ impl<C: Connect + Clone + Send + Sync + 'static> Line<C> {
         }
     }
 
-    async fn send_batch(&self, jobs: Vec<Job>) {
-        let operacoes = jobs.iter().map(|job| operation(&job.message)).collect();
-        let body = recarga_wire::encode(&BatchRequest { operacoes });
-        let call = Call { method: Method::POST, path: "/lote".into(), body };
+    async fn send_batch(&self, mut jobs: Vec<Job>) {
+        let operations = jobs.iter_mut().map(|job| (operation(&job.message), job.trace.take()));
+        let body = recarga_wire::encode(&BatchRequest::new(operations));
+        let call = Call { method: Method::POST, path: "/lote".into(), body, trace: None };
         let exchanged = self.exchange(call).await;
         let answers = match &exchanged {
             Ok((200, body)) => {
@@ -230,9 +234,12 @@ impl<C: Connect + Clone + Send + Sync + 'static> Line<C> {
             .method(call.method)
             .uri(format!("{}{}", self.options.url, call.path))
             .header(AUTHORIZATION, self.authorization.clone())
-            .header(CONTENT_TYPE, "application/json")
-            .body(Full::new(Bytes::from(call.body)));
-        request.map_err(|error| error.to_string())
+            .header(CONTENT_TYPE, "application/json");
+        let request = match call.trace {
+            Some(trace) => request.header(TRACEPARENT, trace),
+            None => request,
+        };
+        request.body(Full::new(Bytes::from(call.body))).map_err(|error| error.to_string())
     }
 
     async fn carry(&self, request: Result<Request<Full<Bytes>>, String>) -> Result<(Parts, Bytes), String> {
@@ -266,6 +273,7 @@ struct Call {
     method: Method,
     path: String,
     body: Vec<u8>,
+    trace: Option<String>,
 }
 
 // One message under its own name.
@@ -284,7 +292,7 @@ fn single(message: &Message) -> Call {
             (Method::GET, format!("/transacoes/{}", body.sessao), Vec::new())
         }
     };
-    Call { method, path, body }
+    Call { method, path, body, trace: None }
 }
 
 fn operation(message: &Message) -> Operation {

@@ -20,6 +20,7 @@ use recarga_node::config::Config;
 use recarga_node::ledger::{OnFailure, Writer};
 use recarga_node::store::Store;
 use recarga_node::store::memory::{MemoryDisk, MemoryStore};
+use recarga_node::traces::Traces;
 use recarga_reservation::{Now, Timestamp};
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -269,6 +270,7 @@ fn run(config: Config, plan: Plan, listener: TcpListener) -> TestNode {
         writer: Writer::Thread,
         on_failure: plan.on_failure,
         connector: connector(),
+        traces: Traces::off(),
     });
     let stop = CancellationToken::new();
     let stopped = stop.clone().cancelled_owned();

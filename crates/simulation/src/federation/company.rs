@@ -11,6 +11,7 @@ use recarga_node::config::Config;
 use recarga_node::ledger::Writer;
 use recarga_node::store::redb::RedbStore;
 use recarga_node::store::{Record, Store, StoreError};
+use recarga_node::traces::Traces;
 use recarga_reservation::OperatorId;
 
 use crate::federation::canary::Canary;
@@ -105,6 +106,7 @@ impl Company {
                 gave_up.store(true, Ordering::Relaxed);
             }),
             connector: Connector { life: Some(life.clone()) },
+            traces: Traces::off(),
         })?;
         node.run(Port::listen(life).await?, std::future::pending()).await;
         Ok(())
