@@ -1,6 +1,5 @@
 //! The only wiring: from a configuration, a clock, a store and a way to connect, to a running node.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +30,7 @@ use crate::network::{Network, OwnCatalogue};
 use crate::offer::Offer;
 use crate::participant::Participant;
 use crate::peer::http::{HttpPeer, HttpPeerOptions};
-use crate::peer::{Catalogue, Peer};
+use crate::peers::{Member, Members, Peers};
 use crate::roads::{Estimated, RoadDistance, RoadService};
 use crate::server::{self, Listener, ServerLimits};
 use crate::store::{Boot, Record, Store, StoreError};
@@ -96,7 +95,7 @@ pub struct Node {
     pub(crate) delivery: Arc<Delivery>,
     termination: Arc<Termination>,
     tidying: Tidying,
-    peers: BTreeMap<OperatorId, Arc<dyn Peer>>,
+    peers: Peers,
     config: Config,
     stopping: CancellationToken,
     broker_connected: watch::Sender<bool>,
@@ -121,9 +120,9 @@ impl Node {
         let metrics = Arc::new(Metrics::default());
         let (operator, decide) = (config.operator.clone(), config.limits.decide());
         let shared = || (ledger.clone(), clock.clone(), events.clone(), metrics.clone());
-        let (peers, catalogues) = connect(&config, &connector);
+        let peers = Peers::new(connect(&config, &connector));
         let (network, journeys) =
-            plan_with(&config, catalogues, &offer, &ledger, &clock, roads(&config, &connector));
+            plan_with(&config, &peers, &offer, &ledger, &clock, roads(&config, &connector));
         let participant = {
             let (ledger, clock, events, metrics) = shared();
             let (operator, patience) = (operator.clone(), config.limits.window_wait());
@@ -151,7 +150,7 @@ impl Node {
         Ok(Arc::new(Node {
             name: config.name.clone(),
             store: boot.store,
-            access: Access::new(&config),
+            access: Access::new(&config, peers.clone()),
             page: Page::new(config.map.as_ref().map(|map| map.origin.as_str())),
             vehicles: Vehicles::new(config.limits.vehicles_max),
             body_max: config.limits.body_bytes_max,
@@ -228,9 +227,8 @@ impl Node {
     }
 
     /// Every company that this one knows, itself first.
-    pub(crate) fn companies(&self) -> Vec<&str> {
-        let peers = self.config.peers.iter().map(|peer| peer.id.as_str());
-        std::iter::once(self.operator.as_str()).chain(peers).collect()
+    pub(crate) fn companies(&self) -> Vec<OperatorId> {
+        std::iter::once(self.operator.clone()).chain(self.peers.all().keys().cloned()).collect()
     }
 
     /// Pictures of maps for the page in the browser.
@@ -336,7 +334,7 @@ where
 
 fn plan_with(
     config: &Config,
-    mut catalogues: Catalogues,
+    peers: &Peers,
     offer: &Arc<Offer>,
     ledger: &Arc<Ledger>,
     clock: &Arc<dyn Clock>,
@@ -349,8 +347,8 @@ fn plan_with(
         ledger: ledger.clone(),
         clock: clock.clone(),
     };
-    catalogues.insert(operator.clone(), Arc::new(own));
-    let network = Arc::new(Network::new(catalogues, clock.clone(), config.limits.network()));
+    let network = Network::new(Some(own), peers.clone(), clock.clone(), config.limits.network());
+    let network = Arc::new(network);
     let journeys = Journeys::new(operator, network.clone(), clock.clone(), roads, config.limits.journeys());
     (network, Arc::new(journeys))
 }
@@ -384,10 +382,7 @@ fn read_back(
     Ok((boot, state))
 }
 
-type Peers = BTreeMap<OperatorId, Arc<dyn Peer>>;
-type Catalogues = BTreeMap<OperatorId, Arc<dyn Catalogue>>;
-
-fn connect<C>(config: &Config, connector: &C) -> (Peers, Catalogues)
+fn connect<C>(config: &Config, connector: &C) -> Members
 where
     C: Connect + Clone + Send + Sync + 'static,
 {
@@ -399,8 +394,8 @@ where
             answer_max: Duration::from_secs(config.limits.peer_answer_seconds_max),
         };
         let http = Arc::new(HttpPeer::new(options, connector.clone()));
-        let (as_peer, as_catalogue): (Arc<dyn Peer>, Arc<dyn Catalogue>) = (http.clone(), http);
-        ((peer.id.clone(), as_peer), (peer.id.clone(), as_catalogue))
+        let member = Member { peer: http.clone(), catalogue: http, accepts: peer.accepts.clone() };
+        (peer.id.clone(), member)
     };
-    config.peers.iter().map(connect).unzip()
+    config.peers.iter().map(connect).collect()
 }

@@ -4,7 +4,7 @@
 
 mod wish;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -27,6 +27,7 @@ use crate::ledger::{Ledger, Stopped};
 use crate::metrics::Metrics;
 use crate::participant::Participant;
 use crate::peer::{Message, Peer, Reply};
+use crate::peers::Peers;
 use crate::traces::Span;
 use crate::watched::Watched;
 pub use wish::Planner;
@@ -68,7 +69,7 @@ pub struct Patience {
 pub struct Coordinator {
     operator: OperatorId,
     own: Arc<Participant>,
-    peers: BTreeMap<OperatorId, Arc<dyn Peer>>,
+    peers: Peers,
     ledger: Arc<Ledger>,
     clock: Arc<dyn Clock>,
     events: Events,
@@ -91,7 +92,7 @@ impl Coordinator {
     pub fn new(
         operator: OperatorId,
         own: Arc<Participant>,
-        peers: BTreeMap<OperatorId, Arc<dyn Peer>>,
+        peers: Peers,
         delivery: Arc<Delivery>,
         ledger: Arc<Ledger>,
         clock: Arc<dyn Clock>,
@@ -156,7 +157,7 @@ impl Coordinator {
 
     /// Whether this company can reach or is the one named.
     pub fn knows(&self, operator: &OperatorId) -> bool {
-        *operator == self.operator || self.peers.contains_key(operator)
+        *operator == self.operator || self.peers.contains(operator)
     }
 
     /// Waits until every trip under way is decided.
@@ -448,7 +449,7 @@ impl Coordinator {
         if *operator == self.operator {
             return Some(self.own.clone());
         }
-        self.peers.get(operator).cloned()
+        self.peers.get(operator)
     }
 }
 

@@ -21,6 +21,7 @@ use crate::events::{Event, Events};
 use crate::ledger::{Ledger, Stopped};
 use crate::metrics::Metrics;
 use crate::peer::{Message, Peer, PeerError};
+use crate::peers::Peers;
 
 /// Messages that one sweep sends to one company.
 const SWEEP_MAX: usize = 1024;
@@ -35,7 +36,7 @@ const UNREACHABLE_FOR: Duration = Duration::from_secs(30);
 /// The service that delivers.
 #[derive(Debug)]
 pub struct Delivery {
-    peers: BTreeMap<OperatorId, Arc<dyn Peer>>,
+    peers: Peers,
     ledger: Arc<Ledger>,
     clock: Arc<dyn Clock>,
     events: Events,
@@ -65,7 +66,7 @@ struct Rest {
 impl Delivery {
     /// The service over a ledger. `peers` are the other companies.
     pub fn new(
-        peers: BTreeMap<OperatorId, Arc<dyn Peer>>,
+        peers: Peers,
         ledger: Arc<Ledger>,
         clock: Arc<dyn Clock>,
         events: Events,
@@ -120,12 +121,12 @@ impl Delivery {
     /// Every other company, whether it answered when it was last needed, and when that last changed.
     pub fn reachability(&self) -> Vec<(OperatorId, bool, Option<Timestamp>)> {
         let at_present = self.lock();
-        let peers = self.peers.keys();
+        let peers = self.peers.all();
         let look = |operator: &OperatorId| {
             let is_reachable = !at_present.resting.contains_key(operator);
             (operator.clone(), is_reachable, at_present.turned.get(operator).copied())
         };
-        peers.map(look).collect()
+        peers.keys().map(look).collect()
     }
 
     /// A company has answered.
@@ -157,7 +158,7 @@ impl Delivery {
     }
 
     fn deliver(self: &Arc<Self>, owed: Owed) {
-        let Some(peer) = self.peers.get(&owed.operator).cloned() else {
+        let Some(peer) = self.peers.get(&owed.operator) else {
             warn!(transaction = %owed.transaction, operator = %owed.operator,
                 "something is owed to a company that is not configured any more; add it again");
             return;

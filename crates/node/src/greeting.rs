@@ -1,8 +1,7 @@
 //! Finds out, after a start, from which database each other company speaks, so that the holds of the first trips can
 //! say so, too. Later each vote says it.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::future::pending;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -13,14 +12,29 @@ use tracing::debug;
 use crate::clock::Clock;
 use crate::ledger::Ledger;
 use crate::peer::Peer;
+use crate::peers::Peers;
 
 /// First pause after a company did not answer; doubles up to [`PAUSE_MAX`].
 const PAUSE: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(10);
 
-/// Asks every company until it has answered once.
-pub async fn greet(peers: &BTreeMap<OperatorId, Arc<dyn Peer>>, ledger: &Ledger, clock: &dyn Clock) {
-    join_all(peers.iter().map(|(operator, peer)| greet_one(operator, &**peer, ledger, clock))).await;
+/// Asks every company until it has answered once; those that come, when they come.
+pub async fn greet(peers: &Peers, ledger: &Ledger, clock: &dyn Clock) {
+    let mut changes = peers.changes();
+    loop {
+        changes.mark_unchanged();
+        let all = peers.all();
+        let greetings =
+            all.iter().map(|(operator, member)| greet_one(operator, &*member.peer, ledger, clock));
+        let greeted = async {
+            join_all(greetings).await;
+            pending::<()>().await;
+        };
+        tokio::select! {
+            () = greeted => {}
+            changed = changes.changed() => if changed.is_err() { return },
+        }
+    }
 }
 
 async fn greet_one(operator: &OperatorId, peer: &dyn Peer, ledger: &Ledger, clock: &dyn Clock) {

@@ -270,19 +270,19 @@ pub fn models() -> ModelsAnswer {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::time::Duration;
 
     use super::*;
     use crate::clock::SystemClock;
     use crate::network::NetworkLimits;
+    use crate::peers::Peers;
     use crate::roads::Estimated;
 
     fn journeys(queue_max: usize) -> Arc<Journeys> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let hour = Duration::from_secs(3600);
         let limits = NetworkLimits { refresh: Duration::ZERO, ahead: hour, evses_max: 1 };
-        let network = Arc::new(Network::new(BTreeMap::new(), clock.clone(), limits));
+        let network = Arc::new(Network::new(None, Peers::default(), clock.clone(), limits));
         let operator = "empresa-a".parse().unwrap();
         let limits = JourneyLimits { workers: 1, queue_max };
         Arc::new(Journeys::new(operator, network, clock, Arc::new(Estimated), limits))

@@ -24,6 +24,7 @@ pub mod offer;
 pub mod outgoing;
 pub mod participant;
 pub mod peer;
+pub mod peers;
 pub mod refusal;
 pub mod roads;
 pub mod samples;

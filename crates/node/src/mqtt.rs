@@ -207,7 +207,7 @@ impl Office {
             Some(operator) if *operator == self.node.operator => Ok(true),
             Some(operator) if self.node.coordinator.knows(operator) => Ok(false),
             Some(operator) if self.is_first() => {
-                let known = self.node.companies().join(", ");
+                let known = refusal::names(&self.node.companies());
                 let detail = format!("a empresa `{operator}` não faz parte desta rede; use uma de: {known}");
                 let field = if request.operator.is_some() { "servidor" } else { "paradas[0].empresa" };
                 Err(Problem::new(ProblemKind::UnknownOperator, detail).at(field).of_operator(operator))
@@ -227,11 +227,11 @@ impl Office {
         let mut companies = self.node.companies();
         companies.sort_unstable();
         let place = XxHash3_64::oneshot(vehicle.as_str().as_bytes()) % companies.len() as u64;
-        companies.get(place as usize) == Some(&self.node.operator.as_str())
+        companies.get(place as usize) == Some(&self.node.operator)
     }
 
     fn is_first(&self) -> bool {
-        self.node.companies().into_iter().min() == Some(self.node.operator.as_str())
+        self.node.companies().into_iter().min().as_ref() == Some(&self.node.operator)
     }
 
     // Nothing is known of what it wants, so it is answered once and not remembered.

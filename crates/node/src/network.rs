@@ -21,6 +21,7 @@ use crate::clock::Clock;
 use crate::ledger::Ledger;
 use crate::offer::Offer;
 use crate::peer::{Catalogue, CatalogueAnswer, PeerError};
+use crate::peers::Peers;
 
 /// EVSEs on one page: small enough that a page with full calendars stays within the longest answer.
 const PAGE: usize = 200;
@@ -34,7 +35,10 @@ const PAUSE_MAX: Duration = Duration::from_secs(10);
 /// Every company's offer.
 #[derive(Debug)]
 pub struct Network {
-    companies: BTreeMap<OperatorId, Company>,
+    own: Option<Arc<Company>>,
+    peers: Peers,
+    // Copies of the others that were members when it was last looked.
+    others: RwLock<BTreeMap<OperatorId, Arc<Company>>>,
     clock: Arc<dyn Clock>,
     limits: NetworkLimits,
 }
@@ -86,22 +90,24 @@ enum NotCopied {
 }
 
 impl Network {
-    /// Nothing is known yet. `own` is this company among `catalogues`.
+    /// Nothing is known yet. `own` is this company's.
     pub fn new(
-        catalogues: BTreeMap<OperatorId, Arc<dyn Catalogue>>,
+        own: Option<OwnCatalogue>,
+        peers: Peers,
         clock: Arc<dyn Clock>,
         limits: NetworkLimits,
     ) -> Self {
-        let company = |(operator, catalogue): (OperatorId, Arc<dyn Catalogue>)| {
-            let copy = RwLock::new(Arc::new(Copy::unknown(operator.clone())));
-            (operator, Company { catalogue, copy })
-        };
-        Self { companies: catalogues.into_iter().map(company).collect(), clock, limits }
+        let own = own.map(|own| Arc::new(Company::new(own.operator.clone(), Arc::new(own))));
+        let network = Self { own, peers, others: RwLock::default(), clock, limits };
+        network.look_who_is_there();
+        network
     }
 
     /// Every copy, in the order of companies.
     pub fn copies(&self) -> Vec<Arc<Copy>> {
-        self.companies.values().map(Company::copy).collect()
+        let mut copies: Vec<_> = self.companies().iter().map(|company| company.copy()).collect();
+        copies.sort_by(|one, other| one.operator.cmp(&other.operator));
+        copies
     }
 
     /// Keeps all copies fresh, for ever.
@@ -109,13 +115,44 @@ impl Network {
         if self.limits.refresh.is_zero() {
             return;
         }
-        join_all(self.companies.values().map(|company| self.follow_one(company))).await;
+        let mut changes = self.peers.changes();
+        loop {
+            changes.mark_unchanged();
+            self.look_who_is_there();
+            let companies = self.companies();
+            let following = join_all(companies.iter().map(|company| self.follow_one(company)));
+            tokio::select! {
+                _ = following => return,
+                changed = changes.changed() => if changed.is_err() { return },
+            }
+        }
     }
 
     /// Asks one company now for what has changed: this company's own offer costs next to nothing.
     pub async fn refresh(&self, operator: &OperatorId) {
-        if let Some(company) = self.companies.get(operator) {
+        if let Some(company) = self.companies().iter().find(|company| company.copy().operator == *operator) {
             self.refresh_one(company).await;
+        }
+    }
+
+    fn companies(&self) -> Vec<Arc<Company>> {
+        let others = self.others.read().unwrap_or_else(PoisonError::into_inner);
+        self.own.iter().chain(others.values()).cloned().collect()
+    }
+
+    // Who came is unknown yet, and who has gone is forgotten.
+    fn look_who_is_there(&self) {
+        let members = self.peers.all();
+        let mut others = self.others.write().unwrap_or_else(PoisonError::into_inner);
+        others.retain(|operator, _| members.contains_key(operator));
+        for (operator, member) in &*members {
+            let known = others.get(operator).map(|company| company.copy());
+            let company = Company::new(operator.clone(), member.catalogue.clone());
+            // It may be found elsewhere now; what it offered stays until it says something else.
+            if let Some(known) = known {
+                company.replace((*known).clone());
+            }
+            others.insert(operator.clone(), Arc::new(company));
         }
     }
 
@@ -233,6 +270,10 @@ impl Copy {
 }
 
 impl Company {
+    fn new(operator: OperatorId, catalogue: Arc<dyn Catalogue>) -> Self {
+        Self { catalogue, copy: RwLock::new(Arc::new(Copy::unknown(operator))) }
+    }
+
     fn copy(&self) -> Arc<Copy> {
         self.copy.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -271,10 +312,12 @@ mod tests {
     use std::collections::VecDeque;
     use std::sync::Mutex;
 
-    use recarga_reservation::Now;
+    use recarga_reservation::{Now, StoreId};
     use serde_json::json;
 
     use super::*;
+    use crate::peer::{Message, Peer, Reply};
+    use crate::peers::Member;
 
     const HOUR: i64 = HOUR_MILLIS;
 
@@ -325,6 +368,21 @@ mod tests {
         CatalogueAnswer::Page { page: Box::new(page), tag: Some(format!("\"{revision}\"")) }
     }
 
+    // Is only asked what it offers.
+    #[derive(Debug)]
+    struct Mute;
+
+    #[async_trait]
+    impl Peer for Mute {
+        async fn send(&self, _: Message) -> Result<Reply, PeerError> {
+            Err(PeerError::Unreachable("mute".into()))
+        }
+
+        async fn store(&self) -> Result<StoreId, PeerError> {
+            Err(PeerError::Unreachable("mute".into()))
+        }
+    }
+
     struct Stage {
         network: Network,
         script: Arc<Scripted>,
@@ -342,7 +400,9 @@ mod tests {
                 ahead: Duration::from_secs(24 * 3600),
                 evses_max: 3,
             };
-            let network = Network::new([(operator.clone(), catalogue)].into(), clock.clone(), limits);
+            let member = Member { peer: Arc::new(Mute), catalogue, accepts: "accepted".into() };
+            let peers = Peers::new([(operator.clone(), member)].into());
+            let network = Network::new(None, peers, clock.clone(), limits);
             Self { network, script, clock, operator }
         }
 

@@ -1,6 +1,6 @@
 //! How it is told that a trip was not booked, whether it was asked for by REST or by MQTT.
 
-use recarga_reservation::{RequestKey, TripRequest};
+use recarga_reservation::{OperatorId, RequestKey, TripRequest};
 use recarga_wire::problem::Stops;
 use recarga_wire::{Problem, ProblemKind};
 
@@ -16,13 +16,18 @@ pub fn check_companies(node: &Node, request: &TripRequest) -> Result<(), Problem
         None => Ok(()),
         Some(stop) => {
             let number = stop.stop.number;
-            let known = node.companies().join(", ");
+            let known = names(&node.companies());
             let detail =
                 format!("a empresa `{}` não faz parte desta rede; use uma de: {known}", stop.operator);
             let problem = Problem::new(ProblemKind::UnknownOperator, detail);
             Err(problem.at(format!("paradas[{number}].empresa")).at_stop(number).of_operator(&stop.operator))
         }
     }
+}
+
+/// Companies in a sentence.
+pub fn names(companies: &[OperatorId]) -> String {
+    companies.iter().map(OperatorId::as_str).collect::<Vec<_>>().join(", ")
 }
 
 /// What is told of a trip that was not booked.

@@ -1,7 +1,6 @@
 //! Finds out what became of the transactions that are in doubt here: asks the coordinator first, then the other
 //! companies of the transaction. Whether an answer may be believed is the rules' to say.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
@@ -17,6 +16,7 @@ use crate::ledger::{Ledger, Stopped};
 use crate::metrics::Metrics;
 use crate::participant::Participant;
 use crate::peer::{Message, Peer, PeerError, Reply};
+use crate::peers::Peers;
 
 /// Tombstones asked about at the same time: questions to one company that wait together leave as one request.
 const TOMBSTONES_AT_ONCE: usize = 256;
@@ -25,7 +25,7 @@ const TOMBSTONES_AT_ONCE: usize = 256;
 #[derive(Debug)]
 pub struct Termination {
     participant: Arc<Participant>,
-    peers: BTreeMap<OperatorId, Arc<dyn Peer>>,
+    peers: Peers,
     ledger: Arc<Ledger>,
     clock: Arc<dyn Clock>,
     events: Events,
@@ -37,7 +37,7 @@ impl Termination {
     /// The service over a ledger. `peers` are the other companies.
     pub fn new(
         participant: Arc<Participant>,
-        peers: BTreeMap<OperatorId, Arc<dyn Peer>>,
+        peers: Peers,
         ledger: Arc<Ledger>,
         clock: Arc<dyn Clock>,
         events: Events,
@@ -72,7 +72,7 @@ impl Termination {
 
     async fn forget_tombstone(&self, transaction: &TransactionId) -> Result<(), Stopped> {
         let Some(peer) = self.peers.get(&transaction.coordinator) else { return Ok(()) };
-        let answer = self.ask(&**peer, &transaction.coordinator, transaction).await;
+        let answer = self.ask(&*peer, &transaction.coordinator, transaction).await;
         // Only the database that made the transaction knows that it will never count a yes from here.
         if answer == Some((Outcome::Abort, transaction.store)) {
             self.ledger.apply(|state| state.company.participant.forget_tombstone(transaction)).await?;
@@ -90,7 +90,7 @@ impl Termination {
             let Some(peer) = self.peers.get(operator) else { continue };
             let note = |what| self.events.chronicle().note(transaction, what);
             note(Happening::Inquiring(operator.clone()));
-            let Some((outcome, store)) = self.ask(&**peer, operator, transaction).await else {
+            let Some((outcome, store)) = self.ask(&*peer, operator, transaction).await else {
                 note(Happening::NoWord(operator.clone()));
                 continue;
             };

@@ -196,6 +196,7 @@ mod tests {
     use crate::ledger::{Revisions, State, Writer};
     use crate::mailbox::Mailbox;
     use crate::participant::Participant;
+    use crate::peers::Peers;
     use crate::store::Store;
     use crate::store::memory::{MemoryDisk, MemoryStore};
     use crate::traces::Traces;
@@ -270,7 +271,7 @@ mod tests {
             shared.3,
             Duration::ZERO,
         ));
-        let peers = BTreeMap::new();
+        let peers = Peers::default();
         let termination =
             Termination::new(participant, peers, ledger.clone(), clock.clone(), events, metrics.clone());
         let termination = Arc::new(termination);

@@ -16,6 +16,7 @@ use subtle::ConstantTimeEq;
 use super::Fault;
 use crate::app::Node;
 use crate::config::{Config, Secret};
+use crate::peers::Peers;
 
 /// Who calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +34,7 @@ pub enum Caller {
 /// What is known of callers.
 #[derive(Debug)]
 pub struct Access {
-    companies: Vec<(OperatorId, Secret)>,
+    companies: Peers,
     operator: Option<Secret>,
     drivers: Vec<Secret>,
     by_company: Option<DefaultKeyedRateLimiter<OperatorId>>,
@@ -42,9 +43,9 @@ pub struct Access {
 
 impl Access {
     /// As configured.
-    pub fn new(config: &Config) -> Self {
+    pub fn new(config: &Config, companies: Peers) -> Self {
         Self {
-            companies: config.peers.iter().map(|peer| (peer.id.clone(), peer.accepts.clone())).collect(),
+            companies,
             operator: config.operator_token.clone(),
             drivers: config.driver_tokens.clone(),
             by_company: limiter(config.limits.peer_requests_per_second_max),
@@ -94,8 +95,8 @@ impl Access {
     // Every known token is compared, in constant time, so that the time taken tells nothing.
     fn holder(&self, token: &str) -> Option<Caller> {
         let mut holder = None;
-        for (company, secret) in &self.companies {
-            if same(token, secret) {
+        for (company, member) in &*self.companies.all() {
+            if same(token, &member.accepts) {
                 holder = Some(Caller::Company(company.clone()));
             }
         }
