@@ -34,6 +34,7 @@ pub mod access;
 mod availability;
 mod documents;
 mod events;
+mod federation;
 mod holds;
 mod network;
 mod operation;
@@ -51,6 +52,8 @@ pub fn router(node: Arc<Node>) -> Router {
         .routes(routes!(availability::available))
         .routes(routes!(availability::points))
         .routes(routes!(network::show))
+        .routes(routes!(federation::show))
+        .routes(routes!(federation::roll))
         .routes(routes!(holds::hold))
         .routes(routes!(holds::confirm))
         .routes(routes!(holds::cancel))

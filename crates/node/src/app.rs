@@ -7,6 +7,7 @@ use std::time::Duration;
 use hyper_util::client::legacy::connect::Connect;
 use recarga_panel::Page;
 use recarga_reservation::{Company, OperatorId, StoreId};
+use recarga_wire::federation::Standing;
 use recarga_wire::vehicle::VehicleStatus;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -16,7 +17,7 @@ use tracing::{info, warn};
 use crate::api::access::Access;
 use crate::archive::Archive;
 use crate::clock::Clock;
-use crate::config::{Config, Map, RoadsConfig};
+use crate::config::{Config, Map, PeerConfig, RoadsConfig};
 use crate::coordinator::Coordinator;
 use crate::delivery::Delivery;
 use crate::events::Events;
@@ -24,13 +25,14 @@ use crate::greeting::greet;
 use crate::journeys::Journeys;
 use crate::ledger::{Ledger, OnFailure, Revisions, State, Stopped, Writer};
 use crate::mailbox::Mailbox;
+use crate::membership::Membership;
 use crate::metrics::Metrics;
 use crate::mqtt;
 use crate::network::{Network, OwnCatalogue};
 use crate::offer::Offer;
 use crate::participant::Participant;
 use crate::peer::http::{HttpPeer, HttpPeerOptions};
-use crate::peers::{Member, Members, Peers};
+use crate::peers::{Member, Peers};
 use crate::roads::{Estimated, RoadDistance, RoadService};
 use crate::server::{self, Listener, ServerLimits};
 use crate::store::{Boot, Record, Store, StoreError};
@@ -79,6 +81,7 @@ pub struct Node {
     pub(crate) coordinator: Arc<Coordinator>,
     pub(crate) offer: Arc<Offer>,
     pub(crate) network: Arc<Network>,
+    pub(crate) membership: Arc<Membership>,
     pub(crate) journeys: Arc<Journeys>,
     pub(crate) vehicles: Vehicles<VehicleStatus>,
     pub(crate) access: Access,
@@ -120,7 +123,7 @@ impl Node {
         let metrics = Arc::new(Metrics::default());
         let (operator, decide) = (config.operator.clone(), config.limits.decide());
         let shared = || (ledger.clone(), clock.clone(), events.clone(), metrics.clone());
-        let peers = Peers::new(connect(&config, &connector));
+        let (peers, membership) = fellows(&config, &connector, &ledger, &clock);
         let (network, journeys) =
             plan_with(&config, &peers, &offer, &ledger, &clock, roads(&config, &connector));
         let participant = {
@@ -167,6 +170,7 @@ impl Node {
             delivery,
             offer,
             network,
+            membership,
             journeys,
             events,
             metrics,
@@ -194,6 +198,8 @@ impl Node {
         });
         let network = self.network.clone();
         let following = tokio::spawn(async move { network.follow().await });
+        let membership = self.membership.clone();
+        let enrolling = tokio::spawn(async move { membership.follow().await });
         let cars = self.config.mqtt.clone().map(|broker| {
             let (node, connected) = (self.clone(), self.broker_connected.clone());
             tokio::spawn(mqtt::serve(node, broker, connected, self.stopping.clone()))
@@ -220,15 +226,19 @@ impl Node {
         tidying.abort();
         greeting.abort();
         following.abort();
+        enrolling.abort();
         self.ledger.close().await;
         let traces = self.events.traces().clone();
         let _ = tokio::task::spawn_blocking(move || traces.flush()).await;
         info!(operator = %self.operator, "stopped");
     }
 
-    /// Every company that this one knows, itself first.
+    /// Every company that takes new trips, as far as this one knows; itself first.
     pub(crate) fn companies(&self) -> Vec<OperatorId> {
-        std::iter::once(self.operator.clone()).chain(self.peers.all().keys().cloned()).collect()
+        let own = (self.membership.standing() == Standing::Ativa).then(|| self.operator.clone());
+        let others = self.peers.all();
+        let staying = others.iter().filter(|(_, member)| !member.is_leaving);
+        own.into_iter().chain(staying.map(|(operator, _)| operator.clone())).collect()
     }
 
     /// Pictures of maps for the page in the browser.
@@ -382,20 +392,43 @@ fn read_back(
     Ok((boot, state))
 }
 
-fn connect<C>(config: &Config, connector: &C) -> Members
+// The other companies: those that are configured, and those on the roll.
+fn fellows<C>(
+    config: &Config,
+    connector: &C,
+    ledger: &Arc<Ledger>,
+    clock: &Arc<dyn Clock>,
+) -> (Peers, Arc<Membership>)
 where
     C: Connect + Clone + Send + Sync + 'static,
 {
-    let connect = |peer: &crate::config::PeerConfig| {
-        let options = HttpPeerOptions {
-            operator: peer.id.clone(),
-            url: peer.url.clone(),
-            token: peer.token.clone(),
-            answer_max: Duration::from_secs(config.limits.peer_answer_seconds_max),
-        };
-        let http = Arc::new(HttpPeer::new(options, connector.clone()));
-        let member = Member { peer: http.clone(), catalogue: http, accepts: peer.accepts.clone() };
-        (peer.id.clone(), member)
+    let (connector, limits) = (connector.clone(), &config.limits);
+    let answer_max = Duration::from_secs(limits.peer_answer_seconds_max);
+    let reach = move |peer: &PeerConfig| connect(peer, answer_max, &connector);
+    let peers = Peers::new(config.peers.iter().map(|peer| (peer.id.clone(), reach(peer))).collect());
+    let membership = Membership::new(
+        config.operator.clone(),
+        config.federation.clone(),
+        Duration::from_secs(limits.members_refresh_seconds),
+        peers.clone(),
+        Box::new(reach),
+        ledger.clone(),
+        clock.clone(),
+    );
+    (peers, Arc::new(membership))
+}
+
+fn connect<C>(peer: &PeerConfig, answer_max: Duration, connector: &C) -> Member
+where
+    C: Connect + Clone + Send + Sync + 'static,
+{
+    let options = HttpPeerOptions {
+        operator: peer.id.clone(),
+        url: peer.url.clone(),
+        token: peer.token.clone(),
+        answer_max,
     };
-    config.peers.iter().map(connect).collect()
+    let http = Arc::new(HttpPeer::new(options, connector.clone()));
+    let (accepts, url) = (peer.accepts.clone(), peer.url.clone());
+    Member { peer: http.clone(), catalogue: http, accepts, url, is_leaving: false }
 }

@@ -12,10 +12,12 @@ use serde::{Deserialize, Deserializer};
 use thiserror::Error;
 
 mod environment;
+mod federation;
 mod limits;
 pub mod locations;
 mod panel;
 
+pub use federation::FederationConfig;
 pub use limits::Limits;
 pub use panel::Map;
 
@@ -110,6 +112,8 @@ pub struct Config {
     pub map: Option<Map>,
     /// Who collects traces of trips.
     pub traces: Option<TracesConfig>,
+    /// Who says who the other companies are, besides those that are named one by one.
+    pub federation: Option<FederationConfig>,
     /// Explicit limits of everything.
     pub limits: Limits,
 }
@@ -176,6 +180,7 @@ struct File {
     peers: Vec<PeerTable>,
     roads: Option<RoadsConfig>,
     traces: Option<TracesConfig>,
+    federation: Option<federation::FederationTable>,
     #[serde(default)]
     limits: Limits,
     #[serde(default)]
@@ -306,6 +311,7 @@ fn check(file: File, folder: &Path, problems: &mut Vec<String>) -> Option<Config
         }
     }
     limits::check(&file.limits, problems);
+    let federation = file.federation.and_then(|table| federation::check(table, folder, problems));
     let peers = check_peers(file.peers, operator.as_ref(), problems);
     let mut tables = file.locations;
     for (index, path) in file.location_files.iter().enumerate() {
@@ -329,6 +335,7 @@ fn check(file: File, folder: &Path, problems: &mut Vec<String>) -> Option<Config
         roads: file.roads,
         map,
         traces: file.traces,
+        federation,
         limits: file.limits,
     })
 }

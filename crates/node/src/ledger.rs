@@ -215,7 +215,10 @@ impl Ledger {
 
     /// Changes only what lives in memory.
     pub fn adjust<A>(&self, change: impl FnOnce(&mut State) -> A) -> A {
-        change(&mut self.shared.lock().state)
+        let mut inner = self.shared.lock();
+        let answer = change(&mut inner.state);
+        inner.state.note_changes();
+        answer
     }
 
     /// How many flushes and records there were: (flushes, durable records, records waiting).

@@ -17,6 +17,7 @@ pub mod greeting;
 pub mod journeys;
 pub mod ledger;
 pub mod mailbox;
+pub mod membership;
 pub mod metrics;
 pub mod mqtt;
 pub mod network;

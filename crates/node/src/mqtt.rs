@@ -293,12 +293,18 @@ impl Office {
                 Ok(self.refused(key, Problem::of(ProblemKind::Expired).at("expira_em")))
             }
             Wish::Book(trip) => {
+                if let Err(problem) = refusal::check_open(&self.node, key) {
+                    return Ok(self.refused(key, problem));
+                }
                 if let Err(problem) = refusal::check_companies(&self.node, &trip) {
                     return Ok(self.refused(key, problem));
                 }
                 self.tell(key, self.node.coordinator.book(trip).await)
             }
             Wish::Plan(journey) => {
+                if let Err(problem) = refusal::check_open(&self.node, key) {
+                    return Ok(self.refused(key, problem));
+                }
                 let (wish, planner) = (journey.journey.canonical(), self.node.journeys.planner(*journey));
                 self.tell(key, self.node.coordinator.book_journey(key.clone(), wish.into(), planner).await)
             }

@@ -4,11 +4,12 @@
 //! Each company, this one too, is asked for everything once an hour, and every moment for what has changed since. One
 //! that does not answer keeps its last known offer, marked.
 
+mod own;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use futures_util::future::join_all;
 use recarga_reservation::{EvseId, OperatorId, TimeWindow, Timestamp};
 use recarga_wire::availability::{AvailabilityAnswer, AvailabilityQuery, AvailablePoint};
@@ -18,10 +19,9 @@ use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
 use crate::clock::Clock;
-use crate::ledger::Ledger;
-use crate::offer::Offer;
 use crate::peer::{Catalogue, CatalogueAnswer, PeerError};
 use crate::peers::Peers;
+pub use own::OwnCatalogue;
 
 /// EVSEs on one page: small enough that a page with full calendars stays within the longest answer.
 const PAGE: usize = 200;
@@ -283,35 +283,12 @@ impl Company {
     }
 }
 
-/// This company's own offer, asked as any other's.
-#[derive(Debug)]
-pub struct OwnCatalogue {
-    /// Who it is.
-    pub operator: OperatorId,
-    /// What there is.
-    pub offer: Arc<Offer>,
-    /// When it is free.
-    pub ledger: Arc<Ledger>,
-    /// What time it is.
-    pub clock: Arc<dyn Clock>,
-}
-
-#[async_trait]
-impl Catalogue for OwnCatalogue {
-    async fn page(&self, query: &AvailabilityQuery, _: Option<&str>) -> Result<CatalogueAnswer, PeerError> {
-        let now = self.clock.now().utc;
-        let over = || PeerError::Unreachable("the period is over".to_owned());
-        let period = Offer::period(query, now).ok_or_else(over)?;
-        let page = self.offer.answer(&self.operator, query, period, now, &self.ledger, |_| false);
-        Ok(CatalogueAnswer::Page { page: Box::new(page), tag: None })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
     use std::sync::Mutex;
 
+    use async_trait::async_trait;
     use recarga_reservation::{Now, StoreId};
     use serde_json::json;
 
@@ -400,7 +377,13 @@ mod tests {
                 ahead: Duration::from_secs(24 * 3600),
                 evses_max: 3,
             };
-            let member = Member { peer: Arc::new(Mute), catalogue, accepts: "accepted".into() };
+            let member = Member {
+                peer: Arc::new(Mute),
+                catalogue,
+                accepts: "accepted".into(),
+                url: String::new(),
+                is_leaving: false,
+            };
             let peers = Peers::new([(operator.clone(), member)].into());
             let network = Network::new(None, peers, clock.clone(), limits);
             Self { network, script, clock, operator }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use recarga_reservation::{Firmness, Hold, Outcome, StoreId, TransactionId, Unacceptable, Vote};
 use recarga_wire::availability::{AvailabilityAnswer, AvailabilityQuery};
+use recarga_wire::federation::SignedRoll;
 use thiserror::Error;
 
 pub mod http;
@@ -86,6 +87,11 @@ pub trait Peer: Send + Sync + fmt::Debug {
 
     /// From which database it speaks now.
     async fn store(&self) -> Result<StoreId, PeerError>;
+
+    /// The signed roll of the federation as it knows it; none if it knows none.
+    async fn roll(&self) -> Result<Option<SignedRoll>, PeerError> {
+        Ok(None)
+    }
 }
 
 /// What a company offers can be asked for in pages.

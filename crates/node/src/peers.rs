@@ -18,6 +18,10 @@ pub struct Member {
     pub catalogue: Arc<dyn Catalogue>,
     /// What it must present.
     pub accepts: Secret,
+    /// Where its node is.
+    pub url: String,
+    /// It sees through what it has promised, and takes nothing new.
+    pub is_leaving: bool,
 }
 
 /// All other companies by their names.

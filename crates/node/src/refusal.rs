@@ -1,11 +1,27 @@
 //! How it is told that a trip was not booked, whether it was asked for by REST or by MQTT.
 
 use recarga_reservation::{OperatorId, RequestKey, TripRequest};
+use recarga_wire::federation::Standing;
 use recarga_wire::problem::Stops;
 use recarga_wire::{Problem, ProblemKind};
 
 use crate::app::Node;
 use crate::coordinator::Answer;
+
+/// Refuses a new trip where this company is leaving; a repeat of what was booked before is none.
+///
+/// # Errors
+/// Says who takes it.
+pub fn check_open(node: &Node, key: &RequestKey) -> Result<(), Problem> {
+    let is_booked = || node.ledger.look(|state| state.company.coordinator.trip_of(key).is_some());
+    if node.membership.standing() == Standing::Ativa || is_booked() {
+        return Ok(());
+    }
+    let others = names(&node.companies());
+    let detail =
+        format!("esta empresa está saindo da rede e não aceita viagens novas; peça a uma de: {others}");
+    Err(Problem::new(ProblemKind::NotNow, detail).of_operator(&node.operator))
+}
 
 /// Refuses stops at companies that this one does not know.
 ///

@@ -28,6 +28,7 @@ mod company;
 mod config;
 mod demo;
 mod duration;
+mod federation;
 mod health;
 mod history;
 mod logging;
@@ -70,6 +71,8 @@ Examples:
                                                    past reservations and trips that have left the database
   recarga bench trips                              durable trips a second on this machine
   recarga config check empresa-a.toml              what is wrong with a configuration, before starting it
+  recarga federation add empresa-d --url http://10.0.0.4:8001 --key 6d5b...
+                                                   who belongs to a federation, while its companies run
   recarga health --url http://127.0.0.1:8001       exit status 0 if the node takes requests";
 
 #[derive(Subcommand)]
@@ -78,6 +81,7 @@ enum Command {
     Serve(serve::Arguments),
     Broker(broker::Arguments),
     Config(config::Arguments),
+    Federation(federation::Arguments),
     Health(health::Arguments),
     Vehicles(vehicles::Arguments),
     Plan(plan::Arguments),
@@ -109,6 +113,7 @@ fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Broker(arguments) => broker::run(arguments),
         Command::Config(arguments) => config::run(arguments),
+        Command::Federation(arguments) => federation::run(arguments),
         Command::Health(arguments) => health::run(&arguments),
         Command::Vehicles(arguments) => vehicles::run(arguments),
         Command::Plan(arguments) => plan::run(arguments),

@@ -59,6 +59,7 @@ pub struct Participant {
     plugs: Arc<BTreeMap<EvseId, Vec<Plug>>>,
     branches: BTreeMap<TransactionId, Branch>,
     out_of_service: BTreeSet<EvseId>,
+    is_closed: bool,
     // All below is derived from the branches.
     calendars: BTreeMap<EvseId, Calendar>,
     live: BTreeMap<RequestKey, Vec<TransactionId>>,
@@ -86,6 +87,7 @@ impl Participant {
             plugs: Arc::new(plugs.collect()),
             branches: BTreeMap::new(),
             out_of_service: BTreeSet::new(),
+            is_closed: false,
             calendars: BTreeMap::new(),
             live: BTreeMap::new(),
             changing: BTreeMap::new(),

@@ -13,6 +13,7 @@ pub mod availability;
 pub mod batch;
 pub mod demo;
 pub mod event;
+pub mod federation;
 pub mod health;
 pub mod hold;
 pub mod instant;
@@ -79,6 +80,9 @@ messages! {
     demo::DemoCompanies
     demo::DemoCompany
     event::Event
+    federation::FederationAnswer
+    federation::Roll
+    federation::SignedRoll
     health::HealthAnswer
     hold::HoldAnswer
     hold::HoldRequest

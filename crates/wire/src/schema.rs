@@ -4,7 +4,8 @@
 use utoipa::{OpenApi, ToSchema};
 
 use crate::{
-    audit, availability, batch, event, health, hold, journey, network, problem, session, trip, vehicle,
+    audit, availability, batch, event, federation, health, hold, journey, network, problem, session, trip,
+    vehicle,
 };
 
 /// The schemas of every message, to be merged into the document of who serves them.
@@ -16,6 +17,9 @@ use crate::{
     batch::BatchAnswer,
     batch::BatchRequest,
     event::Event,
+    federation::FederationAnswer,
+    federation::Roll,
+    federation::SignedRoll,
     health::HealthAnswer,
     hold::HoldAnswer,
     hold::HoldRequest,

@@ -17,7 +17,7 @@ use super::access::Caller;
 use super::{Fault, Segment, came_with, json, read_body};
 use crate::app::Node;
 use crate::coordinator::Answer;
-use crate::refusal::{check_companies, in_progress, why};
+use crate::refusal::{check_companies, check_open, in_progress, why};
 
 /// Most trips in one list.
 const LIST_MAX: usize = 500;
@@ -173,6 +173,7 @@ async fn read_wish(node: &Node, caller: &Caller, request: Request) -> Result<Wis
     match decode::<TripBody>(&bytes) {
         Ok(body) => {
             let request = body.into_request(key)?;
+            check_open(node, request.key())?;
             check_companies(node, &request)?;
             Ok(Wish::Stops(request))
         }
@@ -186,7 +187,9 @@ async fn read_wish(node: &Node, caller: &Caller, request: Request) -> Result<Wis
                     return Err(Problem::new(ProblemKind::UnknownField, detail).at(field).into());
                 }
             }
-            Ok(Wish::Journey(Box::new(body.into_request(key)?)))
+            let request = body.into_request(key)?;
+            check_open(node, &request.key)?;
+            Ok(Wish::Journey(Box::new(request)))
         }
         Err(problem) => Err(problem.into()),
     }

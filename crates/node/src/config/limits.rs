@@ -56,6 +56,8 @@ pub struct Limits {
     pub history_days: u64,
     /// How long past reservations and trips stay in the archive after that; 0 for no archive.
     pub archive_days: u64,
+    /// Between two questions to each company who belongs to the federation; 0 for never.
+    pub members_refresh_seconds: u64,
     /// Cars whose last status is kept.
     pub vehicles_max: usize,
     /// Between two questions to a company for what has changed of its offer; 0 for never asking the others.
@@ -102,6 +104,7 @@ impl Default for Limits {
             tombstone_hours: 24,
             history_days: 30,
             archive_days: 365,
+            members_refresh_seconds: 10,
             vehicles_max: 100_000,
             offer_refresh_millis: 2_000,
             offer_days: 7,

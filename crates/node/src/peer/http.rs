@@ -18,6 +18,7 @@ use hyper_util::client::legacy::connect::Connect;
 use recarga_reservation::{OperatorId, Outcome, StoreId, Unacceptable};
 use recarga_wire::availability::AvailabilityQuery;
 use recarga_wire::batch::{self, BatchRequest, Operation};
+use recarga_wire::federation::SignedRoll;
 use recarga_wire::hold::HoldRequest;
 use recarga_wire::peer::{self as answers, Asked, Unclear};
 use recarga_wire::session::{CancelReason, CancelRequest, ConfirmRequest, InquiryRequest};
@@ -124,6 +125,19 @@ impl<C: Connect + Clone + Send + Sync + 'static> Peer for HttpPeer<C> {
         let (status, body) = self.line.exchange(call).await.map_err(PeerError::Unreachable)?;
         let store = answers::read_store(&self.operator, status, &body);
         store.map_err(|unclear| PeerError::Unreachable(unclear.to_string()))
+    }
+
+    async fn roll(&self) -> Result<Option<SignedRoll>, PeerError> {
+        let call =
+            Call { method: Method::GET, path: "/federacao/lista".into(), body: Vec::new(), trace: None };
+        let (status, body) = self.line.exchange(call).await.map_err(PeerError::Unreachable)?;
+        match status {
+            200 => recarga_wire::decode(&body)
+                .map(Some)
+                .map_err(|problem| PeerError::Unreachable(problem.to_string())),
+            404 => Ok(None),
+            _ => Err(PeerError::Unreachable(format!("status {status} to a question for its roll"))),
+        }
     }
 }
 

@@ -24,13 +24,22 @@ impl Participant {
         self.out_of_service.insert(evse);
     }
 
-    /// Whether an EVSE is out of service.
+    /// Takes the whole company out of service, as it leaves, or back into it. That is not remembered: whoever knows
+    /// says so after each restart.
+    pub fn set_closed(&mut self, is_closed: bool) {
+        if self.is_closed != is_closed {
+            self.is_closed = is_closed;
+            self.touched.0.extend(self.plugs.keys().cloned());
+        }
+    }
+
+    /// Whether an EVSE is out of service, by itself or with the whole company.
     pub fn is_out_of_service(&self, evse: &EvseId) -> bool {
-        self.out_of_service.contains(evse)
+        self.is_closed || self.out_of_service.contains(evse)
     }
 
     /// How many of the EVSEs that are offered are out of service.
     pub fn out_of_service_count(&self) -> usize {
-        self.out_of_service.iter().filter(|evse| self.plugs.contains_key(*evse)).count()
+        self.plugs.keys().filter(|evse| self.is_out_of_service(evse)).count()
     }
 }

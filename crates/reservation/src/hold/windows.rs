@@ -49,7 +49,7 @@ impl Participant {
             if hold.plug.is_some_and(|plug| !plugs.contains(&plug)) {
                 return refuse(Reason::WrongPlug);
             }
-            if self.out_of_service.contains(&stop.evse) {
+            if self.is_out_of_service(&stop.evse) {
                 return refuse(Reason::OutOfService);
             }
             if stop.window.start() + limits.late_max < now.utc {
