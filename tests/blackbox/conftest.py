@@ -97,15 +97,15 @@ class Stage:
             _kills += self.broker.process.kills
 
 
-def _build(program, folder, seed, kind, limits):
+def _build(program, folder, seed, kind, limits, names=NAMES):
     """A federation that is not started yet, with a broker of this kind ("mosquitto", "embedded" or none) that is."""
     broker = None
     if kind == "mosquitto":
         broker = Broker(folder / "broker")
     elif kind == "embedded":
-        configs = [folder / name / "config.toml" for name in NAMES]
+        configs = [folder / name / "config.toml" for name in names]
         broker = EmbeddedBroker(folder / "broker", program, configs)
-    stage = Stage(Federation(program, folder, seed, broker, limits), broker)
+    stage = Stage(Federation(program, folder, seed, broker, limits, names), broker)
     if broker:
         broker.start()
     return stage
@@ -118,12 +118,12 @@ def make_stage(request, program, logs, seed):
     folder = logs / request.node.name.replace("/", "_")
     request.node.blackbox_folder = folder
 
-    def make(broker=False, limits=None, start=True):
+    def make(broker=False, limits=None, start=True, names=NAMES):
         home = folder / str(len(stages)) if stages else folder
         if home.exists():
             shutil.rmtree(home)
         home.mkdir(parents=True)
-        stage = _build(program, home, seed, "mosquitto" if broker else None, limits)
+        stage = _build(program, home, seed, "mosquitto" if broker else None, limits, names)
         stages.append(stage)
         if start:
             stage.federation.start()

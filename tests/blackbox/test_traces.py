@@ -29,7 +29,7 @@ def traced(make_stage, collector):
     def make(share=0.0, url=None, broker=False):
         stage = make_stage(broker=broker, start=False)
         for company in stage.federation:
-            company.write_config(stage.broker, traces={"url": url or collector.url, "share": share})
+            company.write_config(stage.broker, tables={"traces": {"url": url or collector.url, "share": share}})
         stage.federation.start()
         return stage
 

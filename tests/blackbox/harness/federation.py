@@ -67,7 +67,7 @@ class Company:
         """The id of its nth EVSE, from 1."""
         return f"{self.name[-1].upper()}-{number}"
 
-    def write_config(self, broker=None, limits=None, peers=None, traces=None, **operator):
+    def write_config(self, broker=None, limits=None, peers=None, tables=None, **operator):
         """Writes the TOML file that the process reads at its start."""
         lines = ["[operator]"]
         fields = {
@@ -88,9 +88,9 @@ class Company:
             url = self.federation.link_url(self.name, peer)
             lines += ["[[peers]]", f'id = "{peer}"', f'url = "{url}"']
             lines += [f'token = "{peer_token(self.name, peer)}"', f'accepts = "{peer_token(peer, self.name)}"']
-        if traces is not None:
-            lines.append("[traces]")
-            lines += [f"{name} = {json.dumps(value)}" for name, value in traces.items()]
+        for table, entries in (tables or {}).items():
+            lines.append(f"[{table}]")
+            lines += [f"{name} = {json.dumps(value)}" for name, value in entries.items()]
         lines.append("[limits]")
         lines += [f"{name} = {value}" for name, value in {**LIMITS, **(limits or {})}.items()]
         lines += [

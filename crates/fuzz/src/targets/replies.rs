@@ -1,11 +1,13 @@
 //! What other companies, nodes and apps answer: as untrusted as what they ask.
 
+use recarga_federation::{Authority, Roll};
 use recarga_node::roads::Dialect;
 use recarga_planning::Road;
 use recarga_reservation::{OperatorId, TransactionId, Vote};
 use recarga_wire::audit::AuditPage;
 use recarga_wire::availability::{AvailabilityAnswer, PointsAnswer, into_stations};
 use recarga_wire::batch::decode_batch_answer;
+use recarga_wire::federation::SignedRoll;
 use recarga_wire::health::HealthAnswer;
 use recarga_wire::hold::HoldAnswer;
 use recarga_wire::peer::{Asked, read_cancelled, read_confirmed, read_outcome, read_store, read_vote};
@@ -38,6 +40,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "peer-reply", form: Form::Json, read: peer_reply },
     Target { name: "batch-answer", form: Form::Json, read: batch_answer },
     Target { name: "road-answer", form: Form::Json, read: road_answer },
+    Target { name: "roll", form: Form::Json, read: roll },
 ];
 
 fn plain<T>(bytes: &[u8]) -> Result<Verdict, String>
@@ -74,6 +77,24 @@ fn road_answer(bytes: &[u8]) -> Result<Verdict, String> {
         accepted = true;
     }
     Ok(if accepted { Verdict::Accepted } else { Verdict::Refused })
+}
+
+// What the authority has signed, and another company has brought.
+fn roll(bytes: &[u8]) -> Result<Verdict, String> {
+    let Ok(text) = std::str::from_utf8(bytes) else { return Ok(Verdict::Refused) };
+    let unsigned = SignedRoll { conteudo: text.to_owned(), assinatura: String::new() };
+    let Ok(read) = Roll::read_unchecked(&unsigned) else { return Ok(Verdict::Refused) };
+    let authority = Authority::new([7; 32]);
+    if Roll::believe(&unsigned, &authority.public()).is_ok() {
+        return Err("it is believed although nobody has signed it".to_owned());
+    }
+    let signed =
+        read.sign(&authority).map_err(|error| format!("it can be read and not be signed: {error}"))?;
+    let again = Roll::believe(&signed, &authority.public());
+    if again.as_ref() != Ok(&read) {
+        return Err(format!("was {read:?}, is {again:?}"));
+    }
+    Ok(Verdict::Accepted)
 }
 
 fn problem(bytes: &[u8]) -> Result<Verdict, String> {
