@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo web test torture fuzz mutants bench test-compose setup clean
+.PHONY: help demo web package test torture fuzz mutants bench test-compose setup clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,6 +13,9 @@ demo: ## Start three companies, a broker and cars, and watch trips being booked 
 
 web: ## Build the page in the browser, which is built into the program (needs Node.js 20.19)
 	scripts/web
+
+package: ## A Debian package with the service, in target/package
+	scripts/package
 
 test: ## Check everything, installing what that needs
 	scripts/test

@@ -263,10 +263,11 @@ impl Config {
             ));
         }
         let secrets = self.peers.iter().flat_map(|peer| [&peer.token, &peer.accepts]);
-        let known = |secret: &&Secret| secret.expose().starts_with("demo-");
+        let known =
+            |secret: &&Secret| ["demo-", "replace-me"].iter().any(|known| secret.expose().starts_with(known));
         if open && secrets.chain(&self.operator_token).any(|secret| known(&secret)) {
             warnings.push(
-                "tokens of the public demo are in use; set your own before others can reach this node".into(),
+                "tokens of the public demo or of an example are in use; set your own before others can reach this node".into(),
             );
         }
         if self.stations.is_empty() {
