@@ -94,8 +94,10 @@ pub struct Config {
     pub name: String,
     /// Where the HTTP server listens.
     pub listen: SocketAddr,
-    /// Folder of the database.
+    /// Folder of the database and the archive.
     pub data_dir: PathBuf,
+    /// The database in PostgreSQL; without it there is one in the folder.
+    pub store: Option<Secret>,
     /// Opens the operator's own calls; without it they are closed.
     pub operator_token: Option<Secret>,
     /// If set, drivers' apps must present one of these.
@@ -201,6 +203,8 @@ struct OperatorTable {
     listen: String,
     data_dir: PathBuf,
     #[serde(default)]
+    store: Option<Secret>,
+    #[serde(default)]
     operator_token: Option<Secret>,
     #[serde(default)]
     driver_tokens: Vec<Secret>,
@@ -299,6 +303,13 @@ fn check(file: File, folder: &Path, problems: &mut Vec<String>) -> Option<Config
     for (index, token) in file.operator.driver_tokens.iter().enumerate() {
         check_secret(Some(token), &format!("operator.driver_tokens[{index}]"), problems);
     }
+    let is_postgres =
+        |url: &Secret| ["postgres://", "postgresql://"].iter().any(|one| url.expose().starts_with(one));
+    if file.operator.store.as_ref().is_some_and(|url| !is_postgres(url)) {
+        problems.push(
+            "operator.store: write postgres://USER:PASSWORD@HOST:PORT/DATABASE, or leave it out".to_owned(),
+        );
+    }
     if let Some(mqtt) = &file.mqtt {
         check_url(&mqtt.url, "mqtt://", "mqtt.url", problems);
     }
@@ -328,6 +339,7 @@ fn check(file: File, folder: &Path, problems: &mut Vec<String>) -> Option<Config
         name: file.operator.name,
         listen: listen.ok()?,
         data_dir: file.operator.data_dir,
+        store: file.operator.store,
         operator_token: file.operator.operator_token,
         driver_tokens: file.operator.driver_tokens,
         mqtt: file.mqtt,

@@ -4,6 +4,7 @@ use recarga_reservation::{EvseId, Fact, RequestKey, StoreId, Timestamp};
 use thiserror::Error;
 
 pub mod memory;
+pub mod postgres;
 pub mod redb;
 pub mod rows;
 

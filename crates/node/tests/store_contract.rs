@@ -2,165 +2,18 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+#[path = "support/records.rs"]
+mod records;
+
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Arc;
 
 use recarga_node::store::memory::{MemoryDisk, MemoryStore};
 use recarga_node::store::redb::{RedbStore, poison};
-use recarga_node::store::{Letter, Record, Store, StoreError};
-use recarga_reservation::{
-    AbortCause, Branch, EvseId, Fact, Hold, OperatorId, Planned, Plug, RequestKey, Stage, Stop, StoreId,
-    TimeWindow, Timestamp, TransactionId, Trip, TripRequest, TripStop,
-};
+use recarga_node::store::{Record, Store, StoreError};
+use recarga_reservation::StoreId;
+use records::{everything, evse, operator, sorted, suite, transaction};
 use redb::ReadableTable;
-
-type Open<'a> = &'a dyn Fn() -> Box<dyn Store>;
-
-fn at(millis: i64) -> Timestamp {
-    Timestamp::from_millis(millis)
-}
-
-fn operator(name: &str) -> OperatorId {
-    OperatorId::new(name).unwrap()
-}
-
-fn transaction(counter: u64) -> TransactionId {
-    let coordinator = operator("empresa-b");
-    TransactionId { coordinator, store: StoreId(9), epoch: 1, counter, nonce: u128::from(counter) << 99 }
-}
-
-fn key() -> RequestKey {
-    RequestKey { vehicle: "carro-1".parse().unwrap(), request: "pedido-1".parse().unwrap() }
-}
-
-fn stop(number: u16) -> Stop {
-    let start = 1_000_000 * i64::from(number);
-    Stop { number, evse: "A-1".parse().unwrap(), window: TimeWindow::new(at(start), at(start + 1)).unwrap() }
-}
-
-fn hold(counter: u64) -> Arc<Hold> {
-    Arc::new(Hold {
-        transaction: transaction(counter),
-        key: key(),
-        plug: counter.is_multiple_of(2).then_some(Plug::CCS2),
-        participants: vec![operator("empresa-a"), operator("empresa-b")],
-        stores: (counter > 1).then(|| (operator("empresa-b"), StoreId(u128::MAX - 1))).into_iter().collect(),
-        priority: at(-5),
-        stops: vec![stop(0), stop(7)],
-        replaces: (counter == 3).then(|| transaction(2)),
-    })
-}
-
-fn trip(counter: u64, stage: Stage) -> Trip {
-    let stops = vec![
-        TripStop { operator: operator("empresa-a"), stop: stop(0) },
-        TripStop { operator: operator("empresa-c"), stop: stop(1) },
-    ];
-    let mut request = TripRequest::new(key(), Some(Plug::TYPE2), stops).unwrap();
-    if counter.is_multiple_of(2) {
-        let planned = Planned { wish: "{ \"a\" : 1 }".into(), itinerary: "ação".into() };
-        request = request.planned_for(planned);
-    }
-    Trip {
-        id: "0123456789abcdef".parse().unwrap(),
-        transaction: transaction(counter),
-        request: Arc::new(request),
-        decided: at(77),
-        stage,
-        lost: BTreeSet::from([operator("empresa-c")]),
-        replaces: Some(transaction(1)),
-        participants: BTreeSet::from([operator("empresa-a"), operator("empresa-c")]),
-    }
-}
-
-fn evse() -> EvseId {
-    "A-1".parse().unwrap()
-}
-
-/// One record of every shape.
-fn everything() -> Vec<Record> {
-    let left = BTreeSet::from([operator("empresa-a")]);
-    let branches = [
-        Branch::Held { hold: hold(1), expires: at(123) },
-        Branch::Prepared { hold: hold(2) },
-        Branch::Confirmed { hold: hold(3) },
-        Branch::Released { hold: hold(4) },
-        Branch::Aborted { cause: AbortCause::VotedNo, at: at(1), hold: None },
-        Branch::Aborted { cause: AbortCause::Coordinator, at: at(1), hold: None },
-        Branch::Aborted { cause: AbortCause::Expired, at: at(1), hold: None },
-        Branch::Aborted { cause: AbortCause::Inquired, at: at(1), hold: None },
-        Branch::Aborted { cause: AbortCause::Heuristic, at: at(1), hold: Some(hold(9)) },
-    ];
-    let stages = [
-        Stage::Committed { unacknowledged: left.clone() },
-        Stage::Settled,
-        Stage::Cancelled { unreleased: left },
-        Stage::Replaced,
-    ];
-    let letter = Letter {
-        key: key(),
-        received: at(3),
-        request: "{\"ç\":1}".to_owned(),
-        answer: Some("{}".to_owned()),
-        owed: true,
-        response_topic: Some("a/b".to_owned()),
-        correlation: Some(vec![0, 255]),
-    };
-    let branches = (1..).zip(branches).map(|(n, branch)| Fact::Branch(transaction(n), branch));
-    let trips = (20..).zip(stages).map(|(n, stage)| Fact::Trip(trip(n, stage)));
-    branches
-        .chain(trips)
-        .map(Record::Fact)
-        .chain([Record::Letter(letter), Record::OutOfService(evse())])
-        .collect()
-}
-
-fn sorted(mut records: Vec<Record>) -> Vec<String> {
-    records.sort_by_key(|record| format!("{record:?}"));
-    records.iter().map(|record| format!("{record:?}")).collect()
-}
-
-fn suite(open: Open) {
-    // The identity is the first one given, and no epoch is used twice.
-    let first = open().boot(StoreId(1)).unwrap();
-    assert_eq!((first.store, first.epoch), (StoreId(1), 1));
-    let second = open().boot(StoreId(2)).unwrap();
-    assert_eq!((second.store, second.epoch), (StoreId(1), 2));
-
-    // What was appended is there after reopening, whatever its shape.
-    let records = everything();
-    {
-        let mut store = open();
-        store.boot(StoreId(3)).unwrap();
-        store.append(&records[..5]).unwrap();
-        store.append(&records[5..]).unwrap();
-    }
-    assert_eq!(sorted(open().load().unwrap()), sorted(records.clone()));
-
-    // The latest about a key replaces the earlier, also within one call; forgotten is gone; the rest stays.
-    let confirmed = Record::Fact(Fact::Branch(transaction(2), Branch::Confirmed { hold: hold(2) }));
-    let change = [
-        Record::Fact(Fact::Branch(transaction(2), Branch::Prepared { hold: hold(8) })),
-        confirmed.clone(),
-        Record::Fact(Fact::BranchForgotten(transaction(1))),
-        Record::Fact(Fact::TripForgotten(transaction(20))),
-        Record::LetterForgotten(key()),
-        Record::InService(evse()),
-        Record::Fact(Fact::BranchForgotten(transaction(999))),
-    ];
-    open().append(&change).unwrap();
-    let mut expected = records;
-    let gone = |one: &Record| match one {
-        Record::Fact(Fact::Branch(transaction, _)) => transaction.counter <= 2,
-        Record::Fact(Fact::Trip(trip)) => trip.transaction.counter == 20,
-        Record::Letter(_) | Record::OutOfService(_) => true,
-        _ => false,
-    };
-    expected.retain(|one| !gone(one));
-    expected.push(confirmed);
-    assert_eq!(sorted(open().load().unwrap()), sorted(expected));
-}
 
 #[test]
 fn memory() {

@@ -10,15 +10,19 @@ use recarga_node::app::{Node, Setup};
 use recarga_node::archive::Archive;
 use recarga_node::clock::SystemClock;
 use recarga_node::config::Config;
-use recarga_node::ledger::Writer;
+use recarga_node::ledger::{OnFailure, Writer};
+use recarga_node::store::Store;
+use recarga_node::store::postgres::PostgresStore;
 use recarga_node::store::redb::{self, RedbStore};
 use recarga_node::traces::Traces;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
-/// Exit status when the record could not be written (`EX_IOERR` of sysexits.h).
+/// Exit status when the disk refused a write (`EX_IOERR` of sysexits.h): a person has to look first.
 const EXIT_CANNOT_WRITE: i32 = 74;
+/// Exit status when PostgreSQL was lost (`EX_TEMPFAIL`): it knows what was written, so starting again is safe.
+const EXIT_STORE_LOST: i32 = 75;
 
 /// Run one company's node.
 #[derive(clap::Args)]
@@ -28,7 +32,8 @@ Examples:
   RECARGA_LOG_FORMAT=json recarga serve --config empresa-a.toml 2>> empresa-a.log
 
 SIGINT or SIGTERM: takes nothing new, finishes what is under way, and stops.
-Exit status: 0 stopped, 1 could not start, 2 wrong arguments, 74 the disk refused a write.")]
+Exit status: 0 stopped, 1 could not start, 2 wrong arguments, 74 the disk refused a write, 75 PostgreSQL was lost or
+refused a write; start it again.")]
 pub struct Arguments {
     /// The company's configuration.
     #[arg(long, short, value_name = "FILE", env = "RECARGA_CONFIG")]
@@ -64,23 +69,16 @@ async fn serve(config: Config, traces: Traces) -> Result<()> {
             "cannot listen on {listen}; is another program using the port? change operator.listen or stop it"
         )
     })?;
-    let store = RedbStore::open(&config.data_dir, &config.operator)?;
+    let (store, on_failure) = open_store(&config)?;
     let (name, peers) = (config.name.clone(), config.peers.len());
-    let (evses, folder) =
-        (config.stations.iter().map(|one| one.evses.len()).sum::<usize>(), config.data_dir.clone());
+    let evses = config.stations.iter().map(|one| one.evses.len()).sum::<usize>();
     let archive = config.limits.archive().map(|_| Archive::new(&config.data_dir));
     let node = Node::start(Setup {
         archive,
         clock: Arc::new(SystemClock::new()),
-        store: Box::new(store),
+        store,
         writer: Writer::Thread,
-        on_failure: Box::new(move |failure| {
-            error!(%failure, "the record cannot be written; stopping at once, nothing more is promised");
-            if let Err(error) = redb::poison(&folder, &failure.to_string()) {
-                error!(%error, "cannot leave a marker; check the disk before starting again");
-            }
-            std::process::exit(EXIT_CANNOT_WRITE);
-        }),
+        on_failure,
         connector: connector(),
         traces,
         config,
@@ -88,6 +86,26 @@ async fn serve(config: Config, traces: Traces) -> Result<()> {
     info!(address = %listen, company = name, evses, peers, "ready");
     node.run(listener, stop_signal()?).await;
     Ok(())
+}
+
+// And what to do when it cannot be written: the process ends, as nobody knows what became of the last write.
+fn open_store(config: &Config) -> Result<(Box<dyn Store>, OnFailure)> {
+    if let Some(url) = &config.store {
+        let on_failure: OnFailure = Box::new(|failure| {
+            error!(%failure, "the record cannot be written; stopping at once, nothing more is promised");
+            std::process::exit(EXIT_STORE_LOST);
+        });
+        return Ok((Box::new(PostgresStore::open(url.expose(), &config.operator)?), on_failure));
+    }
+    let folder = config.data_dir.clone();
+    let on_failure: OnFailure = Box::new(move |failure| {
+        error!(%failure, "the record cannot be written; stopping at once, nothing more is promised");
+        if let Err(error) = redb::poison(&folder, &failure.to_string()) {
+            error!(%error, "cannot leave a marker; check the disk before starting again");
+        }
+        std::process::exit(EXIT_CANNOT_WRITE);
+    });
+    Ok((Box::new(RedbStore::open(&config.data_dir, &config.operator)?), on_failure))
 }
 
 fn connector() -> HttpConnector {

@@ -1,0 +1,284 @@
+//! The durable record in PostgreSQL: the same rows as in a folder, and beside them every reserved window, which
+//! PostgreSQL itself keeps from overlapping.
+//!
+//! One statement, one round trip, one flush for each call of [`Store::append`]. The client's work is done in a thread of
+//! its own, since it must not block within an asynchronous runtime.
+
+mod schema;
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+use std::sync::mpsc::{Sender, SyncSender, channel, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use postgres::config::Host;
+use postgres::error::SqlState;
+use postgres::fallible_iterator::FallibleIterator;
+use postgres::{Client, Config, NoTls, Statement};
+use recarga_reservation::{Branch, Fact, OperatorId, StoreId};
+
+use super::rows::{Row, Table};
+use super::{Boot, Record, Store, StoreError};
+
+/// Longest wait for a connection.
+const CONNECT_MAX: Duration = Duration::from_secs(5);
+/// How long what was sent may stay unacknowledged before the connection counts as lost.
+const SILENCE_MAX: Duration = Duration::from_secs(15);
+/// How long is waited for an earlier process, whose end PostgreSQL may not have noticed yet.
+const LOCK_TRIES: u32 = 100;
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
+/// Records that were read and wait to be taken.
+const READ_AHEAD: usize = 1024;
+
+/// A database of PostgreSQL.
+pub struct PostgresStore {
+    jobs: Sender<Job>,
+    // For messages: without what is secret.
+    name: String,
+}
+
+type Job = Box<dyn FnOnce(&mut Session) + Send>;
+
+struct Session {
+    client: Client,
+    name: String,
+    // The statement of `append`, and the epoch of this run: with another one nothing is written.
+    append: Option<(Statement, String)>,
+}
+
+impl PostgresStore {
+    /// Opens the database at `url` (`postgres://user:password@host:port/database`) and makes or changes its tables as this
+    /// program needs them. Only one process can have it open.
+    ///
+    /// # Errors
+    /// Not reached, in use, of another company, or of a newer program.
+    pub fn open(url: &str, operator: &OperatorId) -> Result<Self, StoreError> {
+        let mut config = Config::from_str(url)
+            .map_err(|error| StoreError::Io { path: "operator.store".to_owned(), reason: chain(&error) })?;
+        config.connect_timeout(CONNECT_MAX).tcp_user_timeout(SILENCE_MAX).application_name("recarga");
+        let name = shown(&config);
+        let (operator, called) = (operator.clone(), name.clone());
+        let (jobs, todo) = channel::<Job>();
+        let (opened, is_open) = sync_channel(1);
+        thread::spawn(move || {
+            let mut session = match Session::open(&config, called, &operator) {
+                Ok(session) => session,
+                // Whoever asked may have gone.
+                Err(error) => return drop(opened.send(Err(error))),
+            };
+            if opened.send(Ok(())).is_ok() {
+                todo.into_iter().for_each(|job| job(&mut session));
+            }
+            // Whether it is told that this was the end, PostgreSQL notices it.
+            let _ = session.client.close();
+        });
+        let gone = || Err(ended(&name));
+        is_open.recv().unwrap_or_else(|_| gone())?;
+        Ok(Self { jobs, name })
+    }
+
+    fn ask<A: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Session) -> Result<A, StoreError> + Send + 'static,
+    ) -> Result<A, StoreError> {
+        let (reply, replied) = sync_channel(1);
+        let job: Job = Box::new(move |session| drop(reply.send(job(session))));
+        let gone = |_| ended(&self.name);
+        self.jobs.send(job).map_err(|_| ended(&self.name))?;
+        replied.recv().map_err(gone)?
+    }
+}
+
+impl Store for PostgresStore {
+    fn boot(&mut self, fresh_id: StoreId) -> Result<Boot, StoreError> {
+        self.ask(move |session| session.boot(fresh_id))
+    }
+
+    fn each(&mut self, take: &mut dyn FnMut(Record)) -> Result<(), StoreError> {
+        let (read, records) = sync_channel(READ_AHEAD);
+        let job: Job = Box::new(move |session| {
+            if let Err(error) = session.read(&read) {
+                // Whoever asked may have gone.
+                let _ = read.send(Err(error));
+            }
+        });
+        self.jobs.send(job).map_err(|_| ended(&self.name))?;
+        records.into_iter().try_for_each(|record| record.map(&mut *take))
+    }
+
+    fn append(&mut self, records: &[Record]) -> Result<(), StoreError> {
+        let parcel = Parcel::of(records)
+            .map_err(|error| StoreError::Io { path: self.name.clone(), reason: error.to_string() })?;
+        self.ask(move |session| session.append(&parcel))
+    }
+}
+
+impl Session {
+    fn open(config: &Config, name: String, operator: &OperatorId) -> Result<Self, StoreError> {
+        let client = config.connect(NoTls);
+        let client = client.map_err(|error| StoreError::Io { path: name.clone(), reason: chain(&error) })?;
+        let mut session = Self { client, name, append: None };
+        session.lock()?;
+        schema::migrate(&mut session, operator)?;
+        Ok(session)
+    }
+
+    // Belongs to the connection, so it ends with the process, however that ends.
+    fn lock(&mut self) -> Result<(), StoreError> {
+        for _ in 0..LOCK_TRIES {
+            let row = self.client.query_one("SELECT pg_try_advisory_lock($1)", &[&schema::LOCK]);
+            if row.map_err(|error| self.failed(&error))?.get(0) {
+                return Ok(());
+            }
+            thread::sleep(LOCK_PAUSE);
+        }
+        Err(StoreError::InUse { path: self.name.clone() })
+    }
+
+    fn boot(&mut self, fresh_id: StoreId) -> Result<Boot, StoreError> {
+        let before = schema::boot(self)?;
+        let before = before.unwrap_or(Boot { store: fresh_id, epoch: 0 });
+        let epoch = before.epoch.checked_add(1);
+        let epoch = epoch.ok_or_else(|| self.unreadable("it has had its last start"))?;
+        let boot = Boot { epoch, ..before };
+        schema::set_boot(self, boot)?;
+        self.append = None;
+        Ok(boot)
+    }
+
+    fn read(&mut self, read: &SyncSender<Result<Record, StoreError>>) -> Result<(), StoreError> {
+        let name = self.name.clone();
+        let unreadable = |key: &str, reason: &dyn std::fmt::Display| StoreError::Unreadable {
+            path: name.clone(),
+            reason: format!("row {key}: {reason}"),
+        };
+        let rows = self.client.query_raw::<_, i16, _>("SELECT kind, key, value FROM recarga_rows", []);
+        let mut rows = rows.map_err(|error| io(&name, &error))?;
+        while let Some(row) = rows.next().map_err(|error| io(&name, &error))? {
+            let (kind, key, value): (i16, &str, &str) = (row.get(0), row.get(1), row.get(2));
+            let table = u8::try_from(kind).ok().and_then(Table::from_number);
+            let table = table.ok_or_else(|| unreadable(key, &"it is of no kind that is known"))?;
+            let record = Row::read(table, key, value.as_bytes()).map_err(|error| unreadable(key, &error))?;
+            if read.send(Ok(record)).is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    // After an error nobody knows whether it was written: the process ends, and the next one reads what is true.
+    fn append(&mut self, parcel: &Parcel) -> Result<(), StoreError> {
+        if self.append.is_none() {
+            let boot = schema::boot(self)?;
+            let epoch = boot.map_or(0, |boot| boot.epoch).to_string();
+            let statement = self.client.prepare(schema::APPEND).map_err(|error| self.failed(&error))?;
+            self.append = Some((statement, epoch));
+        }
+        let Some((statement, epoch)) = &self.append else { return Ok(()) };
+        let Parcel { kinds, keys, values, gone_kinds, gone_keys, freed, evses, starts, ends, takers } =
+            parcel;
+        let written = self.client.execute(
+            statement,
+            &[epoch, kinds, keys, values, gone_kinds, gone_keys, freed, evses, starts, ends, takers],
+        );
+        written.map(drop).map_err(|error| self.failed(&error))
+    }
+
+    fn failed(&self, error: &postgres::Error) -> StoreError {
+        let reason = match error.code() {
+            Some(&SqlState::EXCLUSION_VIOLATION) => {
+                format!("an EVSE would be reserved twice at the same time, which cannot be: {}", chain(error))
+            }
+            Some(&SqlState::DIVISION_BY_ZERO) => {
+                "another process has started on this database; this one may not write any longer".to_owned()
+            }
+            _ => chain(error),
+        };
+        StoreError::Io { path: self.name.clone(), reason }
+    }
+
+    fn unreadable(&self, reason: impl ToString) -> StoreError {
+        StoreError::Unreadable { path: self.name.clone(), reason: reason.to_string() }
+    }
+}
+
+// What one call writes, by columns: the latest row of each key, and the windows that are reserved by now.
+#[derive(Default)]
+struct Parcel {
+    kinds: Vec<i16>,
+    keys: Vec<String>,
+    values: Vec<String>,
+    gone_kinds: Vec<i16>,
+    gone_keys: Vec<String>,
+    freed: Vec<String>,
+    evses: Vec<String>,
+    starts: Vec<i64>,
+    ends: Vec<i64>,
+    takers: Vec<String>,
+}
+
+impl Parcel {
+    fn of(records: &[Record]) -> Result<Self, super::rows::Malformed> {
+        let mut latest = BTreeMap::new();
+        for record in records {
+            let Row { table, key, value } = Row::of(record)?;
+            latest.insert((table, key), (value, record));
+        }
+        let mut parcel = Self::default();
+        for ((table, key), (value, record)) in latest {
+            if let Record::Fact(Fact::Branch(..) | Fact::BranchForgotten(_)) = record {
+                parcel.freed.push(key.clone());
+            }
+            // What is only held may stand beside what it is to replace.
+            if let Record::Fact(Fact::Branch(_, Branch::Confirmed { hold })) = record {
+                for stop in &hold.stops {
+                    parcel.evses.push(stop.evse.to_string());
+                    parcel.starts.push(stop.window.start().as_millis());
+                    parcel.ends.push(stop.window.end().as_millis());
+                    parcel.takers.push(key.clone());
+                }
+            }
+            match value {
+                Some(value) => {
+                    parcel.kinds.push(i16::from(table as u8));
+                    parcel.keys.push(key);
+                    parcel.values.push(String::from_utf8(value)?);
+                }
+                None => {
+                    parcel.gone_kinds.push(i16::from(table as u8));
+                    parcel.gone_keys.push(key);
+                }
+            }
+        }
+        Ok(parcel)
+    }
+}
+
+fn io(name: &str, error: &postgres::Error) -> StoreError {
+    StoreError::Io { path: name.to_owned(), reason: chain(error) }
+}
+
+fn ended(name: &str) -> StoreError {
+    StoreError::Io { path: name.to_owned(), reason: "the connection has ended".to_owned() }
+}
+
+// Where it is, without user and password.
+fn shown(config: &Config) -> String {
+    let host = match config.get_hosts().first() {
+        Some(Host::Tcp(host)) => host.clone(),
+        Some(Host::Unix(folder)) => folder.display().to_string(),
+        None => "localhost".to_owned(),
+    };
+    let port = config.get_ports().first().copied().unwrap_or(5432);
+    format!("postgres://{host}:{port}/{}", config.get_dbname().unwrap_or(""))
+}
+
+// The library's own message ("db error") says nothing without its cause.
+fn chain(error: &postgres::Error) -> String {
+    use std::error::Error as _;
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}

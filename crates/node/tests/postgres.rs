@@ -1,0 +1,155 @@
+//! The record in PostgreSQL: the contract, and what only a server of its own can do wrong.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+#[path = "support/postgres.rs"]
+mod cluster;
+#[path = "support/records.rs"]
+mod records;
+
+use std::sync::{Arc, OnceLock};
+
+use cluster::Cluster;
+use recarga_node::store::postgres::PostgresStore;
+use recarga_node::store::{Record, Store, StoreError};
+use recarga_reservation::{Branch, Fact, Hold, Stop, StoreId, TimeWindow};
+use records::{at, hold, operator, sorted, suite, transaction};
+
+// One server for all: each test has a database.
+fn cluster() -> &'static Cluster {
+    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+    CLUSTER.get_or_init(Cluster::start)
+}
+
+fn open(url: &str) -> Result<PostgresStore, StoreError> {
+    PostgresStore::open(url, &operator("empresa-a"))
+}
+
+fn refused(url: &str, name: &str) -> String {
+    let error = PostgresStore::open(url, &operator(name)).err().expect("must be refused").to_string();
+    assert!(!error.contains("not-told"), "a secret is shown: {error}");
+    error
+}
+
+#[test]
+fn postgres_keeps_the_contract() {
+    let url = cluster().database();
+    suite(&|| Box::new(open(&url).unwrap()));
+}
+
+#[test]
+fn it_says_why_a_database_cannot_be_used() {
+    let url = cluster().database();
+    let held = open(&url).unwrap();
+    assert!(refused(&url, "empresa-a").contains("in use by another process"));
+    drop(held);
+    assert!(refused(&url, "empresa-b").contains("the database of empresa-a, not of empresa-b"));
+    let mut hand = Cluster::look_into(&url);
+    let mut set = |key: &str, value: Option<&str>| {
+        match value {
+            Some(value) => hand.execute("UPDATE recarga_meta SET value = $2 WHERE key = $1", &[&key, &value]),
+            None => hand.execute("DELETE FROM recarga_meta WHERE key = $1", &[&key]),
+        }
+        .unwrap();
+    };
+    set("format", Some("99"));
+    assert!(refused(&url, "empresa-a").contains("has format 99, and this program reads up to 1"));
+    set("format", None);
+    assert!(refused(&url, "empresa-a").contains("no format number"));
+    for wrong in [
+        url.replace("/company_", "/absent_"),
+        url.replace("127.0.0.1:", "127.0.0.1:1"),
+        "postgres://recarga:not-told@127.0.0.1:1/x".to_owned(),
+        "postgres://recarga:not-told@127.0.0.1:port/x".to_owned(),
+    ] {
+        refused(&wrong, "empresa-a");
+    }
+}
+
+#[test]
+fn half_an_identity_is_none_and_an_epoch_is_never_used_twice() {
+    for (key, value) in [("epoch", Some(u64::MAX.to_string())), ("epoch", None), ("store", None)] {
+        let url = cluster().database();
+        open(&url).unwrap().boot(StoreId(1)).unwrap();
+        let mut hand = Cluster::look_into(&url);
+        match value {
+            Some(value) => hand.execute("UPDATE recarga_meta SET value = $2 WHERE key = $1", &[&key, &value]),
+            None => hand.execute("DELETE FROM recarga_meta WHERE key = $1", &[&key]),
+        }
+        .unwrap();
+        let error = open(&url).unwrap().boot(StoreId(2)).expect_err("must be noticed");
+        assert!(error.to_string().contains("damaged"), "{key}: {error}");
+    }
+}
+
+fn reserved(counter: u64, evse: &str, from: i64, until: i64) -> Record {
+    let window = TimeWindow::new(at(from), at(until)).unwrap();
+    let stops = vec![Stop { number: 0, evse: evse.parse().unwrap(), window }];
+    let hold = Arc::new(Hold { stops, ..(*hold(counter)).clone() });
+    Record::Fact(Fact::Branch(transaction(counter), Branch::Confirmed { hold }))
+}
+
+// The rules never let it come to this; if they did, PostgreSQL would not.
+#[test]
+fn no_evse_is_reserved_twice_whatever_the_rules_say() {
+    let url = cluster().database();
+    let mut store = open(&url).unwrap();
+    store.boot(StoreId(1)).unwrap();
+    // They touch, or are elsewhere; and what takes the place of another one may overlap it within one step.
+    store
+        .append(&[reserved(1, "A-1", 0, 10), reserved(2, "A-1", 10, 20), reserved(3, "A-2", 5, 15)])
+        .unwrap();
+    let released = Record::Fact(Fact::Branch(transaction(1), Branch::Released { hold: hold(1) }));
+    store.append(&[reserved(4, "A-1", 2, 8), released]).unwrap();
+    let before = sorted(store.load().unwrap());
+    let both = [reserved(5, "A-3", 0, 1), reserved(6, "A-1", 19, 21)];
+    let error = store.append(&both).expect_err("A-1 is taken until 20").to_string();
+    assert!(error.contains("reserved twice at the same time"), "{error}");
+    drop(store);
+    assert_eq!(sorted(open(&url).unwrap().load().unwrap()), before, "all or none of a call");
+}
+
+#[test]
+fn who_is_no_longer_the_one_that_has_it_open_writes_nothing() {
+    let url = cluster().database();
+    let mut first = open(&url).unwrap();
+    first.boot(StoreId(1)).unwrap();
+    first.append(&[reserved(1, "A-1", 0, 10)]).unwrap();
+    let mut hand = Cluster::look_into(&url);
+    // As behind a pool that hands connections around: the lock is gone, the connection is not.
+    hand.execute("UPDATE recarga_meta SET value = '2' WHERE key = 'epoch'", &[]).unwrap();
+    let error = first.append(&[reserved(2, "A-2", 0, 10)]).expect_err("another has started").to_string();
+    assert!(error.contains("another process has started"), "{error}");
+    // The connection is cut: whether the last write arrived is for the next start to see.
+    let mut second = {
+        drop(first);
+        open(&url).unwrap()
+    };
+    second.boot(StoreId(9)).unwrap();
+    let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    hand.execute(cut, &[]).unwrap();
+    assert!(second.append(&[reserved(3, "A-3", 0, 10)]).is_err());
+    assert!(second.append(&[reserved(4, "A-4", 0, 10)]).is_err(), "nor after that");
+    drop(second);
+    let mut third = open(&url).unwrap();
+    let boot = third.boot(StoreId(9)).unwrap();
+    assert_eq!((boot.store, boot.epoch), (StoreId(1), 4));
+    assert_eq!(third.load().unwrap(), [reserved(1, "A-1", 0, 10)]);
+}
+
+#[test]
+fn a_row_that_is_filed_under_another_name_or_of_no_kind_is_noticed() {
+    let url = cluster().database();
+    let mut store = open(&url).unwrap();
+    store.boot(StoreId(1)).unwrap();
+    store.append(&[reserved(3, "A-1", 0, 10)]).unwrap();
+    let mut hand = Cluster::look_into(&url);
+    let other = transaction(77).to_string();
+    let update = "UPDATE recarga_rows SET key = $1";
+    hand.execute(update, &[&other]).unwrap();
+    let error = store.load().expect_err("must be noticed").to_string();
+    assert!(error.contains(&other) && error.contains("damaged"), "{error}");
+    hand.execute("UPDATE recarga_rows SET kind = 300", &[]).unwrap();
+    assert!(store.load().expect_err("must be noticed").to_string().contains("no kind that is known"));
+}
