@@ -48,8 +48,9 @@ pub fn with_node<T>(
             store,
             writer: Writer::Task,
             on_failure: Box::new(|_| {}),
-            connector: NoNetwork,
+            connector: Arc::new(|_| NoNetwork),
             traces: Traces::off(),
+            identity: None,
         };
         match Node::start(setup) {
             Ok(node) => work(api::router(node)).await.map(Ok),

@@ -28,6 +28,7 @@ use self::access::IsLocal;
 use crate::app::Node;
 use crate::ledger::Stopped;
 use crate::refusal::stopped;
+use crate::server::Certified;
 use crate::traces::TRACEPARENT;
 
 pub mod access;
@@ -222,7 +223,8 @@ async fn guard(
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("none", |route| route.as_str());
     let method = request.method().clone();
-    let response = match node.access.identify(request.headers(), address) {
+    let certified = request.extensions().get::<Certified>().cloned().unwrap_or_default();
+    let response = match node.access.identify(request.headers(), address, &certified) {
         Ok(caller) => {
             let local = IsLocal::of(request.headers(), address);
             request.extensions_mut().insert(caller);

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use hyper_util::client::legacy::connect::Connect;
 use recarga_panel::Page;
@@ -38,6 +38,7 @@ use crate::server::{self, Listener, ServerLimits};
 use crate::store::{Boot, Record, Store, StoreError};
 use crate::termination::Termination;
 use crate::tidying::{Forgotten, Tidying};
+use crate::tls::Identity;
 use crate::traces::Traces;
 use crate::vehicles::Vehicles;
 
@@ -49,6 +50,9 @@ const SWEEP_TICKS: u64 = 5;
 const TIDY_EVERY: Duration = Duration::from_secs(600);
 /// How long a shutdown waits for trips and deliveries under way.
 const FINISH_MAX: Duration = Duration::from_secs(10);
+
+/// Makes what connects to a company, or to somebody who is none.
+pub type Connectors<C> = Arc<dyn Fn(Option<&OperatorId>) -> C + Send + Sync>;
 
 /// What a node is made from; a simulation puts its own in place of any of it.
 pub struct Setup<C> {
@@ -64,10 +68,12 @@ pub struct Setup<C> {
     pub on_failure: OnFailure,
     /// Where the past is kept for people; if nowhere, it is forgotten at once.
     pub archive: Option<Archive>,
-    /// How to connect to other companies.
-    pub connector: C,
+    /// How to connect to a company, or to somebody who is none.
+    pub connector: Connectors<C>,
     /// Where traces of trips are collected.
     pub traces: Traces,
+    /// By which others know this company, with TLS.
+    pub identity: Option<Arc<Identity>>,
 }
 
 /// One company's node.
@@ -100,6 +106,7 @@ pub struct Node {
     tidying: Tidying,
     peers: Peers,
     config: Config,
+    identity: Option<Arc<Identity>>,
     stopping: CancellationToken,
     broker_connected: watch::Sender<bool>,
     /// Places for those who watch events, which have no end: most connections are kept for others.
@@ -115,7 +122,8 @@ impl Node {
     where
         C: Connect + Clone + Send + Sync + 'static,
     {
-        let Setup { config, clock, mut store, writer, on_failure, archive, connector, traces } = setup;
+        let Setup { config, clock, mut store, writer, on_failure, archive, connector, traces, identity } =
+            setup;
         let offer = Arc::new(Offer::new(config.stations.clone()));
         let (boot, state) = read_back(&mut *store, &config, &offer, &*clock)?;
         let ledger = Arc::new(Ledger::start(state, store, writer, on_failure));
@@ -145,11 +153,8 @@ impl Node {
             let (ledger, clock, events, metrics) = shared();
             Arc::new(Termination::new(participant.clone(), peers.clone(), ledger, clock, events, metrics))
         };
-        let tidying = {
-            let (ledger, clock, _, metrics) = shared();
-            let (termination, limits) = (termination.clone(), config.limits.clone());
-            Tidying::new(ledger, termination, clock, metrics, archive, limits)
-        };
+        let (record, time, limits) = (ledger.clone(), clock.clone(), config.limits.clone());
+        let tidying = Tidying::new(record, termination.clone(), time, metrics.clone(), archive, limits);
         Ok(Arc::new(Node {
             name: config.name.clone(),
             store: boot.store,
@@ -178,6 +183,7 @@ impl Node {
             termination,
             tidying,
             peers,
+            identity,
             config,
         }))
     }
@@ -289,6 +295,10 @@ impl Node {
         now.vehicles.set(count(self.vehicles.count()));
         now.broker_connected.set(i64::from(self.broker_connected() == Some(true)));
         now.peers_unreachable.set(count(self.delivery.unreachable().len()));
+        if let Some(identity) = &self.identity {
+            let until = identity.not_after().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            now.certificate_not_after.set(i64::try_from(until.as_secs()).unwrap_or(i64::MAX));
+        }
         let (flushes, records, _) = self.ledger.figures();
         now.flushes.set(i64::try_from(flushes).unwrap_or(i64::MAX));
         now.records.set(i64::try_from(records).unwrap_or(i64::MAX));
@@ -330,13 +340,13 @@ impl Node {
 }
 
 // What all companies offer, this one among them, and who plans with it.
-fn roads<C>(config: &Config, connector: &C) -> Arc<dyn RoadDistance>
+fn roads<C>(config: &Config, connector: &Connectors<C>) -> Arc<dyn RoadDistance>
 where
     C: Connect + Clone + Send + Sync + 'static,
 {
     match &config.roads {
         Some(RoadsConfig { service, url }) => {
-            Arc::new(RoadService::new(*service, url, connector.clone(), config.limits.roads()))
+            Arc::new(RoadService::new(*service, url, connector(None), config.limits.roads()))
         }
         None => Arc::new(Estimated),
     }
@@ -395,7 +405,7 @@ fn read_back(
 // The other companies: those that are configured, and those on the roll.
 fn fellows<C>(
     config: &Config,
-    connector: &C,
+    connector: &Connectors<C>,
     ledger: &Arc<Ledger>,
     clock: &Arc<dyn Clock>,
 ) -> (Peers, Arc<Membership>)
@@ -418,7 +428,7 @@ where
     (peers, Arc::new(membership))
 }
 
-fn connect<C>(peer: &PeerConfig, answer_max: Duration, connector: &C) -> Member
+fn connect<C>(peer: &PeerConfig, answer_max: Duration, connector: &Connectors<C>) -> Member
 where
     C: Connect + Clone + Send + Sync + 'static,
 {
@@ -428,7 +438,7 @@ where
         token: peer.token.clone(),
         answer_max,
     };
-    let http = Arc::new(HttpPeer::new(options, connector.clone()));
+    let http = Arc::new(HttpPeer::new(options, connector(Some(&peer.id))));
     let (accepts, url) = (peer.accepts.clone(), peer.url.clone());
     Member { peer: http.clone(), catalogue: http, accepts, url, is_leaving: false }
 }

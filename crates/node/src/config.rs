@@ -16,10 +16,12 @@ mod federation;
 mod limits;
 pub mod locations;
 mod panel;
+mod tls;
 
 pub use federation::FederationConfig;
 pub use limits::Limits;
 pub use panel::Map;
+pub use tls::TlsConfig;
 
 use crate::roads::Dialect;
 
@@ -112,6 +114,8 @@ pub struct Config {
     pub roads: Option<RoadsConfig>,
     /// Pictures of maps for the page in the browser.
     pub map: Option<Map>,
+    /// By which certificates companies know each other; without them it is plain HTTP.
+    pub tls: Option<TlsConfig>,
     /// Who collects traces of trips.
     pub traces: Option<TracesConfig>,
     /// Who says who the other companies are, besides those that are named one by one.
@@ -183,6 +187,7 @@ struct File {
     roads: Option<RoadsConfig>,
     traces: Option<TracesConfig>,
     federation: Option<federation::FederationTable>,
+    tls: Option<TlsConfig>,
     #[serde(default)]
     limits: Limits,
     #[serde(default)]
@@ -324,7 +329,8 @@ fn check(file: File, folder: &Path, problems: &mut Vec<String>) -> Option<Config
     }
     limits::check(&file.limits, problems);
     let federation = file.federation.and_then(|table| federation::check(table, folder, problems));
-    let peers = check_peers(file.peers, operator.as_ref(), problems);
+    let tls = file.tls.map(|tls| tls.found_from(folder));
+    let peers = check_peers(file.peers, operator.as_ref(), tls.is_some(), problems);
     let mut tables = file.locations;
     for (index, path) in file.location_files.iter().enumerate() {
         match locations::read(&folder.join(path), file.default_tariff.as_ref()) {
@@ -347,6 +353,7 @@ fn check(file: File, folder: &Path, problems: &mut Vec<String>) -> Option<Config
         stations,
         roads: file.roads,
         map,
+        tls,
         traces: file.traces,
         federation,
         limits: file.limits,
@@ -356,6 +363,7 @@ fn check(file: File, folder: &Path, problems: &mut Vec<String>) -> Option<Config
 fn check_peers(
     tables: Vec<PeerTable>,
     own: Option<&OperatorId>,
+    has_certificates: bool,
     problems: &mut Vec<String>,
 ) -> Vec<PeerConfig> {
     let mut seen = BTreeSet::new();
@@ -363,7 +371,11 @@ fn check_peers(
     let mut peers = Vec::new();
     for (index, table) in tables.into_iter().enumerate() {
         let field = |name: &str| format!("peers[{index}].{name}");
-        check_url(&table.url, "http://", &field("url"), problems);
+        let is_secure = table.url.starts_with("https://");
+        check_url(&table.url, if is_secure { "https://" } else { "http://" }, &field("url"), problems);
+        if is_secure && !has_certificates {
+            problems.push(format!("{}: https:// needs the table [tls]; add it", field("url")));
+        }
         check_secret(Some(&table.token), &field("token"), problems);
         check_secret(Some(&table.accepts), &field("accepts"), problems);
         if let Some(other) = accepted.insert(table.accepts.expose().to_owned(), index) {

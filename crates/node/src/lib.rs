@@ -33,6 +33,7 @@ pub mod server;
 pub mod store;
 pub mod termination;
 pub mod tidying;
+pub mod tls;
 pub mod traces;
 pub mod vehicles;
 mod watched;

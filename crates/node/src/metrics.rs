@@ -65,6 +65,8 @@ pub struct Gauges {
     pub broker_connected: Gauge,
     /// Other companies that do not answer at present.
     pub peers_unreachable: Gauge,
+    /// Until when this company's certificate is good, in seconds since 1970; 0 without TLS.
+    pub certificate_not_after: Gauge,
     /// Durable records written since the start.
     pub records: Gauge,
     /// Flushes to disk since the start.
@@ -220,6 +222,11 @@ impl Metrics {
             ("answers_owed", "Answers that the broker does not have yet", &now.answers_owed),
             ("vehicles", "Cars with a known status", &now.vehicles),
             ("broker_connected", "Whether the broker is connected", &now.broker_connected),
+            (
+                "certificate_not_after_seconds",
+                "Until when the certificate is good, since 1970; 0 without TLS",
+                &now.certificate_not_after,
+            ),
             ("peers_unreachable", "Companies that do not answer at present", &now.peers_unreachable),
             ("durable_records", "Durable records written since the start", &now.records),
             ("flushes", "Flushes to disk since the start", &now.flushes),

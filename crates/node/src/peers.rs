@@ -40,6 +40,13 @@ struct Shared {
     changes: watch::Sender<u64>,
 }
 
+impl Member {
+    /// Whether its token is worth something only together with a certificate in its name.
+    pub fn needs_certificate(&self) -> bool {
+        self.url.starts_with("https://")
+    }
+}
+
 impl Default for Peers {
     fn default() -> Self {
         Self::new(Members::new())

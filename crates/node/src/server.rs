@@ -11,7 +11,7 @@ use axum::Router;
 use axum::extract::ConnectInfo;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -27,15 +27,30 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection for T {}
 
 /// Where connections come from: TCP, or a simulated network.
 pub trait Listener: Send + 'static {
+    /// A connection on which nothing was said yet.
+    type Arrival: Send + 'static;
     /// What carries the bytes.
     type Connection: Connection;
 
     /// Waits for the next connection.
-    fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Connection, SocketAddr)>> + Send;
+    fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Arrival, SocketAddr)>> + Send;
+
+    /// Whatever has to be said before the first request, beside the others.
+    fn open(arrival: Self::Arrival)
+    -> impl Future<Output = io::Result<(Self::Connection, Certified)>> + Send;
 }
 
+/// The certificate with which whoever calls has shown who he is, verified: X.509, DER.
+#[derive(Clone, Debug, Default)]
+pub struct Certified(pub Option<Arc<[u8]>>);
+
 impl Listener for TcpListener {
+    type Arrival = TcpStream;
     type Connection = TcpStream;
+
+    async fn open(stream: TcpStream) -> io::Result<(TcpStream, Certified)> {
+        Ok((stream, Certified::default()))
+    }
 
     async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
         let (stream, address) = TcpListener::accept(self).await?;
@@ -83,22 +98,14 @@ pub async fn serve<L: Listener>(
                 continue;
             }
         };
-        let router = router.clone();
-        let service = tower::service_fn(move |mut request: hyper::Request<Incoming>| {
-            request.extensions_mut().insert(ConnectInfo(address));
-            router.clone().oneshot(request.map(axum::body::Body::new))
-        });
-        let mut patient = TimeoutStream::new(connection);
-        patient.set_write_timeout(Some(limits.write_max));
-        let serving = hyper::server::conn::http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(limits.head_max)
-            .max_buf_size(64 * 1024)
-            .serve_connection(TokioIo::new(Box::pin(patient)), TowerToHyperService::new(service));
-        let serving = graceful.watch(serving);
+        let (router, watcher) = (router.clone(), graceful.watcher());
         tokio::spawn(async move {
-            if let Err(error) = serving.await {
-                debug!(%address, %error, "connection ended");
+            match timeout(limits.head_max, L::open(connection)).await {
+                Ok(Ok((connection, certified))) => {
+                    serve_one(connection, address, certified, router, limits, watcher).await;
+                }
+                Ok(Err(error)) => info!(%address, %error, "a connection that was not secured"),
+                Err(_) => debug!(%address, "a connection that said nothing in time"),
             }
             drop(place);
         });
@@ -109,10 +116,35 @@ pub async fn serve<L: Listener>(
     }
 }
 
+async fn serve_one<C: Connection>(
+    connection: C,
+    address: SocketAddr,
+    certified: Certified,
+    router: Router,
+    limits: ServerLimits,
+    watcher: Watcher,
+) {
+    let service = tower::service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(address));
+        request.extensions_mut().insert(certified.clone());
+        router.clone().oneshot(request.map(axum::body::Body::new))
+    });
+    let mut patient = TimeoutStream::new(connection);
+    patient.set_write_timeout(Some(limits.write_max));
+    let serving = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head_max)
+        .max_buf_size(64 * 1024)
+        .serve_connection(TokioIo::new(Box::pin(patient)), TowerToHyperService::new(service));
+    if let Err(error) = watcher.watch(serving).await {
+        debug!(%address, %error, "connection ended");
+    }
+}
+
 async fn accept_within<L: Listener>(
     places: &Arc<Semaphore>,
     listener: &mut L,
-) -> io::Result<(L::Connection, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+) -> io::Result<(L::Arrival, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
     let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
     let (connection, address) = listener.accept().await?;
     Ok((connection, address, place))

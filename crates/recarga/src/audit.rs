@@ -146,7 +146,10 @@ fn find_nodes(arguments: &Arguments) -> Result<Vec<Client>> {
         if address.ip().is_unspecified() {
             address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
         }
-        nodes.push(Client::new(&format!("http://{address}"), Some(token.expose().to_owned()))?);
+        let (token, tls) = (Some(token.expose().to_owned()), config.tls.as_ref());
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let authorities = tls.map(|tls| tls.authorities.as_path());
+        nodes.push(Client::trusting(&format!("{scheme}://{address}"), token, authorities)?);
     }
     Ok(nodes)
 }

@@ -1,5 +1,7 @@
 //! A small HTTP client for the program's own commands.
 
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -7,11 +9,24 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
 use hyper::{Method, Request};
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use recarga_node::tls::anonymous_connector;
 use recarga_wire::{Problem, decode};
 use serde::de::DeserializeOwned;
+
+// Named on the command line, for all nodes that are asked.
+static AUTHORITIES: OnceLock<PathBuf> = OnceLock::new();
+
+/// From now on nodes at `https://` are believed whose certificates are signed by one of these.
+pub fn trust(authorities: Option<&Path>) {
+    if let Some(file) = authorities {
+        // The first word holds; there is one only.
+        let _ = AUTHORITIES.set(file.to_owned());
+    }
+}
 
 /// Longest answer that is read.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -19,7 +34,7 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Speaks to one node.
 #[derive(Clone)]
 pub struct Client {
-    http: HyperClient<HttpConnector, Full<Bytes>>,
+    http: HyperClient<HttpsConnector<HttpConnector>, Full<Bytes>>,
     url: String,
     token: Option<String>,
     patience: Duration,
@@ -39,14 +54,27 @@ impl Client {
     /// # Errors
     /// The URL is not understood.
     pub fn new(url: &str, token: Option<String>) -> Result<Self> {
+        Self::trusting(url, token, AUTHORITIES.get().map(PathBuf::as_path))
+    }
+
+    /// As [`Client::new`], with the authorities of a node at `https://`.
+    ///
+    /// # Errors
+    /// The URL is not understood, or the file cannot be used.
+    pub fn trusting(url: &str, token: Option<String>, authorities: Option<&Path>) -> Result<Self> {
         let url = url.trim_end_matches('/');
         let uri: hyper::Uri = url.parse().with_context(|| format!("\"{url}\" is no URL"))?;
-        if uri.scheme_str() != Some("http") || uri.host().is_none() {
-            bail!("\"{url}\" is not understood; write http://HOST:PORT");
+        if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none() {
+            bail!("\"{url}\" is not understood; write http://HOST:PORT or https://HOST:PORT");
+        }
+        if uri.scheme_str() == Some("https") && authorities.is_none() {
+            bail!("{url}: name the file with its authority's certificate: --ca FILE");
         }
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(Duration::from_secs(3)));
+        connector.enforce_http(false);
+        let connector = anonymous_connector(connector, authorities)?;
         let http = HyperClient::builder(TokioExecutor::new()).build(connector);
         Ok(Self { http, url: url.to_owned(), token, patience: Duration::from_secs(20) })
     }

@@ -14,6 +14,7 @@ use recarga_wire::decode;
 use recarga_wire::federation::{FederationAnswer, Standing};
 
 use crate::client::Client;
+use crate::files::write_secret;
 use files::{AUTHORITY_KEY, ROLL};
 
 /// Say who belongs to a federation: a roll that companies follow while they run.
@@ -128,7 +129,7 @@ fn init(name: &str, place: &Place) -> Result<ExitCode> {
     let roll = Roll { federation: name.to_owned(), version: 1, issued: now(), companies: Default::default() };
     let signed = roll.sign(&authority).map_err(|error| anyhow::anyhow!("--name: {error}"))?;
     std::fs::create_dir_all(&place.dir).with_context(|| format!("cannot make {}", place.dir.display()))?;
-    files::write_secret(&place.dir.join(AUTHORITY_KEY), &authority.expose())?;
+    write_secret(&place.dir.join(AUTHORITY_KEY), &authority.expose())?;
     files::write_roll(&place.dir.join(ROLL), &signed)?;
     say!("The federation \"{name}\" has nobody on its roll yet: {}", place.dir.join(ROLL).display());
     say!("Keep {} safe: whoever has it says who belongs.", place.dir.join(AUTHORITY_KEY).display());
@@ -140,7 +141,7 @@ fn init(name: &str, place: &Place) -> Result<ExitCode> {
 
 fn key(out: &std::path::Path) -> Result<ExitCode> {
     let key = CompanyKey::new(files::random()?);
-    files::write_secret(out, &key.expose())?;
+    write_secret(out, &key.expose())?;
     say!("{}", key.public());
     eprintln!("recarga: {} is made; tell the federation's authority the digits above", out.display());
     Ok(ExitCode::SUCCESS)

@@ -23,12 +23,14 @@ macro_rules! say_on {
 mod audit;
 mod bench;
 mod broker;
+mod certs;
 mod client;
 mod company;
 mod config;
 mod demo;
 mod duration;
 mod federation;
+mod files;
 mod health;
 mod history;
 mod logging;
@@ -49,6 +51,10 @@ struct Arguments {
     /// What to log to the standard error, as in `info` or `recarga_node=debug`; by default what each command needs.
     #[arg(long, global = true, env = "RECARGA_LOG", value_name = "FILTER")]
     log: Option<String>,
+
+    /// Certificates of the authorities of nodes at https://, PEM.
+    #[arg(long, global = true, env = "RECARGA_CA", value_name = "FILE")]
+    ca: Option<std::path::PathBuf>,
 
     /// How log lines look.
     #[arg(long, global = true, env = "RECARGA_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
@@ -73,6 +79,7 @@ Examples:
   recarga config check empresa-a.toml              what is wrong with a configuration, before starting it
   recarga federation add empresa-d --url http://10.0.0.4:8001 --key 6d5b...
                                                    who belongs to a federation, while its companies run
+  recarga certs issue empresa-a --host 10.0.0.1    a certificate for TLS between companies
   recarga health --url http://127.0.0.1:8001       exit status 0 if the node takes requests";
 
 #[derive(Subcommand)]
@@ -82,6 +89,7 @@ enum Command {
     Broker(broker::Arguments),
     Config(config::Arguments),
     Federation(federation::Arguments),
+    Certs(certs::Arguments),
     Health(health::Arguments),
     Vehicles(vehicles::Arguments),
     Plan(plan::Arguments),
@@ -99,6 +107,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    client::trust(arguments.ca.as_deref());
     let default_log = match arguments.command {
         Command::Serve(_) => "info,mqtt5=warn,rumqttc=warn",
         _ => "warn,mqtt5=error,rumqttc=error",
@@ -113,6 +122,7 @@ fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Broker(arguments) => broker::run(arguments),
         Command::Config(arguments) => config::run(arguments),
+        Command::Certs(arguments) => certs::run(arguments),
         Command::Federation(arguments) => federation::run(arguments),
         Command::Health(arguments) => health::run(&arguments),
         Command::Vehicles(arguments) => vehicles::run(arguments),

@@ -5,8 +5,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
-use recarga_node::app::{Node, Setup};
+use recarga_node::app::{Connectors, Node, Setup};
 use recarga_node::archive::Archive;
 use recarga_node::clock::SystemClock;
 use recarga_node::config::Config;
@@ -14,6 +15,7 @@ use recarga_node::ledger::{OnFailure, Writer};
 use recarga_node::store::Store;
 use recarga_node::store::postgres::PostgresStore;
 use recarga_node::store::redb::{self, RedbStore};
+use recarga_node::tls::{self, Identity};
 use recarga_node::traces::Traces;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -21,6 +23,8 @@ use tracing::{error, info, warn};
 
 /// Exit status when the disk refused a write (`EX_IOERR` of sysexits.h): a person has to look first.
 const EXIT_CANNOT_WRITE: i32 = 74;
+/// A certificate that is good for fewer days is warned about.
+const EXPIRY_WARNING_DAYS: i64 = 30;
 /// Exit status when PostgreSQL was lost (`EX_TEMPFAIL`): it knows what was written, so starting again is safe.
 const EXIT_STORE_LOST: i32 = 75;
 
@@ -73,19 +77,43 @@ async fn serve(config: Config, traces: Traces) -> Result<()> {
     let (name, peers) = (config.name.clone(), config.peers.len());
     let evses = config.stations.iter().map(|one| one.evses.len()).sum::<usize>();
     let archive = config.limits.archive().map(|_| Archive::new(&config.data_dir));
+    let identity = config.tls.as_ref().map(|tls| Identity::read(tls, &config.operator)).transpose()?;
+    if let Some(identity) = &identity {
+        warn_of_expiry(identity);
+    }
     let node = Node::start(Setup {
         archive,
         clock: Arc::new(SystemClock::new()),
         store,
         writer: Writer::Thread,
         on_failure,
-        connector: connector(),
+        connector: connectors(identity.clone())?,
         traces,
+        identity: identity.clone(),
         config,
     })?;
-    info!(address = %listen, company = name, evses, peers, "ready");
-    node.run(listener, stop_signal()?).await;
+    info!(address = %listen, company = name, evses, peers, tls = identity.is_some(), "ready");
+    match identity {
+        Some(identity) => {
+            let listener = identity.listener(listener)?;
+            let following = tokio::spawn(async move { identity.follow().await });
+            node.run(listener, stop_signal()?).await;
+            following.abort();
+        }
+        None => node.run(listener, stop_signal()?).await,
+    }
     Ok(())
+}
+
+fn warn_of_expiry(identity: &Identity) {
+    if let Some(days) = identity.days_left(&SystemClock::new())
+        && days < EXPIRY_WARNING_DAYS
+    {
+        warn!(
+            days,
+            "the certificate is about to expire, or has; make a fresh one: it is taken over while the node runs"
+        );
+    }
 }
 
 // And what to do when it cannot be written: the process ends, as nobody knows what became of the last write.
@@ -108,8 +136,26 @@ fn open_store(config: &Config) -> Result<(Box<dyn Store>, OnFailure)> {
     Ok((Box::new(RedbStore::open(&config.data_dir, &config.operator)?), on_failure))
 }
 
+// With certificates a company is only spoken with under its own name.
+fn connectors(identity: Option<Arc<Identity>>) -> Result<Connectors<HttpsConnector<HttpConnector>>> {
+    let Some(identity) = identity else {
+        let plain = tls::anonymous_connector(connector(), None)?;
+        return Ok(Arc::new(move |_| plain.clone()));
+    };
+    // Nobody has a certificate in this name.
+    let nobody = identity.connector(connector(), Some(&"nobody.invalid".parse()?))?;
+    Ok(Arc::new(move |company| match identity.connector(connector(), company) {
+        Ok(connector) => connector,
+        Err(error) => {
+            error!(%error, "a company that cannot have a certificate, and is not reached over TLS");
+            nobody.clone()
+        }
+    }))
+}
+
 fn connector() -> HttpConnector {
     let mut connector = HttpConnector::new();
+    connector.enforce_http(false);
     // A message between companies is smaller than a packet and must not wait for one to fill.
     connector.set_nodelay(true);
     connector.set_connect_timeout(Some(std::time::Duration::from_secs(2)));

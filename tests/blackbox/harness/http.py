@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import ssl
 import subprocess
 import urllib.parse
 
@@ -32,6 +33,15 @@ class Answer:
         return f"{self.status} {self.body[:600].decode('utf-8', 'replace')}"
 
 
+_trusted = None
+
+
+def trust(authorities):
+    """From now on https:// is spoken with whoever has a certificate of these."""
+    global _trusted
+    _trusted = ssl.create_default_context(cafile=authorities)
+
+
 def call(method, url, body=None, token=None, headers=None, timeout=12.0):
     """Sends one request on a connection of its own."""
     parts = urllib.parse.urlsplit(url)
@@ -43,7 +53,10 @@ def call(method, url, body=None, token=None, headers=None, timeout=12.0):
         body = json.dumps(body).encode()
     if body is not None:
         sent.setdefault("Content-Type", "application/json")
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
+    if parts.scheme == "https":
+        connection = http.client.HTTPSConnection(parts.hostname, parts.port, timeout=timeout, context=_trusted)
+    else:
+        connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
     try:
         connection.request(method, path or "/", body=body, headers=sent)
         response = connection.getresponse()

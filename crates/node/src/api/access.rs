@@ -12,11 +12,14 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use recarga_reservation::OperatorId;
 use recarga_wire::{Problem, ProblemKind};
 use subtle::ConstantTimeEq;
+use tracing::warn;
 
 use super::Fault;
 use crate::app::Node;
 use crate::config::{Config, Secret};
-use crate::peers::Peers;
+use crate::peers::{Member, Peers};
+use crate::server::Certified;
+use crate::tls::is_in_name_of;
 
 /// Who calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,11 +60,19 @@ impl Access {
     ///
     /// # Errors
     /// An unknown token is refused even where none is needed: whoever presents one means to be known.
-    pub fn identify(&self, headers: &HeaderMap, address: SocketAddr) -> Result<Caller, Problem> {
+    pub fn identify(
+        &self,
+        headers: &HeaderMap,
+        address: SocketAddr,
+        certified: &Certified,
+    ) -> Result<Caller, Problem> {
         let caller = match headers.get(AUTHORIZATION) {
             None => Some(Caller::Anonymous),
             Some(value) => value.to_str().ok().and_then(bearer).and_then(|token| self.holder(token)),
         };
+        if let Some(Caller::Company(company)) = &caller {
+            self.check_certificate(company, address, certified)?;
+        }
         let within = match &caller {
             Some(Caller::Company(company)) => {
                 self.by_company.as_ref().is_none_or(|limiter| limiter.check_key(company).is_ok())
@@ -72,6 +83,24 @@ impl Access {
             return Err(Problem::of(ProblemKind::TooManyRequests));
         }
         caller.ok_or_else(|| Problem::of(ProblemKind::Unauthenticated).at("Authorization"))
+    }
+
+    // A token may have been overheard where it was used without TLS; the key of a certificate never travels.
+    fn check_certificate(
+        &self,
+        company: &OperatorId,
+        address: SocketAddr,
+        certified: &Certified,
+    ) -> Result<(), Problem> {
+        let members = self.companies.all();
+        let is_needed = members.get(company).is_some_and(Member::needs_certificate);
+        let is_shown = || certified.0.as_ref().is_some_and(|shown| is_in_name_of(shown, company));
+        if !is_needed || is_shown() {
+            return Ok(());
+        }
+        warn!(%company, %address, certificate = certified.0.is_some(), "its token came without a certificate in its name");
+        let detail = format!("o token de `{company}` só vale com um certificado em nome dela (TLS)");
+        Err(Problem::new(ProblemKind::Unauthenticated, detail).at("Authorization"))
     }
 
     /// Forgets the callers that have been silent. To be called now and then.

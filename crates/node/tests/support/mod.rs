@@ -269,8 +269,9 @@ fn run(config: Config, plan: Plan, listener: TcpListener) -> TestNode {
         store: plan.store,
         writer: Writer::Thread,
         on_failure: plan.on_failure,
-        connector: connector(),
+        connector: Arc::new(|_| connector()),
         traces: Traces::off(),
+        identity: None,
     });
     let stop = CancellationToken::new();
     let stopped = stop.clone().cancelled_owned();

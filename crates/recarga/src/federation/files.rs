@@ -1,13 +1,13 @@
 //! The files of a federation's authority, and those of companies' keys.
 
-use std::fs::{File, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
 use recarga_federation::{Authority, AuthorityKey, Roll};
 use recarga_wire::federation::SignedRoll;
+
+use crate::files::write_whole;
 
 /// The authority's key.
 pub const AUTHORITY_KEY: &str = "authority.key";
@@ -21,16 +21,6 @@ pub fn random() -> Result<[u8; 32]> {
         File::open("/dev/urandom").and_then(|mut file| std::io::Read::read_exact(&mut file, &mut bytes));
     read.context("cannot read /dev/urandom")?;
     Ok(bytes)
-}
-
-/// Makes a file that nobody but its owner can read; one that is there already stays.
-pub fn write_secret(path: &Path, text: &str) -> Result<()> {
-    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    let mut file =
-        made.with_context(|| format!("cannot make {}; a key that is there is not replaced", path.display()))?;
-    writeln!(file, "{text}")
-        .and_then(|()| file.sync_all())
-        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// The authority's key from its file.
@@ -55,13 +45,7 @@ pub fn read_roll(path: &Path, authority: Option<&AuthorityKey>) -> Result<Roll> 
 
 /// Replaces the roll, all or nothing.
 pub fn write_roll(path: &Path, signed: &SignedRoll) -> Result<()> {
-    let fresh = path.with_extension("new");
-    let write = || -> std::io::Result<()> {
-        let mut file = File::create(&fresh)?;
-        file.write_all(&recarga_wire::encode(signed))?;
-        file.write_all(b"\n")?;
-        file.sync_all()?;
-        std::fs::rename(&fresh, path)
-    };
-    write().with_context(|| format!("cannot write {}", path.display()))
+    let mut text = recarga_wire::encode(signed);
+    text.push(b'\n');
+    write_whole(path, &text)
 }

@@ -105,8 +105,12 @@ impl Company {
                 disk.unmount();
                 gave_up.store(true, Ordering::Relaxed);
             }),
-            connector: Connector { life: Some(life.clone()) },
+            connector: {
+                let life = life.clone();
+                Arc::new(move |_| Connector { life: Some(life.clone()) })
+            },
             traces: Traces::off(),
+            identity: None,
         })?;
         node.run(Port::listen(life).await?, std::future::pending()).await;
         Ok(())

@@ -12,7 +12,7 @@ use hyper::body::Bytes;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use recarga_node::server::Listener;
+use recarga_node::server::{Certified, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tower::Service;
 use turmoil::net::{TcpListener, TcpStream};
@@ -130,7 +130,12 @@ impl Port {
 }
 
 impl Listener for Port {
+    type Arrival = Link;
     type Connection = Link;
+
+    async fn open(link: Link) -> io::Result<(Link, Certified)> {
+        Ok((link, Certified::default()))
+    }
 
     async fn accept(&mut self) -> io::Result<(Link, SocketAddr)> {
         let (stream, from) = self.listener.accept().await?;

@@ -1,0 +1,171 @@
+//! `recarga certs`: an authority and certificates, for tests and small federations.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, ensure};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose, SanType,
+};
+use recarga_node::clock::{Clock, SystemClock};
+
+use crate::files::{write_secret, write_whole};
+
+const AUTHORITY: &str = "authority";
+const DAYS_MAX: u32 = 36_500;
+/// Clocks differ: what is made now is good a little earlier.
+const EARLIER_SECONDS: i64 = 3600;
+
+/// Make an authority and certificates for TLS between companies.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  recarga certs init --name 'Recarga Brasil' --dir certs       authority.pem and authority.key
+  recarga certs issue empresa-a --host 10.0.0.1 --host a.example --dir certs
+                                                               empresa-a.pem and empresa-a.key
+  recarga certs issue empresa-a --host 10.0.0.1 --dir certs --force
+                                                               a fresh one in its place: nodes take it over
+
+In a company's configuration:
+  [tls]
+  certificate = \"certs/empresa-a.pem\"
+  key         = \"certs/empresa-a.key\"
+  authorities = \"certs/authority.pem\"
+
+The certificate is in the company's name (a DNS name that is its id) and in those of its hosts. Whoever has
+authority.key can make one in any name: keep it away from the nodes. An authority that a federation has already does
+as well, if it puts the company's id among the names.
+
+Exit status: 0 made, 1 not, 2 wrong arguments.")]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Make an authority.
+    Init {
+        /// What it is called.
+        #[arg(long, default_value = "Recarga")]
+        name: String,
+        /// How long it is good.
+        #[arg(long, default_value_t = 3650, value_parser = clap::value_parser!(u32).range(1..=i64::from(DAYS_MAX)))]
+        days: u32,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Make a certificate and its key.
+    Issue {
+        /// Whose: a company's id, or a broker's or car's name.
+        name: String,
+        /// Where it is found, an address or a name; can be given more than once.
+        #[arg(long, value_name = "HOST")]
+        host: Vec<String>,
+        /// How long it is good.
+        #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=i64::from(DAYS_MAX)))]
+        days: u32,
+        /// Replace what is there.
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+#[derive(clap::Args)]
+struct Place {
+    /// The folder.
+    #[arg(long, value_name = "FOLDER", default_value = "certs")]
+    dir: PathBuf,
+}
+
+/// Makes one thing.
+///
+/// # Errors
+/// It cannot be made.
+pub fn run(arguments: Arguments) -> Result<ExitCode> {
+    match arguments.command {
+        Command::Init { name, days, place } => init(&name, days, &place.dir),
+        Command::Issue { name, host, days, force, place } => issue(&name, &host, days, force, &place.dir),
+    }
+}
+
+fn init(name: &str, days: u32, folder: &Path) -> Result<ExitCode> {
+    let mut params = for_days(days)?;
+    params.distinguished_name = called(name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    let key = KeyPair::generate().context("cannot make a key")?;
+    let certificate = params.self_signed(&key).context("cannot make a certificate")?;
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    write_secret(&folder.join(format!("{AUTHORITY}.key")), &key.serialize_pem())?;
+    let file = folder.join(format!("{AUTHORITY}.pem"));
+    write_whole(&file, certificate.pem().as_bytes())?;
+    say!("{} is made: every company's tls.authorities", file.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn issue(name: &str, hosts: &[String], days: u32, force: bool, folder: &Path) -> Result<ExitCode> {
+    ensure!(name != AUTHORITY, "\"{AUTHORITY}\" is the authority itself; choose another name");
+    let (file, key_file) = (folder.join(format!("{name}.pem")), folder.join(format!("{name}.key")));
+    ensure!(
+        force || !(file.exists() || key_file.exists()),
+        "{} is there already; --force replaces it",
+        file.display()
+    );
+    let authority = folder.join(format!("{AUTHORITY}.pem"));
+    let read = |path: &Path| {
+        std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read {}; `recarga certs init` makes it", path.display()))
+    };
+    let authority_key = KeyPair::from_pem(&read(&folder.join(format!("{AUTHORITY}.key")))?)?;
+    let issuer = Issuer::from_ca_cert_pem(&read(&authority)?, authority_key)
+        .with_context(|| format!("{} is no authority's certificate", authority.display()))?;
+
+    let mut params = for_days(days)?;
+    params.distinguished_name = called(name);
+    let names = std::iter::once(name).chain(hosts.iter().map(String::as_str));
+    params.subject_alt_names = names.map(alternative).collect::<Result<_>>()?;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages =
+        vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+    params.use_authority_key_identifier_extension = true;
+    let key = KeyPair::generate().context("cannot make a key")?;
+    let certificate = params.signed_by(&key, &issuer).context("cannot make the certificate")?;
+    if force {
+        let _ = std::fs::remove_file(&key_file);
+    }
+    write_secret(&key_file, &key.serialize_pem())?;
+    write_whole(&file, certificate.pem().as_bytes())?;
+    say!("{} and {} are made, good for {days} days", file.display(), key_file.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn for_days(days: u32) -> Result<CertificateParams> {
+    let mut params = CertificateParams::default();
+    let now = SystemClock::new().now().utc.as_millis() / 1000;
+    let at = |seconds: i64| {
+        time::OffsetDateTime::from_unix_timestamp(seconds).context("that is too far ahead; use fewer --days")
+    };
+    params.not_before = at(now - EARLIER_SECONDS)?;
+    params.not_after = at(now + i64::from(days) * 86_400)?;
+    Ok(params)
+}
+
+fn called(name: &str) -> DistinguishedName {
+    let mut called = DistinguishedName::new();
+    called.push(DnType::CommonName, name);
+    called
+}
+
+fn alternative(name: &str) -> Result<SanType> {
+    Ok(match name.parse::<IpAddr>() {
+        Ok(address) => SanType::IpAddress(address),
+        Err(_) => SanType::DnsName(name.try_into().with_context(|| {
+            format!("\"{name}\" is no name and no address; use letters, digits, . and -")
+        })?),
+    })
+}
