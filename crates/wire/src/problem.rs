@@ -32,7 +32,7 @@ pub struct Problem {
     /// What happened here and what to do, for people, in Portuguese.
     pub detail: Cow<'static, str>,
     /// Which field is concerned, as in `paradas[1].janela_inicio` (wire: `campo`).
-    pub field: Option<Cow<'static, str>>,
+    pub field: Option<Box<str>>,
     /// Which stop of the trip is concerned, counted from 0 (wire: `parada`).
     pub stop: Option<u16>,
     /// What is free instead (wire: `livres`).
@@ -106,7 +106,7 @@ impl Problem {
     /// Names the field.
     #[must_use]
     pub fn at(mut self, field: impl Into<String>) -> Self {
-        self.field = Some(Cow::Owned(field.into()));
+        self.field = Some(field.into().into());
         self
     }
 
@@ -199,7 +199,7 @@ impl<'de> Deserialize<'de> for Problem {
         Ok(Problem {
             kind,
             detail: Cow::Owned(detail),
-            field: body.campo.map(|field| Cow::Owned(field.into_owned())),
+            field: body.campo.map(|field| field.into_owned().into()),
             stop: body.parada,
             free: body.livres.into_owned().into(),
             maximum: Amount::of(body.maximo_s, body.maximo_paradas, body.maximo_viagens),

@@ -38,7 +38,7 @@ impl Problem {
     pub fn from_refusal(refusal: &Refusal, stops: Stops<'_>) -> Problem {
         let mut problem = Problem::new(kind(&refusal.reason), detail(&refusal.reason));
         problem.stop = refusal.stop;
-        problem.field = field(refusal, stops).map(Cow::Owned);
+        problem.field = field(refusal, stops).map(Into::into);
         match &refusal.reason {
             Reason::TooLong { max } | Reason::TooFarAhead { max } => problem.maximum = Some(seconds(*max)),
             Reason::TooManyTrips { operator, max, used } => {
