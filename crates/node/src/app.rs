@@ -48,6 +48,8 @@ const TICK: Duration = Duration::from_millis(100);
 const SWEEP_TICKS: u64 = 5;
 /// How often what is old is forgotten.
 const TIDY_EVERY: Duration = Duration::from_secs(600);
+/// How often it is looked whether the tokens of cars have changed.
+const REREAD_EVERY: Duration = Duration::from_secs(1);
 /// How long a shutdown waits for trips and deliveries under way.
 const FINISH_MAX: Duration = Duration::from_secs(10);
 
@@ -202,6 +204,7 @@ impl Node {
         let greeting = tokio::spawn(async move {
             greet(&node.peers, &node.ledger, &*node.clock).await;
         });
+        let rereading = tokio::spawn(self.clone().reread_tokens());
         let network = self.network.clone();
         let following = tokio::spawn(async move { network.follow().await });
         let membership = self.membership.clone();
@@ -233,6 +236,7 @@ impl Node {
         greeting.abort();
         following.abort();
         enrolling.abort();
+        rereading.abort();
         self.ledger.close().await;
         let traces = self.events.traces().clone();
         let _ = tokio::task::spawn_blocking(move || traces.flush()).await;
@@ -316,6 +320,20 @@ impl Node {
             if tick % SWEEP_TICKS == 0 && self.delivery.sweep().await.is_err() {
                 return;
             }
+        }
+    }
+
+    // Looks whether the file of cars' tokens has changed, if there is one.
+    async fn reread_tokens(self: Arc<Self>) {
+        if !self.access.cars().have_file() {
+            return;
+        }
+        let mut looks = interval(REREAD_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            looks.tick().await;
+            let node = self.clone();
+            let _ = tokio::task::spawn_blocking(move || node.access.cars().reread()).await;
         }
     }
 

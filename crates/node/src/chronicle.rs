@@ -212,6 +212,13 @@ fn bare(reason: &Reason) -> Reason {
         Reason::Booked { .. } => Reason::Booked { free: vec![] },
         // Whom it concerns would make one of each.
         Reason::RequestedElsewhere { .. } => Reason::Different,
+        Reason::TooManyTrips { operator, .. } => {
+            Reason::TooManyTrips { operator: operator.clone(), max: 0, used: 0 }
+        }
+        Reason::TooMuchTime { operator, .. } => {
+            let (max, used) = (Duration::ZERO, Duration::ZERO);
+            Reason::TooMuchTime { operator: operator.clone(), max, used }
+        }
         other => other.clone(),
     }
 }

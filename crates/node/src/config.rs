@@ -17,12 +17,14 @@ mod limits;
 pub mod locations;
 mod panel;
 mod tls;
+pub mod vehicle_tokens;
 
 pub use federation::FederationConfig;
 pub use limits::Limits;
 pub use panel::Map;
 pub use tls::TlsConfig;
 
+use self::vehicle_tokens::VehicleTokens;
 use crate::roads::Dialect;
 
 /// What is wrong with a configuration; every message names the field and the cure.
@@ -104,6 +106,8 @@ pub struct Config {
     pub operator_token: Option<Secret>,
     /// If set, drivers' apps must present one of these.
     pub driver_tokens: Vec<Secret>,
+    /// If there are any, a call for a car needs that car's own.
+    pub vehicle_tokens: VehicleTokens,
     /// The broker; without it, trips come by REST only.
     pub mqtt: Option<Mqtt>,
     /// The other companies.
@@ -213,6 +217,9 @@ struct OperatorTable {
     operator_token: Option<Secret>,
     #[serde(default)]
     driver_tokens: Vec<Secret>,
+    #[serde(default)]
+    vehicle_tokens: BTreeMap<String, Secret>,
+    vehicle_tokens_file: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -265,7 +272,12 @@ impl Config {
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         let open = !self.listen.ip().is_loopback();
-        if open && self.driver_tokens.is_empty() {
+        if self.vehicle_tokens.is_open_to_others() {
+            warnings.push(
+                "operator.vehicle_tokens_file can be read by every user of this machine: chmod o= it".into(),
+            );
+        }
+        if open && self.driver_tokens.is_empty() && !self.vehicle_tokens.are_required() {
             warnings.push(format!(
                 "operator.driver_tokens is empty and {} is no loopback address: anyone who reaches it can book trips",
                 self.listen
@@ -331,6 +343,11 @@ fn check(file: File, folder: &Path, problems: &mut Vec<String>) -> Option<Config
     let federation = file.federation.and_then(|table| federation::check(table, folder, problems));
     let tls = file.tls.map(|tls| tls.found_from(folder));
     let peers = check_peers(file.peers, operator.as_ref(), tls.is_some(), problems);
+    let vehicle_tokens = {
+        let others = other_secrets(&file.operator.operator_token, &file.operator.driver_tokens, &peers);
+        let path = file.operator.vehicle_tokens_file.map(|path| folder.join(path));
+        vehicle_tokens::check(file.operator.vehicle_tokens, path, &others, problems)
+    };
     let mut tables = file.locations;
     for (index, path) in file.location_files.iter().enumerate() {
         match locations::read(&folder.join(path), file.default_tariff.as_ref()) {
@@ -348,6 +365,7 @@ fn check(file: File, folder: &Path, problems: &mut Vec<String>) -> Option<Config
         store: file.operator.store,
         operator_token: file.operator.operator_token,
         driver_tokens: file.operator.driver_tokens,
+        vehicle_tokens,
         mqtt: file.mqtt,
         peers,
         stations,
@@ -410,11 +428,28 @@ fn check_url(url: &str, scheme: &str, field: &str, problems: &mut Vec<String>) {
 }
 
 fn check_secret(secret: Option<&Secret>, field: &str, problems: &mut Vec<String>) {
-    let Some(secret) = secret else { return };
-    let text = secret.expose();
-    if text.len() < 8 || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if secret.is_some_and(|secret| !is_secret(secret.expose())) {
         problems.push(format!("{field}: at least 8 printable ASCII characters without spaces"));
     }
+}
+
+fn is_secret(text: &str) -> bool {
+    text.len() >= 8 && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+// Whatever else opens something here, with its field.
+fn other_secrets<'a>(
+    operator: &'a Option<Secret>,
+    drivers: &'a [Secret],
+    peers: &'a [PeerConfig],
+) -> Vec<(String, &'a Secret)> {
+    let operator = operator.iter().map(|secret| ("operator.operator_token".to_owned(), secret));
+    let drivers = (0..)
+        .zip(drivers)
+        .map(|(index, secret): (usize, _)| (format!("operator.driver_tokens[{index}]"), secret));
+    let peers =
+        (0..).zip(peers).map(|(index, peer): (usize, _)| (format!("peers[{index}].accepts"), &peer.accepts));
+    operator.chain(drivers).chain(peers).collect()
 }
 
 fn id(text: &str, field: &str, problems: &mut Vec<String>) -> Option<OperatorId> {

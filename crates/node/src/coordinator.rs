@@ -317,6 +317,7 @@ impl Coordinator {
         let (transaction, holds) = match beginning {
             Ok(Beginning::New { transaction, holds }) => (transaction, holds),
             Ok(Beginning::Different) => return Ok(Answer::Different),
+            Ok(Beginning::Refused(refusal)) => return Ok(Answer::Refused(refusal)),
             // Only one flight per request, which looked for an earlier answer before it took off.
             Ok(Beginning::InFlight(_) | Beginning::Done(_)) => {
                 error!(request = ?request.key(), "a request is registered twice");

@@ -254,6 +254,8 @@ fn reason_name(reason: &Reason) -> &'static str {
         Reason::Different => "different",
         Reason::RequestedElsewhere { .. } => "requested_elsewhere",
         Reason::QuotaReached => "quota_reached",
+        Reason::TooManyTrips { .. } => "too_many_trips",
+        Reason::TooMuchTime { .. } => "too_much_time",
         Reason::Stale => "stale",
         Reason::Unreachable { .. } => "unreachable",
         Reason::TooSlow => "too_slow",

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 mod cars;
 mod connection;
 mod contention;
-mod disk;
+pub mod disk;
 mod federation;
 mod figures;
 mod load;

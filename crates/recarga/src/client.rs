@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, DATE};
 use hyper::{Method, Request};
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client as HyperClient;
@@ -46,6 +46,8 @@ pub struct Answer {
     pub status: u16,
     /// The whole body.
     pub body: Bytes,
+    /// What time it was there, as the header says it.
+    pub date: Option<String>,
 }
 
 impl Client {
@@ -106,9 +108,10 @@ impl Client {
         let answered = tokio::time::timeout(self.patience, async {
             let response = self.http.request(request).await?;
             let status = response.status().as_u16();
+            let date = response.headers().get(DATE).and_then(|date| date.to_str().ok()).map(str::to_owned);
             let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
             let body = body.map_err(|error| anyhow::anyhow!(error))?.to_bytes();
-            anyhow::Ok(Answer { status, body })
+            anyhow::Ok(Answer { status, body, date })
         });
         let unreachable = || format!("{} does not answer; is the node running?", self.url);
         answered.await.with_context(unreachable)?.with_context(unreachable)

@@ -28,6 +28,7 @@ mod client;
 mod company;
 mod config;
 mod demo;
+mod doctor;
 mod duration;
 mod federation;
 mod files;
@@ -80,6 +81,7 @@ Examples:
   recarga federation add empresa-d --url http://10.0.0.4:8001 --key 6d5b...
                                                    who belongs to a federation, while its companies run
   recarga certs issue empresa-a --host 10.0.0.1    a certificate for TLS between companies
+  recarga doctor --config empresa-a.toml           what is wrong with a running node, and what to do
   recarga health --url http://127.0.0.1:8001       exit status 0 if the node takes requests";
 
 #[derive(Subcommand)]
@@ -90,6 +92,7 @@ enum Command {
     Config(config::Arguments),
     Federation(federation::Arguments),
     Certs(certs::Arguments),
+    Doctor(doctor::Arguments),
     Health(health::Arguments),
     Vehicles(vehicles::Arguments),
     Plan(plan::Arguments),
@@ -122,6 +125,7 @@ fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Broker(arguments) => broker::run(arguments),
         Command::Config(arguments) => config::run(arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Certs(arguments) => certs::run(arguments),
         Command::Federation(arguments) => federation::run(arguments),
         Command::Health(arguments) => health::run(&arguments),

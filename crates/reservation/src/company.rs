@@ -30,11 +30,10 @@ impl Company {
         limits: HoldLimits,
         decide_limit: Duration,
     ) -> Self {
-        Self {
-            participant: Participant::new(operator.clone(), store, evses, limits),
-            coordinator: Coordinator::new(operator.clone(), store, epoch, decide_limit),
-            operator,
-        }
+        let mut coordinator = Coordinator::new(operator.clone(), store, epoch, decide_limit);
+        coordinator.limit_vehicles(limits.vehicle);
+        let participant = Participant::new(operator.clone(), store, evses, limits);
+        Self { participant, coordinator, operator }
     }
 
     /// Takes back what was durable before a restart.

@@ -155,6 +155,24 @@ pub enum Reason {
     },
     /// The coordinator holds as much here as it may without deciding.
     QuotaReached,
+    /// The car has as many trips as a company allows.
+    TooManyTrips {
+        /// Which company says so.
+        operator: OperatorId,
+        /// The most allowed.
+        max: u32,
+        /// What the car has.
+        used: u32,
+    },
+    /// The car would have its windows for longer, all together, than a company allows.
+    TooMuchTime {
+        /// Which company says so.
+        operator: OperatorId,
+        /// The longest allowed.
+        max: Duration,
+        /// What the car has.
+        used: Duration,
+    },
     /// What the change would replace is no longer the current reservation.
     Stale,
     /// A company did not answer, or not in time; its hold, if any, is being taken back.

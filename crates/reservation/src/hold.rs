@@ -14,6 +14,7 @@
 mod branch;
 mod past;
 mod service;
+mod vehicle;
 mod windows;
 
 use std::collections::{BTreeMap, BTreeSet};

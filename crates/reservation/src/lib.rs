@@ -15,6 +15,7 @@ pub mod ids;
 pub mod station;
 pub mod time_window;
 pub mod trip;
+pub mod vehicle;
 
 pub use calendar::Calendar;
 pub use company::Company;
@@ -33,3 +34,4 @@ pub use trip::{
     Beginning, Coordinator, Decision, Fresh, NotChangeable, OldTrips, Owed, OwedMessage, Planned, Stage,
     TRIP_STOPS_MAX, Tally, Trip, TripError, TripRequest, TripStop,
 };
+pub use vehicle::VehicleLimits;

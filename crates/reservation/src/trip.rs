@@ -9,6 +9,7 @@
 
 mod past;
 mod record;
+mod vehicle;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,8 +24,9 @@ pub use record::{
 use self::past::remove_if;
 use crate::decision::{Fact, Outcome, Reason, Refusal, Step, Vote};
 use crate::hold::Hold;
-use crate::ids::{OperatorId, RequestId, RequestKey, StoreId, TransactionId, TripId, VehicleId};
+use crate::ids::{OperatorId, RequestKey, StoreId, TransactionId, TripId, VehicleId};
 use crate::time_window::{Now, Timestamp};
+use crate::vehicle::VehicleLimits;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Waiting {
@@ -45,6 +47,7 @@ pub struct Coordinator {
     epoch: u64,
     started_count: u64,
     decide_limit: Duration,
+    vehicle_limits: VehicleLimits,
     waiting: BTreeMap<TransactionId, Waiting>,
     trips: BTreeMap<TransactionId, Trip>,
     // From which database each other company spoke last. Only in memory: a restart hears of them again.
@@ -64,6 +67,7 @@ impl Coordinator {
             epoch,
             started_count: 0,
             decide_limit,
+            vehicle_limits: VehicleLimits::default(),
             waiting: BTreeMap::new(),
             trips: BTreeMap::new(),
             stores: BTreeMap::new(),
@@ -93,7 +97,10 @@ impl Coordinator {
         fresh: Fresh,
         now: Now,
     ) -> Beginning {
-        self.repeated(request).unwrap_or_else(|| self.register(request, priority, fresh, None, now))
+        if let Some(beginning) = self.repeated(request) {
+            return beginning;
+        }
+        self.register(request, priority, fresh, None, now)
     }
 
     /// Registers a transaction that moves a trip to other stops; until it commits the old ones stay valid.
@@ -322,11 +329,7 @@ impl Coordinator {
 
     /// The remembered trips of a car, in the order of their requests' ids.
     pub fn trips_of(&self, vehicle: &VehicleId) -> impl Iterator<Item = &Trip> {
-        // No id comes before this one.
-        let first = RequestId::new("0").map(|request| RequestKey { vehicle: vehicle.clone(), request });
-        let from_first = first.into_iter().flat_map(|first| self.by_key.range(first..));
-        let own = from_first.take_while(move |(key, _)| key.vehicle == *vehicle);
-        own.filter_map(|(_, transaction)| self.trips.get(transaction))
+        self.transactions_of(vehicle).filter_map(|transaction| self.trips.get(transaction))
     }
 
     /// Every remembered trip from a transaction on, in the order of transactions.
@@ -376,6 +379,9 @@ impl Coordinator {
         replaces: Option<TransactionId>,
         now: Now,
     ) -> Beginning {
+        if let Err(refusal) = self.check_vehicle(request, replaces.as_ref(), now) {
+            return Beginning::Refused(refusal);
+        }
         self.started_count += 1;
         let transaction = TransactionId {
             coordinator: self.operator.clone(),

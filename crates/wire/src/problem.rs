@@ -32,13 +32,15 @@ pub struct Problem {
     /// What happened here and what to do, for people, in Portuguese.
     pub detail: Cow<'static, str>,
     /// Which field is concerned, as in `paradas[1].janela_inicio` (wire: `campo`).
-    pub field: Option<Cow<'static, str>>,
+    pub field: Option<Box<str>>,
     /// Which stop of the trip is concerned, counted from 0 (wire: `parada`).
     pub stop: Option<u16>,
     /// What is free instead (wire: `livres`).
     pub free: Box<[TimeWindow]>,
-    /// The most that is allowed (wire: `maximo_s` or `maximo_paradas`).
-    pub maximum: Option<Maximum>,
+    /// The most that is allowed (wire: `maximo_s`, `maximo_paradas` or `maximo_viagens`).
+    pub maximum: Option<Amount>,
+    /// How much of it is in use (wire: `usado_s` or `usado_viagens`).
+    pub used: Option<Amount>,
     /// Which transaction is concerned; of `requisicao-em-outra-empresa`, the other one (wire: `sessao`).
     pub session: Option<Box<TransactionId>>,
     /// Which company is concerned (wire: `empresa`).
@@ -49,13 +51,33 @@ pub struct Problem {
     pub is_vote: bool,
 }
 
-/// The most that is allowed.
+/// How much is allowed, or in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Maximum {
-    /// Seconds (wire: `maximo_s`).
+pub enum Amount {
+    /// Seconds (wire: `maximo_s`, `usado_s`).
     Seconds(u32),
     /// Stops (wire: `maximo_paradas`).
     Stops(u32),
+    /// Trips (wire: `maximo_viagens`, `usado_viagens`).
+    Trips(u32),
+}
+
+impl Amount {
+    fn of(seconds: Option<u32>, stops: Option<u32>, trips: Option<u32>) -> Option<Self> {
+        seconds.map(Amount::Seconds).or(stops.map(Amount::Stops)).or(trips.map(Amount::Trips))
+    }
+
+    fn seconds(self) -> Option<u32> {
+        if let Amount::Seconds(seconds) = self { Some(seconds) } else { None }
+    }
+
+    fn stops(self) -> Option<u32> {
+        if let Amount::Stops(stops) = self { Some(stops) } else { None }
+    }
+
+    fn trips(self) -> Option<u32> {
+        if let Amount::Trips(trips) = self { Some(trips) } else { None }
+    }
 }
 
 impl Problem {
@@ -68,6 +90,7 @@ impl Problem {
             stop: None,
             free: Box::default(),
             maximum: None,
+            used: None,
             session: None,
             operator: None,
             inquiry_url: None,
@@ -83,7 +106,7 @@ impl Problem {
     /// Names the field.
     #[must_use]
     pub fn at(mut self, field: impl Into<String>) -> Self {
-        self.field = Some(Cow::Owned(field.into()));
+        self.field = Some(field.into().into());
         self
     }
 
@@ -142,11 +165,6 @@ impl std::error::Error for Problem {}
 
 impl Serialize for Problem {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let (maximo_s, maximo_paradas) = match self.maximum {
-            Some(Maximum::Seconds(most)) => (Some(most), None),
-            Some(Maximum::Stops(most)) => (None, Some(most)),
-            None => (None, None),
-        };
         let body = ProblemBody {
             reference: format!("/problemas/{}", self.kind.code()).into(),
             tipo: self.kind.code().into(),
@@ -156,8 +174,11 @@ impl Serialize for Problem {
             campo: self.field.as_deref().map(Cow::Borrowed),
             parada: self.stop,
             livres: Cow::Borrowed(&self.free),
-            maximo_s,
-            maximo_paradas,
+            maximo_s: self.maximum.and_then(Amount::seconds),
+            maximo_paradas: self.maximum.and_then(Amount::stops),
+            maximo_viagens: self.maximum.and_then(Amount::trips),
+            usado_s: self.used.and_then(Amount::seconds),
+            usado_viagens: self.used.and_then(Amount::trips),
             sessao: self.session.as_deref().cloned(),
             empresa: self.operator.clone(),
             consulta: self.inquiry_url.as_deref().map(Cow::Borrowed),
@@ -178,13 +199,11 @@ impl<'de> Deserialize<'de> for Problem {
         Ok(Problem {
             kind,
             detail: Cow::Owned(detail),
-            field: body.campo.map(|field| Cow::Owned(field.into_owned())),
+            field: body.campo.map(|field| field.into_owned().into()),
             stop: body.parada,
             free: body.livres.into_owned().into(),
-            maximum: match (body.maximo_s, body.maximo_paradas) {
-                (Some(most), _) => Some(Maximum::Seconds(most)),
-                (None, most) => most.map(Maximum::Stops),
-            },
+            maximum: Amount::of(body.maximo_s, body.maximo_paradas, body.maximo_viagens),
+            used: Amount::of(body.usado_s, None, body.usado_viagens),
             session: body.sessao.map(Box::new),
             operator: body.empresa,
             inquiry_url: body.consulta.map(|url| url.into_owned().into()),
@@ -249,6 +268,15 @@ struct ProblemBody<'a> {
     /// The most stops allowed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     maximo_paradas: Option<u32>,
+    /// The most open trips allowed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    maximo_viagens: Option<u32>,
+    /// What is in use of `maximo_s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    usado_s: Option<u32>,
+    /// What is in use of `maximo_viagens`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    usado_viagens: Option<u32>,
     /// The session concerned.
     #[serde(default, with = "fields::optional_text", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Sessao>)]

@@ -118,6 +118,12 @@ fn reason() -> impl Strategy<Value = Reason> {
         Just(Reason::Different),
         transaction().prop_map(|transaction| Reason::RequestedElsewhere { transaction }),
         Just(Reason::QuotaReached),
+        (id(), 0u32.., 0u32..).prop_map(|(operator, max, used)| Reason::TooManyTrips { operator, max, used }),
+        (id(), seconds(), seconds()).prop_map(|(operator, max, used)| Reason::TooMuchTime {
+            operator,
+            max,
+            used
+        }),
         Just(Reason::Stale),
         id().prop_map(|operator| Reason::Unreachable { operator }),
         Just(Reason::TooSlow),

@@ -275,6 +275,8 @@ export const en: Record<Words, string> = {
   'outcome.plugue-incompativel': 'plug does not fit',
   'outcome.decisao-tardia': 'decided too late',
   'outcome.limite-de-retencoes': 'too many holds',
+  'outcome.limite-de-viagens': 'too many trips of the car',
+  'outcome.limite-de-horas': 'too much time of the car',
   'outcome.ponto-desconhecido': 'unknown charger',
   'outcome.deposito-trocado': 'another database',
   'outcome.desistencia': 'driver withdrew',

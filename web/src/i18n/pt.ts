@@ -274,6 +274,8 @@ export const pt = {
   'outcome.plugue-incompativel': 'plugue não serve',
   'outcome.decisao-tardia': 'decisão tardia',
   'outcome.limite-de-retencoes': 'retenções demais',
+  'outcome.limite-de-viagens': 'viagens demais do carro',
+  'outcome.limite-de-horas': 'tempo demais do carro',
   'outcome.ponto-desconhecido': 'ponto desconhecido',
   'outcome.deposito-trocado': 'outro banco de dados',
   'outcome.desistencia': 'motorista desistiu',

@@ -9,17 +9,20 @@ use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, HOST};
 use axum::http::request::Parts;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
-use recarga_reservation::OperatorId;
+use recarga_reservation::{OperatorId, VehicleId};
 use recarga_wire::{Problem, ProblemKind};
 use subtle::ConstantTimeEq;
 use tracing::warn;
 
+use self::cars::Cars;
 use super::Fault;
 use crate::app::Node;
 use crate::config::{Config, Secret};
 use crate::peers::{Member, Peers};
 use crate::server::Certified;
 use crate::tls::is_in_name_of;
+
+mod cars;
 
 /// Who calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +33,8 @@ pub enum Caller {
     Operator,
     /// A driver's app with a token.
     Driver,
+    /// A car, or an app that speaks for it, with the token of that car.
+    Vehicle(VehicleId),
     /// Anyone.
     Anonymous,
 }
@@ -40,6 +45,7 @@ pub struct Access {
     companies: Peers,
     operator: Option<Secret>,
     drivers: Vec<Secret>,
+    cars: Cars,
     by_company: Option<DefaultKeyedRateLimiter<OperatorId>>,
     by_address: Option<DefaultKeyedRateLimiter<IpAddr>>,
 }
@@ -51,6 +57,7 @@ impl Access {
             companies,
             operator: config.operator_token.clone(),
             drivers: config.driver_tokens.clone(),
+            cars: Cars::new(config.vehicle_tokens.clone()),
             by_company: limiter(config.limits.peer_requests_per_second_max),
             by_address: limiter(config.limits.client_requests_per_second_max),
         }
@@ -118,7 +125,12 @@ impl Access {
 
     /// Whether drivers' apps must present a token.
     pub fn knows_drivers(&self) -> bool {
-        !self.drivers.is_empty()
+        !self.drivers.is_empty() || self.cars.are_known()
+    }
+
+    /// The tokens of single cars.
+    pub fn cars(&self) -> &Cars {
+        &self.cars
     }
 
     // Every known token is compared, in constant time, so that the time taken tells nothing.
@@ -137,7 +149,8 @@ impl Access {
                 holder = Some(Caller::Driver);
             }
         }
-        holder
+        // Last, so that a token that opens more is only a car's where somebody made it one by mistake.
+        self.cars.holder(token).map(Caller::Vehicle).or(holder)
     }
 }
 
@@ -150,11 +163,13 @@ impl Caller {
         match self {
             Caller::Company(company) => Ok(company),
             Caller::Anonymous => Err(Problem::of(ProblemKind::Unauthenticated).at("Authorization").into()),
-            Caller::Operator | Caller::Driver => Err(Problem::of(ProblemKind::Forbidden).into()),
+            Caller::Operator | Caller::Driver | Caller::Vehicle(_) => {
+                Err(Problem::of(ProblemKind::Forbidden).into())
+            }
         }
     }
 
-    /// Whether drivers' calls are open to this caller.
+    /// Whether drivers' calls about all cars are open to this caller.
     ///
     /// # Errors
     /// They need a token that was not presented.
@@ -164,7 +179,53 @@ impl Caller {
             Caller::Anonymous | Caller::Company(_) if !access.knows_drivers() => Ok(()),
             Caller::Anonymous => Err(Problem::of(ProblemKind::Unauthenticated).at("Authorization").into()),
             Caller::Company(_) => Err(Problem::of(ProblemKind::Forbidden).into()),
+            Caller::Vehicle(_) => {
+                let detail = "o token de um carro só serve para os pedidos e as viagens dele";
+                Err(Problem::new(ProblemKind::Forbidden, detail).into())
+            }
         }
+    }
+
+    /// Whether drivers' calls about no car in particular are open to this caller.
+    ///
+    /// # Errors
+    /// As [`Caller::check_driver`].
+    pub fn check_driver_or_car(&self, access: &Access) -> Result<(), Fault> {
+        if matches!(self, Caller::Vehicle(_)) { Ok(()) } else { self.check_driver(access) }
+    }
+
+    /// Whether the calls of some car are open to this caller: of which one, [`Caller::check_car`] says.
+    ///
+    /// # Errors
+    /// They need a token that was not presented; where cars have tokens of their own, such a one.
+    pub fn check_some_car(&self, access: &Access) -> Result<(), Fault> {
+        match self {
+            Caller::Operator | Caller::Vehicle(_) => Ok(()),
+            _ if !access.cars.are_known() => self.check_driver(access),
+            Caller::Anonymous => Err(Problem::of(ProblemKind::Unauthenticated).at("Authorization").into()),
+            Caller::Driver | Caller::Company(_) => {
+                let detail = "esta empresa exige o token do próprio carro em `Authorization`";
+                Err(Problem::new(ProblemKind::Forbidden, detail).at("Authorization").into())
+            }
+        }
+    }
+
+    /// Whether the calls of a car are open to this caller. `field` says where the request names it.
+    ///
+    /// # Errors
+    /// As [`Caller::check_some_car`]; also if it is another car that calls.
+    pub fn check_car(&self, access: &Access, car: &VehicleId, field: &'static str) -> Result<(), Fault> {
+        self.check_some_car(access)?;
+        if self.is_another_car(car) {
+            let detail = "o token apresentado é de outro carro; use o token do carro do pedido";
+            return Err(Problem::new(ProblemKind::Forbidden, detail).at(field).into());
+        }
+        Ok(())
+    }
+
+    /// Whether a car calls, and not this one.
+    pub fn is_another_car(&self, car: &VehicleId) -> bool {
+        matches!(self, Caller::Vehicle(own) if own != car)
     }
 
     /// Whether the operator's own calls are open to this caller.
@@ -175,7 +236,9 @@ impl Caller {
         match self {
             Caller::Operator => Ok(()),
             Caller::Anonymous => Err(Problem::of(ProblemKind::Unauthenticated).at("Authorization").into()),
-            Caller::Company(_) | Caller::Driver => Err(Problem::of(ProblemKind::Forbidden).into()),
+            Caller::Company(_) | Caller::Driver | Caller::Vehicle(_) => {
+                Err(Problem::of(ProblemKind::Forbidden).into())
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use opentelemetry::trace::FutureExt as _;
-use recarga_reservation::{RequestKey, Step, Trip, TripId, TripRequest};
+use recarga_reservation::{NotChangeable, RequestKey, Step, Trip, TripId, TripRequest};
 use recarga_wire::journey::{JourneyBody, JourneyRequest, JourneyTripBody, ModelsAnswer, PlansAnswer};
 use recarga_wire::trip::{TripAnswer, TripBody, TripsAnswer, TripsParams};
 use recarga_wire::{Problem, ProblemKind, decode, decode_query};
@@ -21,6 +21,8 @@ use crate::refusal::{check_companies, check_open, in_progress, why};
 
 /// Most trips in one list.
 const LIST_MAX: usize = 500;
+/// Where a request for a trip names its car.
+const CAR_FIELD: &str = "veiculo.veiculo_id";
 
 /// Book a trip: all stops, at all companies, or none. With `origem` and `destino` in place of `paradas` the stops are
 /// found, and others if some are refused.
@@ -66,7 +68,7 @@ pub async fn plan(
     caller: Caller,
     request: Request,
 ) -> Result<Response, Fault> {
-    caller.check_driver(&node.access)?;
+    caller.check_driver_or_car(&node.access)?;
     let (parts, body) = request.into_parts();
     let bytes = read_body(&parts.headers, body, node.body_max).await?;
     let journey: JourneyBody = decode(&bytes)?;
@@ -87,8 +89,9 @@ pub async fn list(
     caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Fault> {
-    caller.check_driver(&node.access)?;
+    caller.check_some_car(&node.access)?;
     let params: TripsParams = decode_query(query.as_deref().unwrap_or(""))?;
+    caller.check_car(&node.access, &params.veiculo_id, "veiculo_id")?;
     let wanted =
         |trip: &&Trip| params.requisicao_id.as_ref().is_none_or(|id| trip.request.key().request == *id);
     // Through the record, so that nothing is told that a crash could take back.
@@ -111,15 +114,18 @@ pub async fn show(
     caller: Caller,
     Segment(id): Segment,
 ) -> Result<Response, Fault> {
-    caller.check_driver(&node.access)?;
+    caller.check_some_car(&node.access)?;
     let id: TripId = recarga_wire::parse(&id, "id")?;
     let trip = node
         .ledger
         .apply(|state| Step::durable(state.company.coordinator.trip(&id).cloned(), vec![]))
         .await?;
     match trip {
-        Some(trip) => Ok(json(StatusCode::OK, &TripAnswer::new(&trip))),
-        None => Err(Problem::new(
+        Some(trip) if !caller.is_another_car(&trip.request.key().vehicle) => {
+            Ok(json(StatusCode::OK, &TripAnswer::new(&trip)))
+        }
+        // Of another car's trip a car is not even told that it exists.
+        _ => Err(Problem::new(
             ProblemKind::NotFound,
             format!("não há viagem `{id}` nesta empresa; pergunte à que a coordena (`servidor`)"),
         )
@@ -154,8 +160,15 @@ pub async fn cancel(
     caller: Caller,
     Segment(id): Segment,
 ) -> Result<Response, Fault> {
-    caller.check_driver(&node.access)?;
+    caller.check_some_car(&node.access)?;
     let id: TripId = recarga_wire::parse(&id, "id")?;
+    let is_anothers = node.ledger.look(|state| {
+        let trip = state.company.coordinator.trip(&id);
+        trip.is_some_and(|trip| caller.is_another_car(&trip.request.key().vehicle))
+    });
+    if is_anothers {
+        return Err(Problem::from(NotChangeable::Unknown).into());
+    }
     let trip = node.coordinator.cancel(&id).await?.map_err(Problem::from)?;
     Ok(json(StatusCode::OK, &TripAnswer::new(&trip)))
 }
@@ -166,13 +179,14 @@ enum Wish {
 }
 
 async fn read_wish(node: &Node, caller: &Caller, request: Request) -> Result<Wish, Fault> {
-    caller.check_driver(&node.access)?;
+    caller.check_some_car(&node.access)?;
     let (parts, body) = request.into_parts();
     let bytes = read_body(&parts.headers, body, node.body_max).await?;
     let key = idempotency_key(&parts.headers)?;
     match decode::<TripBody>(&bytes) {
         Ok(body) => {
             let request = body.into_request(key)?;
+            caller.check_car(&node.access, &request.key().vehicle, CAR_FIELD)?;
             check_open(node, request.key())?;
             check_companies(node, &request)?;
             Ok(Wish::Stops(request))
@@ -188,6 +202,7 @@ async fn read_wish(node: &Node, caller: &Caller, request: Request) -> Result<Wis
                 }
             }
             let request = body.into_request(key)?;
+            caller.check_car(&node.access, &request.key.vehicle, CAR_FIELD)?;
             check_open(node, &request.key)?;
             Ok(Wish::Journey(Box::new(request)))
         }

@@ -53,8 +53,11 @@ pub async fn show(
     caller: Caller,
     Segment(id): Segment,
 ) -> Result<Response, Fault> {
-    caller.check_driver(&node.access)?;
+    caller.check_driver_or_car(&node.access)?;
     let id: VehicleId = recarga_wire::parse(&id, "id")?;
+    if caller.is_another_car(&id) {
+        caller.check_driver(&node.access)?;
+    }
     match node.vehicles.get(&id) {
         Some(seen) => Ok(json(StatusCode::OK, &view(seen))),
         None => {

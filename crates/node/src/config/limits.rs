@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use recarga_reservation::HoldLimits;
+use recarga_reservation::{HoldLimits, VehicleLimits};
 use serde::Deserialize;
 
 use crate::coordinator::Patience;
@@ -46,6 +46,10 @@ pub struct Limits {
     pub undecided_holds_max: u32,
     /// Undecided EVSE time of one other company.
     pub undecided_evse_hours_max: u64,
+    /// Trips of one car that are not over; 0 for no limit.
+    pub vehicle_open_trips_max: u32,
+    /// Booked windows of one car that are not over, all together; 0 for no limit.
+    pub vehicle_booked_hours_max: u64,
     /// From a vote to the first question about its outcome.
     pub inquire_after_millis: u64,
     /// From a window's start to the heuristic release of a hold that is still in doubt.
@@ -99,6 +103,8 @@ impl Default for Limits {
             soft_hold_seconds_max: 900,
             undecided_holds_max: 2_000,
             undecided_evse_hours_max: 10_000,
+            vehicle_open_trips_max: 30,
+            vehicle_booked_hours_max: 168,
             inquire_after_millis: 2_000,
             grace_seconds: 900,
             tombstone_hours: 24,
@@ -129,6 +135,10 @@ impl Limits {
             soft_max: Duration::from_secs(self.soft_hold_seconds_max),
             undecided_holds_max: self.undecided_holds_max,
             undecided_time_max: Duration::from_secs(self.undecided_evse_hours_max * HOUR),
+            vehicle: VehicleLimits {
+                trips_max: self.vehicle_open_trips_max,
+                time_max: Duration::from_secs(self.vehicle_booked_hours_max * HOUR),
+            },
             inquire_after: Duration::from_millis(self.inquire_after_millis),
             grace: Duration::from_secs(self.grace_seconds),
             tombstone_keep: Duration::from_secs(self.tombstone_hours * HOUR),
@@ -209,6 +219,7 @@ pub(super) fn check(limits: &Limits, problems: &mut Vec<String>) {
         ("ahead_days_max", limits.ahead_days_max, 1, 3660),
         ("soft_hold_seconds_max", limits.soft_hold_seconds_max, 1, 24 * HOUR),
         ("undecided_evse_hours_max", limits.undecided_evse_hours_max, 1, 1_000_000_000),
+        ("vehicle_booked_hours_max", limits.vehicle_booked_hours_max, 0, 1_000_000_000),
         ("inquire_after_millis", limits.inquire_after_millis, 100, 1000 * HOUR),
         ("grace_seconds", limits.grace_seconds, 0, 24 * HOUR),
         ("tombstone_hours", limits.tombstone_hours, 24, 24 * 3660),

@@ -10,5 +10,6 @@
 mod support;
 
 mod callers;
+mod cars;
 mod holds;
 mod operations;

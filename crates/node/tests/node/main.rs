@@ -19,3 +19,4 @@ mod journeys;
 mod network;
 mod roads;
 mod serving;
+mod vehicles;

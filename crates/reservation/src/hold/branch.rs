@@ -8,6 +8,7 @@ use crate::decision::{Outcome, Vote};
 use crate::ids::{EvseId, OperatorId, RequestKey, StoreId, TransactionId};
 use crate::station::Plug;
 use crate::time_window::{TimeWindow, Timestamp};
+use crate::vehicle::VehicleLimits;
 
 /// One stop of a trip at one company.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -215,6 +216,8 @@ pub struct HoldLimits {
     pub undecided_holds_max: u32,
     /// Undecided EVSE time that one other coordinator may have here.
     pub undecided_time_max: Duration,
+    /// What one car may have here, whoever coordinates its trips; and of the trips that this company coordinates.
+    pub vehicle: VehicleLimits,
     /// From the vote to the first question about the outcome; doubles up to `inquire_every_max`.
     pub inquire_after: Duration,
     /// Longest pause between two questions.
@@ -240,6 +243,7 @@ impl Default for HoldLimits {
             soft_max: Duration::from_secs(15 * 60),
             undecided_holds_max: 2_000,
             undecided_time_max: 10_000 * HOUR,
+            vehicle: VehicleLimits::default(),
             inquire_after: Duration::from_secs(2),
             inquire_every_max: Duration::from_secs(5),
             grace: Duration::from_secs(15 * 60),

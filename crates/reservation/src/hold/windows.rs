@@ -65,6 +65,7 @@ impl Participant {
                 return refuse(Reason::StopsOverlap);
             }
         }
+        self.check_vehicle(hold, now)?;
         self.check_quota(hold)
     }
 

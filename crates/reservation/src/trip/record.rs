@@ -202,6 +202,8 @@ pub enum Beginning {
     Done(Box<Trip>),
     /// The same request id asked for something else before.
     Different,
+    /// The car has as much as it may have: nobody is asked.
+    Refused(Refusal),
 }
 
 /// Why a trip cannot be cancelled or changed.

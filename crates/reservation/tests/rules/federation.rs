@@ -8,7 +8,7 @@ use recarga_reservation::{
     Beginning, Branch, Company, Confirmation, Connector, ConnectorId, Decision, Evse, EvseId, Fact, Firmness,
     Fresh, Hold, HoldAnswer, HoldLimits, Now, OperatorId, OwedMessage, Patience, Plug, RequestId, RequestKey,
     Step, Stop, StoreId, TimeWindow, Timestamp, TransactionId, Trip, TripId, TripRequest, TripStop,
-    Unacceptable, VehicleId, Vote,
+    Unacceptable, VehicleId, VehicleLimits, Vote,
 };
 
 pub const HOUR: Duration = Duration::from_secs(3600);
@@ -67,6 +67,7 @@ pub fn vote(step: Result<Step<HoldAnswer>, Unacceptable>) -> Vote {
 pub struct Federation {
     companies: BTreeMap<OperatorId, Company>,
     disks: BTreeMap<OperatorId, Disk>,
+    vehicle: VehicleLimits,
     nonce: u128,
 }
 
@@ -79,12 +80,22 @@ struct Disk {
 
 impl Federation {
     pub fn new() -> Self {
-        let mut all = Self { companies: BTreeMap::new(), disks: BTreeMap::new(), nonce: 0 };
+        Self::with(VehicleLimits::default())
+    }
+
+    /// All companies say that a car may have no more than this.
+    pub fn with(vehicle: VehicleLimits) -> Self {
+        let mut all = Self { companies: BTreeMap::new(), disks: BTreeMap::new(), vehicle, nonce: 0 };
         for name in ["a", "b", "c"] {
             all.disks.insert(operator(name), Disk::default());
             all.restart(name);
         }
         all
+    }
+
+    /// What they say from their next start on.
+    pub fn limit(&mut self, vehicle: VehicleLimits) {
+        self.vehicle = vehicle;
     }
 
     pub fn at(&mut self, name: &str) -> &mut Company {
@@ -115,7 +126,7 @@ impl Federation {
         let Disk { branches, trips, epoch } = self.disks.get_mut(&operator(name)).unwrap();
         *epoch += 1;
         let evses = [evse(&format!("{name}-1")), evse(&format!("{name}-2"))];
-        let limits = HoldLimits::default();
+        let limits = HoldLimits { vehicle: self.vehicle, ..HoldLimits::default() };
         let mut company = Company::new(operator(name), StoreId(1), *epoch, &evses, limits, DECIDE_LIMIT);
         for (transaction, branch) in branches.iter() {
             company.restore(Fact::Branch(transaction.clone(), branch.clone()), NOW);

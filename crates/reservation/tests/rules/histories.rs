@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use recarga_reservation::{
     AbortCause, Branch, Confirmation, Evse, EvseId, Fact, Firmness, Hold, HoldAnswer, HoldLimits, Now,
-    OperatorId, Participant, Patience, Step, Stop, StoreId, Timestamp, TransactionId, Unacceptable, Vote,
+    OperatorId, Participant, Patience, Step, Stop, StoreId, Timestamp, TransactionId, Unacceptable,
+    VehicleLimits, Vote,
 };
 
 use crate::federation::{HOUR, NOW, evse, hours, key, operator};
@@ -38,22 +39,32 @@ const EVENTS: [&str; 20] = [
 
 #[test]
 fn random_histories_go_as_the_model_says() {
-    for seed in 0..1_500 {
+    go_as_the_model_says(1_500, VehicleLimits::default());
+}
+
+#[test]
+fn histories_of_a_car_that_may_not_have_all_go_as_the_model_says() {
+    go_as_the_model_says(400, VehicleLimits { trips_max: 3, time_max: HOUR * 5 });
+    go_as_the_model_says(200, VehicleLimits { trips_max: 0, time_max: HOUR * 3 });
+}
+
+fn go_as_the_model_says(seeds: u64, vehicle: VehicleLimits) {
+    for seed in 0..seeds {
         let steps: Vec<u64> = Dice(seed).by_ref().take(60).collect();
-        if let Err(first) = replay(&steps) {
-            let (steps, what) = shrink(steps, first);
+        if let Err(first) = replay(&steps, vehicle) {
+            let (steps, what) = shrink(steps, first, vehicle);
             panic!("seed {seed}, after the steps {steps:?}: {what}");
         }
     }
 }
 
 // Leaves out every step that is not needed to go wrong.
-fn shrink(mut steps: Vec<u64>, mut what: String) -> (Vec<u64>, String) {
+fn shrink(mut steps: Vec<u64>, mut what: String, vehicle: VehicleLimits) -> (Vec<u64>, String) {
     let mut place = 0;
     while place < steps.len() {
         let mut fewer = steps.clone();
         fewer.remove(place);
-        match replay(&fewer) {
+        match replay(&fewer, vehicle) {
             Err(still) => (steps, what) = (fewer, still),
             Ok(()) => place += 1,
         }
@@ -61,8 +72,8 @@ fn shrink(mut steps: Vec<u64>, mut what: String) -> (Vec<u64>, String) {
     (steps, what)
 }
 
-fn replay(steps: &[u64]) -> Result<(), String> {
-    let mut both = Both::new();
+fn replay(steps: &[u64], vehicle: VehicleLimits) -> Result<(), String> {
+    let mut both = Both::new(vehicle);
     for &step in steps {
         both.step(step)?;
         both.compare()?;
@@ -80,10 +91,11 @@ struct Both {
 }
 
 impl Both {
-    fn new() -> Self {
-        let model = Model { me: operator("b"), limits: limits(), entries: Vec::new() };
+    fn new(vehicle: VehicleLimits) -> Self {
+        let limits = HoldLimits { vehicle, ..limits() };
+        let model = Model { me: operator("b"), limits: limits.clone(), entries: Vec::new() };
         let disk = BTreeMap::new();
-        Self { participant: empty(), disk, model, now: NOW, log: Vec::new() }
+        Self { participant: empty(limits), disk, model, now: NOW, log: Vec::new() }
     }
 
     fn record<A>(&mut self, step: Result<Step<A>, Unacceptable>) -> Option<A> {
@@ -209,7 +221,7 @@ impl Both {
     }
 
     fn restored(&self) -> Participant {
-        let mut restored = empty();
+        let mut restored = empty(self.model.limits.clone());
         for (transaction, branch) in &self.disk {
             restored.restore(transaction.clone(), branch.clone(), self.now);
         }
@@ -329,9 +341,9 @@ fn limits() -> HoldLimits {
     }
 }
 
-fn empty() -> Participant {
+fn empty(limits: HoldLimits) -> Participant {
     let evses: Vec<Evse> = EVSES.into_iter().map(evse).collect();
-    Participant::new(operator("b"), StoreId(1), &evses, limits())
+    Participant::new(operator("b"), StoreId(1), &evses, limits)
 }
 
 fn transaction(coordinator: &OperatorId, counter: u64) -> TransactionId {

@@ -11,3 +11,4 @@ mod participant;
 mod past;
 mod queries;
 mod trips;
+mod vehicles;

@@ -116,6 +116,9 @@ impl Model {
         if hold.stops.iter().any(|stop| stop.window.start() + self.limits.late_max < now.utc) {
             return Some("InThePast");
         }
+        if let Some(reason) = self.car_refusal(hold, now) {
+            return Some(reason);
+        }
         let length = |hold: &Hold| hold.stops.iter().map(|stop| stop.window.duration()).sum::<Duration>();
         let same = |entry: &&Entry| entry.hold.transaction.coordinator == hold.transaction.coordinator;
         let count = self.undecided().filter(same).count();
@@ -123,6 +126,39 @@ impl Model {
         let over = count >= usize::try_from(self.limits.undecided_holds_max).unwrap()
             || (count > 0 && time + length(hold) > self.limits.undecided_time_max);
         (over && !self.is_own(hold)).then_some("QuotaReached")
+    }
+
+    // All windows of the car here that are not over, but those that this very request or trip has; a change that is not
+    // decided yet has the windows of before or its own, whichever are longer.
+    fn car_refusal(&self, hold: &Hold, now: Now) -> Option<&'static str> {
+        let open = |hold: &Hold| {
+            let left = hold.stops.iter().filter(|stop| stop.window.end() > now.utc);
+            left.map(|stop| stop.window.duration()).sum::<Duration>()
+        };
+        let before = |hold: &Hold| {
+            let old = self.live().find(|entry| Some(&entry.hold.transaction) == hold.replaces.as_ref());
+            old.map_or(Duration::ZERO, |old| open(&old.hold))
+        };
+        let replaced = |by: &Hold, entry: &Entry| by.replaces.as_ref() == Some(&entry.hold.transaction);
+        let has: Vec<Duration> = self
+            .live()
+            .filter(|entry| entry.hold.key.vehicle == hold.key.vehicle && entry.hold.key != hold.key)
+            .filter(|entry| !replaced(hold, entry))
+            .filter(|entry| !self.undecided().any(|change| replaced(&change.hold, entry)))
+            .map(|entry| match entry.state {
+                State::Confirmed => open(&entry.hold),
+                _ => open(&entry.hold).max(before(&entry.hold)),
+            })
+            .filter(|open| !open.is_zero())
+            .collect();
+        let limits = self.limits.vehicle;
+        let trips_max = usize::try_from(limits.trips_max).unwrap();
+        if hold.replaces.is_none() && trips_max > 0 && has.len() >= trips_max {
+            return Some("TooManyTrips");
+        }
+        let is_more = hold.replaces.is_none() || open(hold) > before(hold);
+        let over = has.iter().sum::<Duration>() + open(hold) > limits.time_max;
+        (is_more && !limits.time_max.is_zero() && over).then_some("TooMuchTime")
     }
 
     fn obstacle(&self, hold: &Hold, now: Now) -> Option<(&'static str, Timestamp)> {
@@ -318,6 +354,8 @@ pub fn kind(reason: &Reason) -> &'static str {
         Reason::StopCount { .. } => "StopCount",
         Reason::InThePast => "InThePast",
         Reason::QuotaReached => "QuotaReached",
+        Reason::TooManyTrips { .. } => "TooManyTrips",
+        Reason::TooMuchTime { .. } => "TooMuchTime",
         Reason::Held => "Held",
         Reason::Booked { .. } => "Booked",
         Reason::Closed => "Closed",

@@ -73,6 +73,7 @@ impl World {
                 return self.model.violate("a request is registered twice at one company".to_owned());
             }
             Ok(Beginning::Different) => Answer::Different,
+            Ok(Beginning::Refused(refusal)) => Answer::Refused(refusal.reason),
             Err(error) => Answer::NotChangeable(error),
         };
         self.land(at, request, &answer);

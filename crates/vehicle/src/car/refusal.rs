@@ -104,6 +104,8 @@ pub(super) fn may_pass(kind: ProblemKind) -> bool {
             | ProblemKind::Unavailable
             | ProblemKind::TooManyRequests
             | ProblemKind::QuotaReached
+            | ProblemKind::TooManyTrips
+            | ProblemKind::TooMuchTime
             | ProblemKind::Expired
             | ProblemKind::SessionClosed
             | ProblemKind::AnotherStore

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use recarga_reservation::{NotChangeable, Reason, Refusal, Stop, TRIP_STOPS_MAX, TripError, Unacceptable};
 
-use super::{Maximum, Problem, ProblemKind};
+use super::{Amount, Problem, ProblemKind};
 
 /// Where the stops of the request stand, so that a refusal can name the field.
 #[derive(Clone, Copy, Debug)]
@@ -38,13 +38,19 @@ impl Problem {
     pub fn from_refusal(refusal: &Refusal, stops: Stops<'_>) -> Problem {
         let mut problem = Problem::new(kind(&refusal.reason), detail(&refusal.reason));
         problem.stop = refusal.stop;
-        problem.field = field(refusal, stops).map(Cow::Owned);
+        problem.field = field(refusal, stops).map(Into::into);
         match &refusal.reason {
-            Reason::TooLong { max } | Reason::TooFarAhead { max } => {
-                problem.maximum = Some(Maximum::Seconds(u32::try_from(max.as_secs()).unwrap_or(u32::MAX)));
+            Reason::TooLong { max } | Reason::TooFarAhead { max } => problem.maximum = Some(seconds(*max)),
+            Reason::TooManyTrips { operator, max, used } => {
+                (problem.maximum, problem.used) = (Some(Amount::Trips(*max)), Some(Amount::Trips(*used)));
+                problem.operator = Some(operator.clone());
+            }
+            Reason::TooMuchTime { operator, max, used } => {
+                (problem.maximum, problem.used) = (Some(seconds(*max)), Some(seconds(*used)));
+                problem.operator = Some(operator.clone());
             }
             Reason::StopCount { max } => {
-                problem.maximum = Some(Maximum::Stops(u32::try_from(*max).unwrap_or(u32::MAX)));
+                problem.maximum = Some(Amount::Stops(u32::try_from(*max).unwrap_or(u32::MAX)));
             }
             Reason::Booked { free } => problem.free = free.as_slice().into(),
             Reason::RequestedElsewhere { transaction } => {
@@ -60,7 +66,7 @@ impl Problem {
     pub(crate) fn stop_count(list: &str, max: usize) -> Problem {
         let detail = format!("`{list}` deve ter de 1 a {max} elementos");
         let mut problem = Problem::new(ProblemKind::StopCount, detail).at(list);
-        problem.maximum = Some(Maximum::Stops(u32::try_from(max).unwrap_or(u32::MAX)));
+        problem.maximum = Some(Amount::Stops(u32::try_from(max).unwrap_or(u32::MAX)));
         problem
     }
 
@@ -134,6 +140,8 @@ fn kind(reason: &Reason) -> ProblemKind {
         Reason::Different => ProblemKind::SessionDiffers,
         Reason::RequestedElsewhere { .. } => ProblemKind::RequestedElsewhere,
         Reason::QuotaReached => ProblemKind::QuotaReached,
+        Reason::TooManyTrips { .. } => ProblemKind::TooManyTrips,
+        Reason::TooMuchTime { .. } => ProblemKind::TooMuchTime,
         Reason::Stale => ProblemKind::Stale,
         Reason::Unreachable { .. } => ProblemKind::Unreachable,
         Reason::TooSlow => ProblemKind::TooSlow,
@@ -154,6 +162,16 @@ fn detail(reason: &Reason) -> Cow<'static, str> {
         Reason::StopCount { max } => {
             Cow::Owned(format!("a empresa aceita de 1 a {max} paradas em um pedido; divida a viagem"))
         }
+        Reason::TooManyTrips { operator, max, used } => Cow::Owned(format!(
+            "{operator} aceita no máximo {max} viagens em aberto por carro, e este carro tem {used}; cancele uma \
+             delas ou espere que termine"
+        )),
+        Reason::TooMuchTime { operator, max, used } => Cow::Owned(format!(
+            "{operator} aceita no máximo {} de janelas reservadas por carro, e este carro já tem {}; peça janelas mais \
+             curtas, cancele uma viagem ou espere que uma termine",
+            span(*max),
+            span(*used)
+        )),
         Reason::Booked { free } if free.is_empty() => Cow::Borrowed(
             "o ponto está reservado nesta janela e não há janela livre por perto; escolha outro ponto",
         ),
@@ -169,6 +187,10 @@ fn detail(reason: &Reason) -> Cow<'static, str> {
         )),
         other => Cow::Borrowed(kind(other).cure()),
     }
+}
+
+fn seconds(duration: Duration) -> Amount {
+    Amount::Seconds(u32::try_from(duration.as_secs()).unwrap_or(u32::MAX))
 }
 
 fn field(refusal: &Refusal, stops: Stops<'_>) -> Option<String> {
@@ -188,6 +210,9 @@ fn field(refusal: &Refusal, stops: Stops<'_>) -> Option<String> {
             return Some("sessao".to_owned());
         }
         Reason::RequestedElsewhere { .. } => return Some("requisicao_id".to_owned()),
+        Reason::TooManyTrips { .. } | Reason::TooMuchTime { .. } => {
+            return Some("veiculo.veiculo_id".to_owned());
+        }
         _ => return None,
     };
     stops.path(refusal.stop?, member)

@@ -257,6 +257,16 @@ catalogue! {
         "A empresa coordenadora já retém aqui o máximo permitido sem ter decidido."
         "Decida ou cancele as sessões pendentes e tente de novo."
         "too many undecided holds"
+    TooManyTrips "limite-de-viagens" 409
+        "O carro já tem viagens demais em aberto"
+        "A empresa limita quantas viagens um carro pode ter em aberto, e este carro chegou ao limite: `usado_viagens` de `maximo_viagens`."
+        "Cancele uma das viagens com `DELETE /viagens/{id}`, ou espere que uma termine. Mudar uma viagem continua possível."
+        "the car has as many open trips as it may have"
+    TooMuchTime "limite-de-horas" 409
+        "O carro já tem tempo demais reservado"
+        "A empresa limita quanto tempo de janelas um carro pode ter reservado de uma vez, e este pedido passaria do limite: o carro já usa `usado_s` de `maximo_s` segundos."
+        "Peça janelas mais curtas, cancele uma das viagens com `DELETE /viagens/{id}`, ou espere que uma termine."
+        "the car would have more booked time than it may have"
     NotNow "acao-impossivel" 409
         "A ação não faz sentido agora"
         "O que se pede não combina com o estado em que as coisas estão."

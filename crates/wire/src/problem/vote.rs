@@ -5,7 +5,7 @@ use std::time::Duration;
 use recarga_reservation::{Reason, Refusal, Unacceptable};
 use thiserror::Error;
 
-use super::{Maximum, Problem, ProblemKind};
+use super::{Amount, Problem, ProblemKind};
 
 /// A company's problem says nothing about how it votes: it may or may not hold what was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -29,7 +29,7 @@ impl Problem {
             ProblemKind::WindowTooLong => Reason::TooLong { max: self.seconds()? },
             ProblemKind::WindowTooFarAhead => Reason::TooFarAhead { max: self.seconds()? },
             ProblemKind::StopCount => match self.maximum {
-                Some(Maximum::Stops(max)) => {
+                Some(Amount::Stops(max)) => {
                     Reason::StopCount { max: usize::try_from(max).map_err(|_| NotAVote)? }
                 }
                 _ => return Err(NotAVote),
@@ -44,6 +44,20 @@ impl Problem {
                 Reason::RequestedElsewhere { transaction: self.session.as_deref().cloned().ok_or(NotAVote)? }
             }
             ProblemKind::QuotaReached => Reason::QuotaReached,
+            ProblemKind::TooManyTrips => match (self.maximum, self.used, &self.operator) {
+                (Some(Amount::Trips(max)), Some(Amount::Trips(used)), Some(operator)) => {
+                    Reason::TooManyTrips { operator: operator.clone(), max, used }
+                }
+                _ => return Err(NotAVote),
+            },
+            ProblemKind::TooMuchTime => match (self.used, &self.operator) {
+                (Some(Amount::Seconds(used)), Some(operator)) => Reason::TooMuchTime {
+                    operator: operator.clone(),
+                    max: self.seconds()?,
+                    used: Duration::from_secs(used.into()),
+                },
+                _ => return Err(NotAVote),
+            },
             ProblemKind::Stale => Reason::Stale,
             ProblemKind::Unreachable => {
                 Reason::Unreachable { operator: self.operator.clone().ok_or(NotAVote)? }
@@ -68,7 +82,7 @@ impl Problem {
 
     fn seconds(&self) -> Result<Duration, NotAVote> {
         match self.maximum {
-            Some(Maximum::Seconds(most)) => Ok(Duration::from_secs(most.into())),
+            Some(Amount::Seconds(most)) => Ok(Duration::from_secs(most.into())),
             _ => Err(NotAVote),
         }
     }

@@ -1,0 +1,334 @@
+//! `recarga doctor`: looks at a running node and at what it stands on, and says what to do.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use hyper::Method;
+use recarga_node::clock::{Clock, SystemClock};
+use recarga_node::config::Config;
+use recarga_node::tls::Identity;
+use recarga_wire::decode;
+use recarga_wire::health::{CheckState, HealthAnswer};
+use serde::Serialize;
+
+use crate::bench::disk::measure_sync;
+use crate::client::{Answer, Client};
+
+/// A flush that takes longer makes every trip slow; one that takes much longer makes it fail.
+const FLUSH_SLOW_MILLIS: f64 = 20.0;
+const FLUSH_MEASURED: Duration = Duration::from_millis(500);
+/// Clocks further apart make windows seem past, or far ahead.
+const CLOCK_WARNING_SECONDS: i64 = 2;
+const CLOCK_FAILURE_SECONDS: i64 = 30;
+const FREE_WARNING_BYTES: u64 = 2 << 30;
+const FREE_FAILURE_BYTES: u64 = 256 << 20;
+const CERTIFICATE_WARNING_DAYS: i64 = 30;
+const ANSWER_MAX: Duration = Duration::from_secs(4);
+
+/// Look at a running node and at what it stands on, and say what to do.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  recarga doctor --config empresa-a.toml
+  recarga doctor --config empresa-a.toml --json | jq '.[] | select(.verdict != \"ok\")'
+
+To be run on the node's machine, best as its user. It changes nothing but a file that it makes in data_dir to see how
+fast the disk is, and removes again.
+
+Exit status: 0 all is well, 1 something is not, 2 wrong arguments, 3 something should be looked at.")]
+pub struct Arguments {
+    /// The company's configuration.
+    #[arg(long, short, value_name = "FILE", env = "RECARGA_CONFIG")]
+    config: PathBuf,
+
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    Ok,
+    Warn,
+    Fail,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+struct Finding {
+    what: &'static str,
+    verdict: Verdict,
+    seen: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cure: Option<&'static str>,
+}
+
+/// Looks at everything.
+///
+/// # Errors
+/// The configuration cannot be read.
+pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let config = Config::read(&arguments.config)?;
+    let mut findings = Findings::default();
+    for warning in config.warnings() {
+        findings.add("configuration", Verdict::Warn, warning, None);
+    }
+    look_at_machine(&config, &mut findings);
+    crate::runtime()?.block_on(look_at_nodes(&config, &mut findings))?;
+    let worst = findings.0.iter().map(|one| one.verdict).max().unwrap_or(Verdict::Ok);
+    if arguments.json {
+        say!("{}", serde_json::to_string_pretty(&findings.0).context("cannot write JSON")?);
+    } else {
+        findings.0.iter().for_each(print);
+    }
+    Ok(match worst {
+        Verdict::Ok => ExitCode::SUCCESS,
+        Verdict::Warn => ExitCode::from(3),
+        Verdict::Fail => ExitCode::FAILURE,
+    })
+}
+
+fn print(finding: &Finding) {
+    let verdict = match finding.verdict {
+        Verdict::Ok => "ok  ",
+        Verdict::Warn => "WARN",
+        Verdict::Fail => "FAIL",
+    };
+    say!("{verdict}  {}: {}", finding.what, finding.seen);
+    if let Some(cure) = finding.cure.filter(|_| finding.verdict != Verdict::Ok) {
+        say!("      {cure}");
+    }
+}
+
+#[derive(Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn add(
+        &mut self,
+        what: &'static str,
+        verdict: Verdict,
+        seen: impl Into<String>,
+        cure: Option<&'static str>,
+    ) {
+        self.0.push(Finding { what, verdict, seen: seen.into(), cure });
+    }
+
+    fn ok(&mut self, what: &'static str, seen: impl Into<String>) {
+        self.add(what, Verdict::Ok, seen, None);
+    }
+
+    fn warn(&mut self, what: &'static str, seen: impl Into<String>, cure: &'static str) {
+        self.add(what, Verdict::Warn, seen, Some(cure));
+    }
+
+    fn fail(&mut self, what: &'static str, seen: impl Into<String>, cure: &'static str) {
+        self.add(what, Verdict::Fail, seen, Some(cure));
+    }
+}
+
+fn look_at_machine(config: &Config, findings: &mut Findings) {
+    look_at_disk(&config.data_dir, findings);
+    let wanted = config.limits.connections_max as u64 + 256;
+    match rlimit::getrlimit(rlimit::Resource::NOFILE) {
+        Ok((_, most)) if most < wanted => findings.warn(
+            "open files",
+            format!("this user may have {most}, and limits.connections_max asks for {wanted}"),
+            "raise LimitNOFILE of the service (or ulimit -Hn), or lower limits.connections_max",
+        ),
+        Ok((_, most)) => findings.ok("open files", format!("up to {most}")),
+        Err(error) => findings.warn("open files", error.to_string(), "see ulimit -Hn"),
+    }
+    let Some(tls) = &config.tls else { return };
+    let cure =
+        "make a fresh one (recarga certs issue, or your authority); the node takes it over while it runs";
+    match Identity::read(tls, &config.operator) {
+        Err(error) => findings.fail("certificate", error.to_string(), cure),
+        Ok(identity) => match identity.days_left(&SystemClock::new()) {
+            Some(days) if days < 0 => findings.fail("certificate", "it has expired", cure),
+            Some(days) if days < CERTIFICATE_WARNING_DAYS => {
+                findings.warn("certificate", format!("good for {days} days more"), cure);
+            }
+            days => findings.ok("certificate", format!("good for {} days more", days.unwrap_or_default())),
+        },
+    }
+}
+
+fn look_at_disk(folder: &Path, findings: &mut Findings) {
+    match rustix::fs::statvfs(folder) {
+        Err(error) => findings.fail(
+            "data folder",
+            format!("{}: {error}", folder.display()),
+            "run this as the node's user, from where the node was started; data_dir is relative to that",
+        ),
+        Ok(about) => {
+            let free = about.f_bavail * about.f_frsize;
+            let seen = format!("{} MiB free in {}", free >> 20, folder.display());
+            let cure = "make room: a full disk stops the node with status 74";
+            match (free < FREE_FAILURE_BYTES, free < FREE_WARNING_BYTES) {
+                (true, _) => findings.fail("free space", seen, cure),
+                (_, true) => findings.warn("free space", seen, cure),
+                _ => findings.ok("free space", seen),
+            }
+        }
+    }
+    if folder.join("recarga.poisoned").exists() {
+        findings.fail(
+            "data folder",
+            "an earlier run could not write and left recarga.poisoned",
+            "check the disk, then delete that file: docs/operations.md, \"When the disk refuses a write\"",
+        );
+    }
+    match measure_sync(folder, FLUSH_MEASURED) {
+        Ok(rate) => {
+            let millis = rate.p50_us / 1000.0;
+            let seen = format!("{millis:.2} ms in the median");
+            match millis > FLUSH_SLOW_MILLIS {
+                true => findings.warn(
+                    "flush of the disk",
+                    seen,
+                    "a trip waits for two of them: use a disk with a cache that survives power cuts",
+                ),
+                false => findings.ok("flush of the disk", seen),
+            }
+        }
+        Err(error) => {
+            findings.fail("flush of the disk", format!("{error:#}"), "run this as the node's user");
+        }
+    }
+}
+
+async fn look_at_nodes(config: &Config, findings: &mut Findings) -> Result<()> {
+    let mut address = config.listen;
+    if address.ip().is_unspecified() {
+        address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+    }
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    let own = format!("{scheme}://{address}");
+    match ask(config, &own, "/saude").await {
+        Err(error) => {
+            findings.fail("node", format!("{error:#}"), "start it: recarga serve, or look at its log")
+        }
+        Ok(answer) => {
+            look_at_health(&answer, findings);
+            match ask(config, &own, "/metrics").await {
+                Ok(metrics) => look_at_metrics(&String::from_utf8_lossy(&metrics.body), findings),
+                Err(error) => findings.warn("figures", format!("{error:#}"), "look at its log"),
+            }
+        }
+    }
+    for peer in &config.peers {
+        let seen = ask(config, &peer.url, "/saude").await;
+        let health = seen.and_then(|answer| {
+            let health: HealthAnswer = decode(&answer.body)
+                .map_err(|problem| anyhow::anyhow!("no Recarga node answers: {problem}"))?;
+            Ok((answer, health))
+        });
+        match health {
+            Err(error) => findings.fail(
+                "company",
+                format!("{}: {error:#}", peer.id),
+                "ask its operator, and check peers[].url and what is between you",
+            ),
+            Ok((_, health)) if health.empresa != peer.id => findings.fail(
+                "company",
+                format!("at {} is {}, not {}", peer.url, health.empresa, peer.id),
+                "correct peers[].url",
+            ),
+            Ok((answer, health)) => {
+                findings.ok("company", format!("{} answers, version {}", peer.id, health.versao));
+                look_at_clock(peer.id.as_str(), &answer, findings);
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn ask(config: &Config, url: &str, path: &str) -> Result<Answer> {
+    let authorities = config.tls.as_ref().map(|tls| tls.authorities.as_path());
+    let client = Client::trusting(url, None, authorities)?.with_patience(ANSWER_MAX);
+    client.send(Method::GET, path, Vec::new()).await
+}
+
+fn look_at_health(answer: &Answer, findings: &mut Findings) {
+    let health: HealthAnswer = match decode(&answer.body) {
+        Ok(health) => health,
+        Err(problem) => {
+            return findings.fail(
+                "node",
+                format!("what answers there is no Recarga node: {problem}"),
+                "is another program using operator.listen?",
+            );
+        }
+    };
+    let seen = format!("{} {:?}, version {}", health.empresa, health.estado, health.versao);
+    match answer.status {
+        200 => findings.ok("node", seen),
+        _ => findings.fail("node", seen, "it takes no requests: look at its log"),
+    }
+    for (name, check) in health.verificacoes.iter().filter(|(_, check)| check.estado != CheckState::Ok) {
+        let detail = check.detalhe.as_deref().unwrap_or("failed");
+        findings.warn("the node's own checks", format!("{name}: {detail}"), "its log says more");
+    }
+}
+
+fn look_at_clock(company: &str, answer: &Answer, findings: &mut Findings) {
+    let parsed = answer.date.as_deref().and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
+    let Some(theirs) = parsed else {
+        return findings.warn(
+            "clock",
+            format!("{company} does not say what time it is"),
+            "nothing to be done here",
+        );
+    };
+    let apart = (SystemClock::new().now().utc.as_millis() / 1000 - theirs.timestamp().as_second()).abs();
+    let seen = format!("{apart} s apart from {company}");
+    let cure = "let both machines follow a time server (timedatectl): windows are judged by the clock";
+    match (apart > CLOCK_FAILURE_SECONDS, apart > CLOCK_WARNING_SECONDS) {
+        (true, _) => findings.fail("clock", seen, cure),
+        (_, true) => findings.warn("clock", seen, cure),
+        _ => findings.ok("clock", seen),
+    }
+}
+
+fn look_at_metrics(text: &str, findings: &mut Findings) {
+    let figure = |name: &str| -> f64 {
+        let named = text.lines().filter(|line| line.split([' ', '{']).next() == Some(name));
+        named.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    };
+    let watched = [
+        (
+            "recarga_heuristic_releases_total",
+            "holds released without an outcome since the start",
+            "a driver may have lost a stop: call them; the log of level ERROR names the transaction",
+        ),
+        (
+            "recarga_mixed_outcomes_total",
+            "mixed outcomes since the start",
+            "run recarga audit over all companies",
+        ),
+        (
+            "recarga_alarms_total",
+            "messages that cannot be since the start",
+            "run recarga audit over all companies",
+        ),
+        ("recarga_in_doubt", "holds without an outcome", "a coordinator is silent: they wait for it"),
+        (
+            "recarga_trips_owing",
+            "trips that a company has not acknowledged",
+            "that company is silent: it is repeated",
+        ),
+        ("recarga_answers_owed", "answers that the broker does not have", "check the broker"),
+        ("recarga_archive_failures_total", "failures to archive", "make room for the archive, see the log"),
+    ];
+    for (name, what, cure) in watched {
+        let count = figure(name);
+        match count > 0.0 {
+            true => findings.warn("figures", format!("{what}: {count}"), cure),
+            false => findings.ok("figures", format!("{what}: none")),
+        }
+    }
+}
