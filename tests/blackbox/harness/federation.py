@@ -25,8 +25,10 @@ LIMITS = {
     "peer_answer_seconds_max": 2,
     "client_requests_per_second_max": 0,
     "peer_requests_per_second_max": 0,
-    # Every stop gets a window of its own, and there are many.
+    # Every stop gets a window of its own, and there are many; so do a few cars get many trips.
     "ahead_days_max": 3650,
+    "vehicle_open_trips_max": 0,
+    "vehicle_booked_hours_max": 0,
 }
 
 
