@@ -9,7 +9,9 @@ use hyper::Method;
 use recarga_node::clock::{Clock, SystemClock};
 use recarga_node::config::Config;
 use recarga_node::tls::Identity;
+use recarga_reservation::OperatorId;
 use recarga_wire::decode;
+use recarga_wire::federation::FederationAnswer;
 use recarga_wire::health::{CheckState, HealthAnswer};
 use serde::Serialize;
 
@@ -220,31 +222,43 @@ async fn look_at_nodes(config: &Config, findings: &mut Findings) -> Result<()> {
             }
         }
     }
-    for peer in &config.peers {
-        let seen = ask(config, &peer.url, "/saude").await;
-        let health = seen.and_then(|answer| {
-            let health: HealthAnswer = decode(&answer.body)
-                .map_err(|problem| anyhow::anyhow!("no Recarga node answers: {problem}"))?;
-            Ok((answer, health))
-        });
-        match health {
-            Err(error) => findings.fail(
-                "company",
-                format!("{}: {error:#}", peer.id),
-                "ask its operator, and check peers[].url and what is between you",
-            ),
-            Ok((_, health)) if health.empresa != peer.id => findings.fail(
-                "company",
-                format!("at {} is {}, not {}", peer.url, health.empresa, peer.id),
-                "correct peers[].url",
-            ),
-            Ok((answer, health)) => {
-                findings.ok("company", format!("{} answers, version {}", peer.id, health.versao));
-                look_at_clock(peer.id.as_str(), &answer, findings);
-            }
-        }
+    // As the node knows them now, those on the federation's roll among them; without the node as they are configured.
+    let configured = || config.peers.iter().map(|peer| (peer.id.clone(), peer.url.clone())).collect();
+    let known = ask(config, &own, "/federacao").await.ok();
+    let known = known.and_then(|answer| decode::<FederationAnswer>(&answer.body).ok());
+    let others: Vec<_> = match known {
+        Some(known) => known.empresas.into_iter().map(|fellow| (fellow.empresa, fellow.url)).collect(),
+        None => configured(),
+    };
+    for (company, url) in others {
+        look_at_company(config, &company, &url, findings).await;
     }
     Ok(())
+}
+
+async fn look_at_company(config: &Config, company: &OperatorId, url: &str, findings: &mut Findings) {
+    let seen = ask(config, url, "/saude").await;
+    let health = seen.and_then(|answer| {
+        let health: HealthAnswer =
+            decode(&answer.body).map_err(|problem| anyhow::anyhow!("no Recarga node answers: {problem}"))?;
+        Ok((answer, health))
+    });
+    match health {
+        Err(error) => findings.fail(
+            "company",
+            format!("{company}: {error:#}"),
+            "ask its operator, and check its address and what is between you",
+        ),
+        Ok((_, health)) if health.empresa != *company => findings.fail(
+            "company",
+            format!("at {url} is {}, not {company}", health.empresa),
+            "correct its address: peers[].url, or the roll",
+        ),
+        Ok((answer, health)) => {
+            findings.ok("company", format!("{company} answers, version {}", health.versao));
+            look_at_clock(company.as_str(), &answer, findings);
+        }
+    }
 }
 
 async fn ask(config: &Config, url: &str, path: &str) -> Result<Answer> {
