@@ -31,6 +31,7 @@ use crate::refusal::stopped;
 pub mod access;
 mod availability;
 mod documents;
+mod doubts;
 mod events;
 mod holds;
 mod network;
@@ -77,6 +78,8 @@ pub fn router(node: Arc<Node>) -> Router {
         .routes(routes!(operation::health))
         .routes(routes!(operation::metrics))
         .routes(routes!(operation::audit))
+        .routes(routes!(doubts::list))
+        .routes(routes!(doubts::force))
         .routes(routes!(documents::problem))
         .split_for_parts();
     documents::finish(&mut document, &node);

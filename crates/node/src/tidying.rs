@@ -193,8 +193,7 @@ mod tests {
     use super::*;
     use crate::clock::SystemClock;
     use crate::events::Events;
-    use crate::ledger::{Revisions, State, Writer};
-    use crate::mailbox::Mailbox;
+    use crate::ledger::{State, Writer};
     use crate::participant::Participant;
     use crate::store::Store;
     use crate::store::memory::{MemoryDisk, MemoryStore};
@@ -252,7 +251,7 @@ mod tests {
                 }
             })
             .unwrap();
-        let state = State { company, mailbox: Mailbox::default(), revisions: Revisions::of_epoch(1) };
+        let state = State::new(company, 1);
         let ledger = Arc::new(Ledger::start(state, Box::new(store), Writer::Task, Box::new(|_| {})));
         let (events, metrics, operator) =
             (Events::new(clock.clone(), 1, 0), Arc::new(Metrics::default()), "empresa-a".parse().unwrap());

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use recarga_node::store::memory::{MemoryDisk, MemoryStore};
 use recarga_node::store::redb::{RedbStore, poison};
-use recarga_node::store::{Letter, Record, Store, StoreError};
+use recarga_node::store::{Forced, Letter, Record, Store, StoreError};
 use recarga_reservation::{
     AbortCause, Branch, EvseId, Fact, Hold, OperatorId, Planned, Plug, RequestKey, Stage, Stop, StoreId,
     TimeWindow, Timestamp, TransactionId, Trip, TripRequest, TripStop,
@@ -78,6 +78,11 @@ fn evse() -> EvseId {
     "A-1".parse().unwrap()
 }
 
+fn forced(counter: u64, turned_out: Option<(bool, Timestamp)>) -> Record {
+    let (by, reason) = ("Ana".to_owned(), "a empresa-a fechou".to_owned());
+    Record::Forced(Forced { transaction: transaction(counter), at: at(5), by, reason, turned_out })
+}
+
 /// One record of every shape.
 fn everything() -> Vec<Record> {
     let left = BTreeSet::from([operator("empresa-a")]);
@@ -113,6 +118,7 @@ fn everything() -> Vec<Record> {
         .chain(trips)
         .map(Record::Fact)
         .chain([Record::Letter(letter), Record::OutOfService(evse())])
+        .chain([forced(50, None), forced(51, Some((true, at(9))))])
         .collect()
 }
 
@@ -246,28 +252,33 @@ fn change(folder: &Path, change: impl FnOnce(&redb::WriteTransaction)) {
     transaction.commit().unwrap();
 }
 
-// What format 2 had not: a table of EVSEs out of service.
+// What format 2 had not: tables of EVSEs out of service, and of what was forced.
 #[test]
 fn a_database_of_before_is_taken_over() {
     const META: redb::TableDefinition<&str, &str> = redb::TableDefinition::new("meta");
     let folder = tempfile::tempdir().unwrap();
     let mut store = RedbStore::open(folder.path(), &operator("empresa-a")).unwrap();
-    let before: Vec<Record> =
-        everything().into_iter().filter(|one| !matches!(one, Record::OutOfService(_))).collect();
+    let before: Vec<Record> = everything()
+        .into_iter()
+        .filter(|one| !matches!(one, Record::OutOfService(_) | Record::Forced(_)))
+        .collect();
     store.append(&before).unwrap();
     drop(store);
     change(folder.path(), |transaction| {
-        let table: redb::TableDefinition<&str, &[u8]> = redb::TableDefinition::new("evses");
-        assert!(transaction.delete_table(table).unwrap(), "it was there");
+        for name in ["evses", "forced"] {
+            let table: redb::TableDefinition<&str, &[u8]> = redb::TableDefinition::new(name);
+            assert!(transaction.delete_table(table).unwrap(), "{name} was there");
+        }
         transaction.open_table(META).unwrap().insert("format", "2").unwrap();
     });
     let open = || RedbStore::open(folder.path(), &operator("empresa-a")).unwrap();
     let mut store = open();
     assert_eq!(sorted(store.load().unwrap()), sorted(before.clone()));
     store.boot(StoreId(1)).unwrap();
-    store.append(&[Record::OutOfService(evse())]).unwrap();
+    let new = [Record::OutOfService(evse()), forced(50, None)];
+    store.append(&new).unwrap();
     drop(store);
-    let both = before.into_iter().chain([Record::OutOfService(evse())]).collect();
+    let both = before.into_iter().chain(new).collect();
     assert_eq!(sorted(open().load().unwrap()), sorted(both));
 }
 

@@ -1,5 +1,7 @@
 //! A small HTTP client for the program's own commands.
 
+use std::net::Ipv4Addr;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -10,6 +12,7 @@ use hyper::{Method, Request};
 use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use recarga_node::config::Config;
 use recarga_wire::{Problem, decode};
 use serde::de::DeserializeOwned;
 
@@ -49,6 +52,20 @@ impl Client {
         connector.set_connect_timeout(Some(Duration::from_secs(3)));
         let http = HyperClient::builder(TokioExecutor::new()).build(connector);
         Ok(Self { http, url: url.to_owned(), token, patience: Duration::from_secs(20) })
+    }
+
+    /// A client of a company's own node on this machine, with its operator's token. `path` is its configuration's.
+    ///
+    /// # Errors
+    /// The company has no such token.
+    pub fn of_operator(config: &Config, path: &Path) -> Result<Self> {
+        let Some(token) = &config.operator_token else {
+            bail!(
+                "{}: operator.operator_token is missing; without it what is the operator's is closed",
+                path.display()
+            );
+        };
+        Self::new(&local_url(config), Some(token.expose().to_owned()))
     }
 
     /// Waits at most this long for an answer.
@@ -111,6 +128,15 @@ impl Answer {
             Err(_) => bail!("status {} without an explanation; is this a Recarga node?", self.status),
         }
     }
+}
+
+/// Where a company's own node is reached on this machine.
+pub fn local_url(config: &Config) -> String {
+    let mut address = config.listen;
+    if address.ip().is_unspecified() {
+        address.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    format!("http://{address}")
 }
 
 /// A problem for people: the title, the detail, and which field.

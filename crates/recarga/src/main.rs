@@ -30,6 +30,7 @@ mod demo;
 mod duration;
 mod health;
 mod history;
+mod in_doubt;
 mod logging;
 mod picture;
 mod plan;
@@ -67,6 +68,7 @@ Examples:
                                                    proves that every trip is all or nothing
   recarga history --data data/empresa-a --since 2026-01-01
                                                    past reservations and trips that have left the database
+  recarga in-doubt list --config empresa-a.toml    what waits for an outcome, and what the others say
   recarga bench trips                              durable trips a second on this machine
   recarga config check empresa-a.toml              what is wrong with a configuration, before starting it
   recarga health --url http://127.0.0.1:8001       exit status 0 if the node takes requests";
@@ -83,6 +85,7 @@ enum Command {
     Trip(trip::Arguments),
     Audit(audit::Arguments),
     History(history::Arguments),
+    InDoubt(in_doubt::Arguments),
     Bench(bench::Arguments),
     /// Print a completion script for a shell.
     #[command(after_help = "Example:\n  recarga completions bash > /etc/bash_completion.d/recarga")]
@@ -114,6 +117,7 @@ fn main() -> ExitCode {
         Command::Trip(arguments) => trip::run(arguments),
         Command::Audit(arguments) => audit::run(&arguments),
         Command::History(arguments) => history::run(&arguments),
+        Command::InDoubt(arguments) => in_doubt::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
         Command::Completions { shell } => {
             let mut command = Arguments::command();

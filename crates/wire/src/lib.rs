@@ -12,6 +12,7 @@ pub mod audit;
 pub mod availability;
 pub mod batch;
 pub mod demo;
+pub mod doubt;
 pub mod event;
 pub mod health;
 pub mod hold;
@@ -78,6 +79,9 @@ messages! {
     demo::DemoAudit
     demo::DemoCompanies
     demo::DemoCompany
+    doubt::DoubtsAnswer
+    doubt::ForceBody
+    doubt::ForcedView
     event::Event
     health::HealthAnswer
     hold::HoldAnswer
