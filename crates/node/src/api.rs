@@ -34,6 +34,7 @@ use crate::traces::TRACEPARENT;
 pub mod access;
 mod availability;
 mod documents;
+mod doubts;
 mod events;
 mod federation;
 mod holds;
@@ -83,6 +84,8 @@ pub fn router(node: Arc<Node>) -> Router {
         .routes(routes!(operation::health))
         .routes(routes!(operation::metrics))
         .routes(routes!(operation::audit))
+        .routes(routes!(doubts::list))
+        .routes(routes!(doubts::force))
         .routes(routes!(documents::problem))
         .split_for_parts();
     documents::finish(&mut document, &node);

@@ -23,8 +23,7 @@ use crate::delivery::Delivery;
 use crate::events::Events;
 use crate::greeting::greet;
 use crate::journeys::Journeys;
-use crate::ledger::{Ledger, OnFailure, Revisions, State, Stopped, Writer};
-use crate::mailbox::Mailbox;
+use crate::ledger::{Ledger, OnFailure, State, Stopped, Writer};
 use crate::membership::Membership;
 use crate::metrics::Metrics;
 use crate::mqtt;
@@ -104,7 +103,7 @@ pub struct Node {
     /// Longest wait for a trip's answer before the client is told to ask later.
     pub(crate) answer_max: Duration,
     pub(crate) delivery: Arc<Delivery>,
-    termination: Arc<Termination>,
+    pub(crate) termination: Arc<Termination>,
     tidying: Tidying,
     peers: Peers,
     config: Config,
@@ -402,8 +401,7 @@ fn read_back(
     let (limits, decide) = (config.limits.hold_limits(), config.limits.decide());
     let operator = config.operator.clone();
     let company = Company::new(operator.clone(), boot.store, boot.epoch, offer.evses(), limits, decide);
-    let mut state =
-        State { company, mailbox: Mailbox::default(), revisions: Revisions::of_epoch(boot.epoch) };
+    let mut state = State::new(company, boot.epoch);
     let (now, mut records) = (clock.now(), 0);
     store.each(&mut |record| {
         records += 1;
@@ -411,6 +409,7 @@ fn read_back(
             Record::Fact(fact) => state.company.restore(fact, now),
             Record::Letter(letter) => state.mailbox.restore(letter),
             Record::OutOfService(evse) => state.company.participant.restore_out_of_service(evse),
+            Record::Forced(forced) => state.decisions.restore(forced),
             Record::LetterForgotten(_) | Record::InService(_) => {}
         }
     })?;

@@ -170,7 +170,7 @@ impl Archive {
         let table = match row.table {
             Table::Branches => "branches",
             Table::Trips => "trips",
-            Table::Letters | Table::Evses => return Ok(None),
+            Table::Letters | Table::Evses | Table::Forced => return Ok(None),
         };
         let Some(value) = row.value else { return Ok(None) };
         let value: &RawValue = serde_json::from_slice(&value)?;

@@ -6,21 +6,22 @@
 //! nobody outside hears of it.
 
 mod revisions;
+mod state;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use recarga_reservation::{Company, Fact, Step, Told};
+use recarga_reservation::{Fact, Step, Told};
 use thiserror::Error;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
-use crate::mailbox::Mailbox;
 use crate::samples::{Quantiles, Samples};
 use crate::store::{Record, Store, StoreError};
 use crate::watched::Watched;
 pub use revisions::Revisions;
+pub use state::State;
 
 /// Records in the queue from which on a flush does not wait for anybody to need it.
 const QUEUE_LONG: usize = 8192;
@@ -33,23 +34,6 @@ const PATIENT_DELAY: Duration = Duration::from_millis(2);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("the durable record cannot be written; the node is stopping")]
 pub struct Stopped;
-
-/// All that the node remembers.
-#[derive(Debug)]
-pub struct State {
-    /// Calendars, holds and trips.
-    pub company: Company,
-    /// Requests by MQTT and the answers to them.
-    pub mailbox: Mailbox,
-    /// Which EVSEs changed when.
-    pub revisions: Revisions,
-}
-
-impl State {
-    fn note_changes(&mut self) {
-        self.revisions.changed(self.company.participant.take_touched());
-    }
-}
 
 /// Where the writer runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -418,7 +402,7 @@ fn next_work(inner: &mut Inner) -> Work {
 mod tests {
     use std::iter;
 
-    use recarga_reservation::{HoldLimits, OperatorId, RequestKey, StoreId};
+    use recarga_reservation::{Company, HoldLimits, OperatorId, RequestKey, StoreId};
 
     use super::*;
     use crate::store::Boot;
@@ -434,7 +418,7 @@ mod tests {
             HoldLimits::default(),
             Duration::from_secs(1),
         );
-        let state = State { company, mailbox: Mailbox::default(), revisions: Revisions::of_epoch(1) };
+        let state = State::new(company, 1);
         Arc::new(Ledger::start(state, store, Writer::Task, Box::new(|_| {})))
     }
 

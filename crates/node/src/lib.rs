@@ -11,6 +11,7 @@ pub mod chronicle;
 pub mod clock;
 pub mod config;
 pub mod coordinator;
+pub mod decisions;
 pub mod delivery;
 pub mod events;
 pub mod greeting;

@@ -18,7 +18,7 @@ use crate::events::{Event, Events};
 use crate::ledger::{Ledger, State, Stopped};
 use crate::metrics::Metrics;
 use crate::peer::{Message, Peer, PeerError, Reply};
-use crate::store::Record;
+use crate::store::{Forced, Record};
 use crate::watched::Watched;
 
 /// Why a message to this company has no reply.
@@ -60,6 +60,11 @@ impl Participant {
     ) -> Self {
         let given_back = Watched::default();
         Self { operator, store, ledger, clock, events, metrics, patience, given_back }
+    }
+
+    /// Who this company is.
+    pub fn operator(&self) -> &OperatorId {
+        &self.operator
     }
 
     /// Does what `by` asks. The reply may be told: all that it rests on is durable.
@@ -153,6 +158,65 @@ impl Participant {
         Ok(learnt)
     }
 
+    /// Gives a prepared hold up on an operator's word, durably, together with who said so and why. False, and nothing is
+    /// changed, if it is not in doubt here, or this company coordinates it.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub async fn force_abort(
+        &self,
+        transaction: &TransactionId,
+        by: String,
+        reason: String,
+    ) -> Result<Option<Forced>, Stopped> {
+        let now = self.clock.now();
+        let forced = Forced { transaction: transaction.clone(), at: now.utc, by, reason, turned_out: None };
+        let force = |state: &mut State| {
+            let step = state.company.participant.force_abort(transaction, now);
+            if !step.answer {
+                return (None, vec![], Told::OnceDurable);
+            }
+            let mut records: Vec<Record> = step.facts.into_iter().map(Record::Fact).collect();
+            records.push(state.decisions.add(forced.clone()));
+            (Some(forced), records, Told::OnceDurable)
+        };
+        let done = self.ledger.record(force).await?;
+        if let Some(Forced { by, reason, .. }) = &done {
+            error!(%transaction, by, reason, "prepared hold given up by an operator's command, without an outcome");
+            self.windows_given_back();
+            self.metrics.heuristic_releases.inc();
+            self.events.chronicle().note(transaction, Happening::Heuristic);
+            self.events.send(|| Event::Alarm { transaction: transaction.clone(), trip: None });
+        }
+        Ok(done)
+    }
+
+    /// Its coordinator has said what became of a transaction that may have been forced here.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub async fn heard_of_forced(&self, transaction: &TransactionId, committed: bool) -> Result<(), Stopped> {
+        let is_news = self.ledger.look(|state| {
+            state.decisions.find(transaction).is_some_and(|forced| forced.turned_out.is_none())
+        });
+        if !is_news {
+            return Ok(());
+        }
+        let now = self.clock.now().utc;
+        // Lost in a crash, it is heard again by whoever asks.
+        let heard = |state: &mut State| {
+            let record = state.decisions.heard(transaction, committed, now);
+            (record.is_some(), record.into_iter().collect(), Told::AtOnce)
+        };
+        if self.ledger.record(heard).await? {
+            match committed {
+                true => error!(%transaction, "MIXED OUTCOME: an operator gave this up, and it was committed"),
+                false => info!(%transaction, "what an operator gave up was aborted, as it should be"),
+            }
+        }
+        Ok(())
+    }
+
     /// Takes an EVSE out of service, or back into it, durably. False if this company has no such EVSE.
     ///
     /// # Errors
@@ -215,6 +279,7 @@ impl Participant {
         if self.ledger.try_apply_patiently(confirm).await?? == Confirmation::ReleasedHeuristically {
             // It may have been a change: what it replaces was given back nevertheless.
             self.windows_given_back();
+            self.heard_of_forced(transaction, true).await?;
             return Err(Unacceptable::ReleasedHeuristically.into());
         }
         self.tell(transaction, Happening::Confirmed);
@@ -224,6 +289,7 @@ impl Participant {
     async fn abort(&self, by: &OperatorId, transaction: &TransactionId) -> Result<(), Failure> {
         let now = self.clock.now();
         self.ledger.try_apply(|state| state.company.participant.abort(by, transaction, now)).await??;
+        self.heard_of_forced(transaction, false).await?;
         self.windows_given_back();
         self.tell(transaction, Happening::Aborted);
         Ok(())
@@ -232,6 +298,7 @@ impl Participant {
     async fn release(&self, by: &OperatorId, transaction: &TransactionId) -> Result<(), Failure> {
         let release = |state: &mut State| state.company.participant.release(by, transaction);
         self.ledger.try_apply_patiently(release).await??;
+        self.heard_of_forced(transaction, true).await?;
         self.windows_given_back();
         self.tell(transaction, Happening::Released);
         Ok(())

@@ -1,6 +1,6 @@
 //! What must be durable. A store records facts and never decides; it is told what to write and says when it is safe.
 
-use recarga_reservation::{EvseId, Fact, RequestKey, StoreId, Timestamp};
+use recarga_reservation::{EvseId, Fact, RequestKey, StoreId, Timestamp, TransactionId};
 use thiserror::Error;
 
 pub mod memory;
@@ -59,6 +59,23 @@ pub enum Record {
     OutOfService(EvseId),
     /// And back into it.
     InService(EvseId),
+    /// The operator has given a prepared hold up without an outcome.
+    Forced(Forced),
+}
+
+/// An operator's decision about what was in doubt, and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forced {
+    /// Of which transaction.
+    pub transaction: TransactionId,
+    /// When.
+    pub at: Timestamp,
+    /// By whom, as they said.
+    pub by: String,
+    /// Why, as they said.
+    pub reason: String,
+    /// Whether the transaction was committed, and when that was heard; none while nobody has said so.
+    pub turned_out: Option<(bool, Timestamp)>,
 }
 
 /// A car's request: durable before it is acknowledged to the broker; its answer is owed until the broker has it.

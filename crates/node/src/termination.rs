@@ -1,11 +1,13 @@
 //! Finds out what became of the transactions that are in doubt here: asks the coordinator first, then the other
 //! companies of the transaction. Whether an answer may be believed is the rules' to say.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use opentelemetry::trace::FutureExt as _;
-use recarga_reservation::{Doubt, Learnt, OperatorId, Outcome, StoreId, TransactionId};
+use recarga_reservation::{Doubt, Hold, Learnt, OperatorId, Outcome, StoreId, TransactionId};
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
@@ -58,6 +60,31 @@ impl Termination {
         }
     }
 
+    /// Asks about one transaction now, whatever its time, and says what that was worth.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub async fn ask_now(&self, transaction: &TransactionId, hold: &Hold) -> Result<Learnt, Stopped> {
+        let participants = hold.participants.clone();
+        let doubt = Doubt { transaction: transaction.clone(), participants, age: Duration::ZERO };
+        self.resolve(&doubt).await
+    }
+
+    /// What every other company of a transaction says of it at this moment; nothing is concluded from it.
+    pub async fn survey(&self, hold: &Hold) -> Vec<(OperatorId, Option<(Outcome, StoreId)>)> {
+        let known = hold.participants.iter().chain([&hold.transaction.coordinator]);
+        let all: BTreeSet<&OperatorId> = known.collect();
+        let asking =
+            all.into_iter().filter(|&one| one != self.participant.operator()).map(|operator| async move {
+                let word = match self.peers.get(operator) {
+                    Some(peer) => self.ask(&*peer, operator, &hold.transaction).await,
+                    None => None,
+                };
+                (operator.clone(), word)
+            });
+        join_all(asking).await
+    }
+
     /// Asks the coordinators of old tombstones whether they may go. To be called now and then.
     ///
     /// # Errors
@@ -80,7 +107,7 @@ impl Termination {
         Ok(())
     }
 
-    async fn resolve(&self, doubt: &Doubt) -> Result<(), Stopped> {
+    async fn resolve(&self, doubt: &Doubt) -> Result<Learnt, Stopped> {
         let Doubt { transaction, participants, age } = doubt;
         self.metrics.inquiries.inc();
         debug!(%transaction, ?age, "in doubt: asking what became of it");
@@ -96,15 +123,15 @@ impl Termination {
             };
             note(Happening::Learnt(operator.clone(), outcome));
             match self.participant.learn(transaction, operator, store, outcome).await? {
-                Learnt::Ended | Learnt::Waiting => return Ok(()),
                 Learnt::Nothing => {}
+                ended_or_waiting => return Ok(ended_or_waiting),
             }
         }
         self.ledger.adjust(|state| state.company.participant.asked_in_vain(transaction));
         if age.as_secs() >= 10 {
             warn!(%transaction, ?age, "still in doubt: the coordinator is silent and no company knows the outcome");
         }
-        Ok(())
+        Ok(Learnt::Nothing)
     }
 
     async fn ask(

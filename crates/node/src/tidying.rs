@@ -193,8 +193,7 @@ mod tests {
     use super::*;
     use crate::clock::SystemClock;
     use crate::events::Events;
-    use crate::ledger::{Revisions, State, Writer};
-    use crate::mailbox::Mailbox;
+    use crate::ledger::{State, Writer};
     use crate::participant::Participant;
     use crate::peers::Peers;
     use crate::store::Store;
@@ -254,7 +253,7 @@ mod tests {
                 }
             })
             .unwrap();
-        let state = State { company, mailbox: Mailbox::default(), revisions: Revisions::of_epoch(1) };
+        let state = State::new(company, 1);
         let ledger = Arc::new(Ledger::start(state, Box::new(store), Writer::Task, Box::new(|_| {})));
         let (events, metrics, operator) = (
             Events::new(clock.clone(), 1, 0, Traces::off()),

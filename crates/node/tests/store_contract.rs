@@ -12,7 +12,7 @@ use recarga_node::store::memory::{MemoryDisk, MemoryStore};
 use recarga_node::store::redb::{RedbStore, poison};
 use recarga_node::store::{Record, Store, StoreError};
 use recarga_reservation::StoreId;
-use records::{everything, evse, operator, sorted, suite, transaction};
+use records::{everything, evse, forced, operator, sorted, suite, transaction};
 use redb::ReadableTable;
 
 #[test]
@@ -99,28 +99,33 @@ fn change(folder: &Path, change: impl FnOnce(&redb::WriteTransaction)) {
     transaction.commit().unwrap();
 }
 
-// What format 2 had not: a table of EVSEs out of service.
+// What format 2 had not: tables of EVSEs out of service, and of what was forced.
 #[test]
 fn a_database_of_before_is_taken_over() {
     const META: redb::TableDefinition<&str, &str> = redb::TableDefinition::new("meta");
     let folder = tempfile::tempdir().unwrap();
     let mut store = RedbStore::open(folder.path(), &operator("empresa-a")).unwrap();
-    let before: Vec<Record> =
-        everything().into_iter().filter(|one| !matches!(one, Record::OutOfService(_))).collect();
+    let before: Vec<Record> = everything()
+        .into_iter()
+        .filter(|one| !matches!(one, Record::OutOfService(_) | Record::Forced(_)))
+        .collect();
     store.append(&before).unwrap();
     drop(store);
     change(folder.path(), |transaction| {
-        let table: redb::TableDefinition<&str, &[u8]> = redb::TableDefinition::new("evses");
-        assert!(transaction.delete_table(table).unwrap(), "it was there");
+        for name in ["evses", "forced"] {
+            let table: redb::TableDefinition<&str, &[u8]> = redb::TableDefinition::new(name);
+            assert!(transaction.delete_table(table).unwrap(), "{name} was there");
+        }
         transaction.open_table(META).unwrap().insert("format", "2").unwrap();
     });
     let open = || RedbStore::open(folder.path(), &operator("empresa-a")).unwrap();
     let mut store = open();
     assert_eq!(sorted(store.load().unwrap()), sorted(before.clone()));
     store.boot(StoreId(1)).unwrap();
-    store.append(&[Record::OutOfService(evse())]).unwrap();
+    let new = [Record::OutOfService(evse()), forced(50, None)];
+    store.append(&new).unwrap();
     drop(store);
-    let both = before.into_iter().chain([Record::OutOfService(evse())]).collect();
+    let both = before.into_iter().chain(new).collect();
     assert_eq!(sorted(open().load().unwrap()), sorted(both));
 }
 

@@ -138,18 +138,7 @@ fn find_nodes(arguments: &Arguments) -> Result<Vec<Client>> {
         nodes.push(Client::new(url, token)?);
     }
     for path in &arguments.config {
-        let config = Config::read(path)?;
-        let Some(token) = &config.operator_token else {
-            bail!("{}: operator.operator_token is missing; without it the audit is closed", path.display());
-        };
-        let mut address = config.listen;
-        if address.ip().is_unspecified() {
-            address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
-        }
-        let (token, tls) = (Some(token.expose().to_owned()), config.tls.as_ref());
-        let scheme = if tls.is_some() { "https" } else { "http" };
-        let authorities = tls.map(|tls| tls.authorities.as_path());
-        nodes.push(Client::trusting(&format!("{scheme}://{address}"), token, authorities)?);
+        nodes.push(Client::of_operator(&Config::read(path)?, path)?);
     }
     Ok(nodes)
 }

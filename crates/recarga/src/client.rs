@@ -1,5 +1,6 @@
 //! A small HTTP client for the program's own commands.
 
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use recarga_node::config::Config;
 use recarga_node::tls::anonymous_connector;
 use recarga_wire::{Problem, decode};
 use serde::de::DeserializeOwned;
@@ -81,6 +83,21 @@ impl Client {
         Ok(Self { http, url: url.to_owned(), token, patience: Duration::from_secs(20) })
     }
 
+    /// A client of a company's own node on this machine, with its operator's token. `path` is its configuration's.
+    ///
+    /// # Errors
+    /// The company has no such token.
+    pub fn of_operator(config: &Config, path: &Path) -> Result<Self> {
+        let Some(token) = &config.operator_token else {
+            bail!(
+                "{}: operator.operator_token is missing; without it what is the operator's is closed",
+                path.display()
+            );
+        };
+        let authorities = config.tls.as_ref().map(|tls| tls.authorities.as_path());
+        Self::trusting(&local_url(config), Some(token.expose().to_owned()), authorities)
+    }
+
     /// Waits at most this long for an answer.
     pub fn with_patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
@@ -142,6 +159,16 @@ impl Answer {
             Err(_) => bail!("status {} without an explanation; is this a Recarga node?", self.status),
         }
     }
+}
+
+/// Where a company's own node is reached on this machine.
+pub fn local_url(config: &Config) -> String {
+    let mut address = config.listen;
+    if address.ip().is_unspecified() {
+        address.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    format!("{scheme}://{address}")
 }
 
 /// A problem for people: the title, the detail, and which field.

@@ -16,7 +16,7 @@ use recarga_wire::health::{CheckState, HealthAnswer};
 use serde::Serialize;
 
 use crate::bench::disk::measure_sync;
-use crate::client::{Answer, Client};
+use crate::client::{Answer, Client, local_url};
 
 /// A flush that takes longer makes every trip slow; one that takes much longer makes it fail.
 const FLUSH_SLOW_MILLIS: f64 = 20.0;
@@ -204,12 +204,7 @@ fn look_at_disk(folder: &Path, findings: &mut Findings) {
 }
 
 async fn look_at_nodes(config: &Config, findings: &mut Findings) -> Result<()> {
-    let mut address = config.listen;
-    if address.ip().is_unspecified() {
-        address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
-    }
-    let scheme = if config.tls.is_some() { "https" } else { "http" };
-    let own = format!("{scheme}://{address}");
+    let own = local_url(config);
     match ask(config, &own, "/saude").await {
         Err(error) => {
             findings.fail("node", format!("{error:#}"), "start it: recarga serve, or look at its log")

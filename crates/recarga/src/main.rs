@@ -34,6 +34,7 @@ mod federation;
 mod files;
 mod health;
 mod history;
+mod in_doubt;
 mod logging;
 mod picture;
 mod plan;
@@ -76,6 +77,7 @@ Examples:
                                                    proves that every trip is all or nothing
   recarga history --data data/empresa-a --since 2026-01-01
                                                    past reservations and trips that have left the database
+  recarga in-doubt list --config empresa-a.toml    what waits for an outcome, and what the others say
   recarga bench trips                              durable trips a second on this machine
   recarga config check empresa-a.toml              what is wrong with a configuration, before starting it
   recarga federation add empresa-d --url http://10.0.0.4:8001 --key 6d5b...
@@ -99,6 +101,7 @@ enum Command {
     Trip(trip::Arguments),
     Audit(audit::Arguments),
     History(history::Arguments),
+    InDoubt(in_doubt::Arguments),
     Bench(bench::Arguments),
     /// Print a completion script for a shell.
     #[command(after_help = "Example:\n  recarga completions bash > /etc/bash_completion.d/recarga")]
@@ -134,6 +137,7 @@ fn main() -> ExitCode {
         Command::Trip(arguments) => trip::run(arguments),
         Command::Audit(arguments) => audit::run(&arguments),
         Command::History(arguments) => history::run(&arguments),
+        Command::InDoubt(arguments) => in_doubt::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
         Command::Completions { shell } => {
             let mut command = Arguments::command();

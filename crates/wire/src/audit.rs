@@ -8,6 +8,7 @@ use recarga_reservation::{
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::doubt::ForcedView;
 use crate::hold::HoldStop;
 use crate::trip::{TripAnswer, TripState, TripStopAnswer};
 use crate::{fields, schema};
@@ -86,6 +87,9 @@ pub struct AuditBranch {
     #[serde(default, with = "fields::optional_text", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Sessao>)]
     pub substitui: Option<TransactionId>,
+    /// Who forced the release, and why, where it was no time limit.
+    #[serde(default, with = "fields::optional_object", skip_serializing_if = "Option::is_none")]
+    pub forcada: Option<ForcedView>,
 }
 
 /// The state of a session at a company.
@@ -188,6 +192,7 @@ impl AuditBranch {
             participantes: hold.map(|hold| hold.participants.clone()).unwrap_or_default(),
             reservas: hold.map(|hold| hold.stops.iter().map(HoldStop::new).collect()).unwrap_or_default(),
             substitui: hold.and_then(|hold| hold.replaces.clone()),
+            forcada: None,
         }
     }
 }

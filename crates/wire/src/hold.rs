@@ -259,7 +259,8 @@ impl KnownStore {
 }
 
 impl HoldStop {
-    pub(crate) fn new(stop: &Stop) -> Self {
+    /// A stop as it is told.
+    pub fn new(stop: &Stop) -> Self {
         Self {
             parada: stop.number,
             ponto_id: stop.evse.clone(),

@@ -12,6 +12,7 @@ pub mod audit;
 pub mod availability;
 pub mod batch;
 pub mod demo;
+pub mod doubt;
 pub mod event;
 pub mod federation;
 pub mod health;
@@ -79,6 +80,9 @@ messages! {
     demo::DemoAudit
     demo::DemoCompanies
     demo::DemoCompany
+    doubt::DoubtsAnswer
+    doubt::ForceBody
+    doubt::ForcedView
     event::Event
     federation::FederationAnswer
     federation::Roll

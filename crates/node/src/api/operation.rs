@@ -8,7 +8,7 @@ use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use recarga_reservation::{Step, TransactionId};
+use recarga_reservation::{Branch, Step, TransactionId};
 use recarga_wire::audit::{AUDIT_PAGE_MAX, AuditBranch, AuditPage, AuditParams, AuditTrip};
 use recarga_wire::health::{CheckState, HealthAnswer, HealthCheck, HealthState};
 use recarga_wire::{Problem, decode_query};
@@ -127,8 +127,11 @@ impl Cursor {
         match self {
             Cursor::Branches(after) => {
                 let branches = state.company.participant.branches_from(bound(after));
-                page.ramos =
-                    branches.take(AUDIT_PAGE_MAX).map(|(id, branch)| AuditBranch::new(id, branch)).collect();
+                let view = |(id, branch): (&TransactionId, &Branch)| AuditBranch {
+                    forcada: state.decisions.find(id).map(super::doubts::forced),
+                    ..AuditBranch::new(id, branch)
+                };
+                page.ramos = branches.take(AUDIT_PAGE_MAX).map(view).collect();
                 page.proximo = Some(match page.ramos.last() {
                     Some(last) if page.ramos.len() == AUDIT_PAGE_MAX => format!("r{}", last.sessao),
                     _ => "v".to_owned(),

@@ -23,6 +23,7 @@ enum Key {
     Trip(TransactionId),
     Letter(RequestKey),
     Evse(EvseId),
+    Forced(TransactionId),
 }
 
 /// A store on a [`MemoryDisk`].
@@ -78,6 +79,9 @@ impl Store for MemoryStore {
                 }
                 Record::OutOfService(evse) => {
                     records.insert(Key::Evse(evse.clone()), record.clone());
+                }
+                Record::Forced(forced) => {
+                    records.insert(Key::Forced(forced.transaction.clone()), record.clone());
                 }
                 Record::InService(evse) => {
                     records.remove(&Key::Evse(evse.clone()));

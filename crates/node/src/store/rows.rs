@@ -10,7 +10,7 @@ use recarga_reservation::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Letter, Record};
+use super::{Forced, Letter, Record};
 
 /// A row that cannot be understood.
 pub type Malformed = Box<dyn std::error::Error + Send + Sync>;
@@ -26,11 +26,13 @@ pub enum Table {
     Letters = 2,
     /// EVSEs that are out of service.
     Evses = 3,
+    /// What operators forced without an outcome.
+    Forced = 4,
 }
 
 impl Table {
     /// Every one.
-    pub const ALL: [Table; 4] = [Table::Branches, Table::Trips, Table::Letters, Table::Evses];
+    pub const ALL: [Table; 5] = [Table::Branches, Table::Trips, Table::Letters, Table::Evses, Table::Forced];
 
     /// The inverse of `as u8`.
     pub fn from_number(number: u8) -> Option<Self> {
@@ -70,6 +72,9 @@ impl Row {
             Record::LetterForgotten(key) => (Table::Letters, letter_key(key), None),
             Record::OutOfService(evse) => (Table::Evses, evse.to_string(), Some(OUT_OF_SERVICE.to_vec())),
             Record::InService(evse) => (Table::Evses, evse.to_string(), None),
+            Record::Forced(forced) => {
+                (Table::Forced, forced.transaction.to_string(), Some(write_forced(forced)?))
+            }
         };
         Ok(Self { table, key, value })
     }
@@ -100,6 +105,7 @@ impl Row {
                 let _: serde::de::IgnoredAny = serde_json::from_slice(value)?;
                 Ok(Record::OutOfService(key.parse()?))
             }
+            Table::Forced => Ok(Record::Forced(read_forced(key, value)?)),
         }
     }
 }
@@ -219,6 +225,18 @@ struct LetterRow {
     correlation: Option<Vec<u8>>,
 }
 
+#[derive(Serialize, Deserialize)]
+struct ForcedRow {
+    at: i64,
+    by: String,
+    reason: String,
+    // Whether the transaction was committed, and when that was heard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    committed: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    heard: Option<i64>,
+}
+
 fn write_branch(branch: &Branch) -> Result<Vec<u8>, Malformed> {
     let (state, hold, cause, at) = match branch {
         Branch::Held { hold, expires } => (BranchState::Held, Some(hold), None, Some(*expires)),
@@ -325,6 +343,28 @@ fn read_trip(bytes: &[u8]) -> Result<Trip, Malformed> {
         lost: operators(&row.lost)?,
         replaces: row.replaces.map(|text| text.parse()).transpose()?,
         participants: operators(&row.participants)?,
+    })
+}
+
+fn write_forced(forced: &Forced) -> Result<Vec<u8>, Malformed> {
+    let row = ForcedRow {
+        at: forced.at.as_millis(),
+        by: forced.by.clone(),
+        reason: forced.reason.clone(),
+        committed: forced.turned_out.map(|(committed, _)| committed),
+        heard: forced.turned_out.map(|(_, at)| at.as_millis()),
+    };
+    Ok(serde_json::to_vec(&row)?)
+}
+
+fn read_forced(key: &str, bytes: &[u8]) -> Result<Forced, Malformed> {
+    let row: ForcedRow = serde_json::from_slice(bytes)?;
+    Ok(Forced {
+        transaction: key.parse()?,
+        at: Timestamp::from_millis(row.at),
+        by: row.by,
+        reason: row.reason,
+        turned_out: row.committed.zip(row.heard.map(Timestamp::from_millis)),
     })
 }
 

@@ -16,7 +16,7 @@ enum For {
     Operator,
 }
 
-const OPERATIONS: [(&str, &str, For); 32] = [
+const OPERATIONS: [(&str, &str, For); 34] = [
     ("get", "/disponibilidade", For::Everybody),
     ("get", "/pontos", For::Everybody),
     ("get", "/rede", For::Everybody),
@@ -39,6 +39,8 @@ const OPERATIONS: [(&str, &str, For); 32] = [
     ("get", "/veiculos/{id}", For::Drivers),
     ("get", "/eventos", For::Drivers),
     ("get", "/auditoria", For::Operator),
+    ("get", "/em-duvida", For::Operator),
+    ("post", "/em-duvida/{sessao}/forcar", For::Operator),
     ("get", "/painel/config", For::Everybody),
     ("get", "/painel/reservas", For::Operator),
     ("get", "/painel/numeros", For::Operator),

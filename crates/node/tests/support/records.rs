@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use recarga_node::store::{Letter, Record, Store};
+use recarga_node::store::{Forced, Letter, Record, Store};
 use recarga_reservation::{
     AbortCause, Branch, EvseId, Fact, Hold, OperatorId, Planned, Plug, RequestKey, Stage, Stop, StoreId,
     TimeWindow, Timestamp, TransactionId, Trip, TripRequest, TripStop,
@@ -77,6 +77,11 @@ pub fn evse() -> EvseId {
     "A-1".parse().unwrap()
 }
 
+pub fn forced(counter: u64, turned_out: Option<(bool, Timestamp)>) -> Record {
+    let (by, reason) = ("Ana".to_owned(), "a empresa-a fechou".to_owned());
+    Record::Forced(Forced { transaction: transaction(counter), at: at(5), by, reason, turned_out })
+}
+
 /// One record of every shape.
 pub fn everything() -> Vec<Record> {
     let left = BTreeSet::from([operator("empresa-a")]);
@@ -112,6 +117,7 @@ pub fn everything() -> Vec<Record> {
         .chain(trips)
         .map(Record::Fact)
         .chain([Record::Letter(letter), Record::OutOfService(evse())])
+        .chain([forced(50, None), forced(51, Some((true, at(9))))])
         .collect()
 }
 

@@ -47,6 +47,11 @@ pub fn text(verdict: &Verdict) -> String {
             lines.extend(found);
         }
     }
+    if !verdict.forced.is_empty() {
+        lines.push(format!("Given up by operators: {}", verdict.forced.len()));
+        let told = verdict.forced.iter();
+        lines.extend(told.map(|one| format!("  {}: {}", one.sessao, crate::in_doubt::line(one))));
+    }
     lines.push(conclusion(verdict).to_owned());
     lines.join("\n") + "\n"
 }

@@ -7,10 +7,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use hyper::Method;
 use recarga_node::clock::{Clock, SystemClock};
-use recarga_node::store::Record;
 use recarga_node::store::redb::RedbStore;
+use recarga_node::store::{Forced, Record};
 use recarga_reservation::{Fact, Timestamp};
 use recarga_wire::audit::{AuditBranch, AuditPage, AuditTrip};
+use recarga_wire::doubt::ForcedView;
 use tokio::time::{Instant, sleep};
 
 use super::finding::{Class, Kind};
@@ -27,13 +28,22 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 pub fn read_folder(folder: &Path) -> Result<Memory> {
     let (operator, boot, records) = RedbStore::read(folder)?;
     let mut memory = Memory { operator, store: boot.store, branches: vec![], trips: vec![] };
+    let mut forced = Vec::new();
     for record in records {
         match record {
             Record::Fact(Fact::Branch(transaction, branch)) => {
                 memory.branches.push(AuditBranch::new(&transaction, &branch));
             }
+            Record::Forced(one) => forced.push(one),
             Record::Fact(Fact::Trip(trip)) => memory.trips.push(AuditTrip::new(&trip)),
             _ => {}
+        }
+    }
+    for Forced { transaction, at, by, reason, turned_out } in forced {
+        let view = ForcedView::new(&transaction, &by, &reason, at, turned_out);
+        let branch = memory.branches.iter_mut().find(|branch| branch.sessao == transaction);
+        if let Some(branch) = branch {
+            branch.forcada = Some(view);
         }
     }
     Ok(memory)

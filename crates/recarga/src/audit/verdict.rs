@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use recarga_reservation::{EvseId, OperatorId, StoreId, TimeWindow, Timestamp, TransactionId};
 use recarga_wire::audit::{AuditBranch, AuditTrip, BranchState};
+use recarga_wire::doubt::ForcedView;
 use recarga_wire::hold::HoldStop;
 use recarga_wire::trip::TripState;
 use serde::Serialize;
@@ -74,6 +75,8 @@ pub struct Verdict {
     pub findings: Vec<Finding>,
     /// What is not at hand.
     pub not_examined: Vec<NotExamined>,
+    /// What operators gave up without an outcome.
+    pub forced: Vec<ForcedView>,
 }
 
 impl Verdict {
@@ -103,6 +106,7 @@ pub fn examine(memories: &[Memory], now: Timestamp) -> Verdict {
     for memory in memories {
         calendar::judge(memory, &mut found);
     }
+    let branches = memories.iter().flat_map(|memory| &memory.branches);
     let mut counts = count(memories);
     counts.transactions = world.transactions.len();
     counts.forgotten = found.forgotten;
@@ -110,6 +114,7 @@ pub fn examine(memories: &[Memory], now: Timestamp) -> Verdict {
         counts,
         findings: found.findings.into_iter().collect(),
         not_examined: found.not_examined.into_iter().collect(),
+        forced: branches.filter_map(|branch| branch.forcada.clone()).collect(),
     }
 }
 

@@ -15,8 +15,8 @@ use crate::store::rows::{Malformed, Row, Table};
 use crate::store::{Boot, Record, StoreError};
 
 /// Newest format that this program reads; it writes this one. 2: rows may stand in a journal, not yet in the tables.
-/// 3: there may be EVSEs out of service.
-const FORMAT: u32 = 3;
+/// 3: there may be EVSEs out of service. 4: operators may have forced what was in doubt.
+const FORMAT: u32 = 4;
 const CACHE_BYTES: usize = 64 << 20;
 
 /// Rows that are read in one go.
@@ -196,8 +196,8 @@ impl Tables {
         let transaction = self.database.begin_read().map_err(|error| self.io(error))?;
         let table = match transaction.open_table(definition(kind)) {
             Ok(table) => table,
-            // Format 2 had fewer tables.
-            Err(redb::TableError::TableDoesNotExist(_)) if kind == Table::Evses => {
+            // Formats 2 and 3 had fewer tables.
+            Err(redb::TableError::TableDoesNotExist(_)) if matches!(kind, Table::Evses | Table::Forced) => {
                 return Ok(Portion { records: vec![], last: None });
             }
             Err(error) => return Err(self.unreadable(error)),
@@ -257,5 +257,6 @@ fn definition(table: Table) -> Definition {
         Table::Trips => "trips",
         Table::Letters => "letters",
         Table::Evses => "evses",
+        Table::Forced => "forced",
     })
 }

@@ -50,6 +50,7 @@ fn branch(name: &str, transaction: &TransactionId, estado: BranchState, hour: u6
         participantes: if aborted { vec![] } else { NAMES.map(operator).to_vec() },
         reservas: if aborted { vec![] } else { vec![stop(name, hour)] },
         substitui: None,
+        forcada: None,
     }
 }
 
