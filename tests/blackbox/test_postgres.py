@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from harness import http
 from harness.load import Load
 from harness.postgres import Postgres
 from harness.waiting import until
@@ -41,8 +42,14 @@ def test_trips_stand_in_postgres_and_survive_its_crash(in_postgres):
         assert stage.client.insist(lambda request=request: stage.client.book(request)).outcome == "confirmed"
     until(lambda: reserved(postgres, federation.b) == 5, "every window to be known to PostgreSQL", 10)
     postgres.crash()
-    # It finds out when it has something to write, and ends: nobody knows what became of that write.
-    federation.a.call("POST", "/viagens", federation.trip(A, B, C))
+    # They find out when they have something to write, and end: nobody knows what became of that write.
+    unknown = {"sessao": "empresa-a." + "0" * 32 + ".1.1." + "0" * 32, "motivo": "aborto"}
+    for write in [lambda: federation.a.call("POST", "/viagens", federation.trip(A, B, C)),
+                  lambda: federation.b.as_peer(A, "DELETE", "/cancelar-reserva", unknown)]:
+        try:
+            write()
+        except http.Unanswered:
+            pass  # it ended before it could say anything
     assert federation.b.process.wait(20) == STORE_LOST
     federation.a.process.end()
     postgres.start()

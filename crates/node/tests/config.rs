@@ -28,7 +28,7 @@ fn error(from: &str, to: &str) -> String {
 }
 
 fn with_limit(line: &str) -> Result<Config, String> {
-    parse(&format!("[limits]\n{line}\n{}", text()))
+    parse(&text().replacen("[limits]\n", &format!("[limits]\n{line}\n"), 1))
 }
 
 #[test]

@@ -16,10 +16,12 @@ enum For {
     Operator,
 }
 
-const OPERATIONS: [(&str, &str, For); 34] = [
+const OPERATIONS: [(&str, &str, For); 36] = [
     ("get", "/disponibilidade", For::Everybody),
     ("get", "/pontos", For::Everybody),
     ("get", "/rede", For::Everybody),
+    ("get", "/federacao", For::Everybody),
+    ("get", "/federacao/lista", For::Everybody),
     ("get", "/saude", For::Everybody),
     ("get", "/metrics", For::Everybody),
     ("get", "/problemas/{tipo}", For::Everybody),
