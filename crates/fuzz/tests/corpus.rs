@@ -7,9 +7,9 @@ use recarga_fuzz::run::Tally;
 use recarga_fuzz::{Verdict, corpus, targets};
 
 /// For each target. More: `recarga-fuzz --seconds 600`.
-const MUTATIONS: u64 = 2_000;
+const MUTATIONS: u64 = 1_000;
 /// For each that opens a database, a connection or a node.
-const MUTATIONS_SLOW: u64 = 400;
+const MUTATIONS_SLOW: u64 = 200;
 
 #[test]
 fn every_target_keeps_a_corpus_and_every_corpus_has_a_target() {
