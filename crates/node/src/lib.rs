@@ -14,6 +14,7 @@ pub mod coordinator;
 pub mod decisions;
 pub mod delivery;
 pub mod events;
+pub mod files;
 pub mod greeting;
 pub mod journeys;
 pub mod ledger;

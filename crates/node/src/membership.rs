@@ -12,6 +12,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use futures_util::StreamExt as _;
+use futures_util::future::join;
+use futures_util::stream;
 use recarga_federation::{CompanyKey, Fellow, Roll, pair_token};
 use recarga_reservation::{Branch, OperatorId, Stage};
 use recarga_wire::federation::{
@@ -22,11 +25,14 @@ use tracing::{debug, error, info, warn};
 
 use crate::clock::Clock;
 use crate::config::{FederationConfig, PeerConfig, Secret};
+use crate::files::write_whole;
 use crate::ledger::Ledger;
 use crate::peers::{Member, Members, Peers};
 
 /// How often the file is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Companies that are asked for their roll at the same time.
+const ASKED_AT_ONCE: usize = 16;
 /// Reservations and trips that are looked at while nobody else can.
 const SLICE: usize = 2048;
 
@@ -84,19 +90,23 @@ impl Membership {
         membership
     }
 
-    /// Follows the file and the other companies' rolls, for ever.
+    /// Follows the file and the other companies' rolls, for ever. Companies that do not answer hold up neither the
+    /// file nor one another.
     pub async fn follow(&self) {
         let Some(federation) = &self.federation else { return };
-        let mut asked = self.clock.now().elapsed;
-        loop {
-            sleep(LOOK_EVERY).await;
-            self.read_file(federation);
-            let now = self.clock.now().elapsed;
-            if !self.refresh.is_zero() && now.saturating_sub(asked) >= self.refresh {
-                asked = now;
+        let file = async {
+            loop {
+                sleep(LOOK_EVERY).await;
+                self.read_file(federation);
+            }
+        };
+        let others = async {
+            while !self.refresh.is_zero() {
+                sleep(self.refresh).await;
                 self.ask_others(federation).await;
             }
-        }
+        };
+        join(file, others).await;
     }
 
     /// Whether this company stays: without a federation it does.
@@ -116,7 +126,7 @@ impl Membership {
         self.lock().roll.as_ref().map(|(signed, _)| signed.clone())
     }
 
-    /// What is known, and what keeps this company from leaving.
+    /// What is known and, once this company is leaving, what keeps it from going.
     pub fn view(&self) -> FederationAnswer {
         let others = self.peers.all();
         let fellow = |(operator, member): (&OperatorId, &Member)| FellowView {
@@ -126,13 +136,14 @@ impl Membership {
         };
         let roll = self.lock().roll.as_ref().map(|(_, roll)| (roll.federation.clone(), roll.version));
         let (federacao, versao) = roll.unzip();
+        let standing = self.standing();
         FederationAnswer {
             empresa: self.operator.clone(),
-            estado: self.standing(),
+            estado: standing,
             federacao,
             versao,
             empresas: others.iter().map(fellow).collect(),
-            pendencias: self.pending(),
+            pendencias: (standing != Standing::Ativa).then(|| self.pending()),
         }
     }
 
@@ -192,13 +203,15 @@ impl Membership {
 
     async fn ask_others(&self, federation: &FederationConfig) {
         let others = self.peers.all();
-        for (operator, member) in &*others {
-            match member.peer.roll().await {
-                Ok(Some(signed)) => self.consider(federation, signed, Some(operator)),
-                Ok(None) => {}
-                Err(error) => debug!(%operator, %error, "does not say who belongs to the federation"),
-            }
-        }
+        stream::iter(&*others)
+            .for_each_concurrent(ASKED_AT_ONCE, |(operator, member)| async move {
+                match member.peer.roll().await {
+                    Ok(Some(signed)) => self.consider(federation, signed, Some(operator)),
+                    Ok(None) => {}
+                    Err(error) => debug!(%operator, %error, "does not say who belongs to the federation"),
+                }
+            })
+            .await;
     }
 
     // `from` is the company that brought it; none if it is the file.
@@ -226,7 +239,7 @@ impl Membership {
             }
         }
         if from.is_some()
-            && let Err(error) = write(&federation.members, &signed)
+            && let Err(error) = write_whole(&federation.members, &recarga_wire::encode(&signed))
         {
             let file = federation.members.display();
             return error!(%file, %error, "the roll cannot be written; the one known so far stays");
@@ -310,16 +323,4 @@ fn read(file: &Path) -> Result<SignedRoll, String> {
     // Twice, as letters may be escaped.
     opened.take(2 * ROLL_LENGTH_MAX as u64).read_to_end(&mut text).map_err(|error| error.to_string())?;
     recarga_wire::decode(&text).map_err(|problem| problem.to_string())
-}
-
-// All or nothing, and there after a crash.
-fn write(file: &Path, signed: &SignedRoll) -> std::io::Result<()> {
-    use std::io::Write as _;
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let fresh = file.with_extension("new");
-    let mut written = std::fs::File::create(&fresh)?;
-    written.write_all(&recarga_wire::encode(signed))?;
-    written.sync_all()?;
-    std::fs::rename(&fresh, file)?;
-    std::fs::File::open(folder)?.sync_all()
 }

@@ -30,8 +30,11 @@ pub fn refine(
     path: Vec<Choice>,
 ) -> (Vec<Choice>, f64) {
     let objective = &problem.settings.objective;
+    if objective.price_weight != 0.0 {
+        return (path, f64::INFINITY);
+    }
     let found = Route::along(outlook, problem, legs, &path).and_then(|route| route.best(&path));
-    let Some((targets, drive)) = found.filter(|_| objective.price_weight == 0.0) else {
+    let Some((targets, drive)) = found else {
         return (path, f64::INFINITY);
     };
     let penalty = |choice: &Choice| problem.stations[choice.station].penalty_minutes + objective.stop_minutes;

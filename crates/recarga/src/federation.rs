@@ -11,7 +11,7 @@ use recarga_federation::{Authority, CompanyKey, Fellow, PublicKey, Roll};
 use recarga_node::clock::{Clock, SystemClock};
 use recarga_reservation::{OperatorId, Timestamp};
 use recarga_wire::decode;
-use recarga_wire::federation::{FederationAnswer, Standing};
+use recarga_wire::federation::{FederationAnswer, Pending, Standing};
 
 use crate::client::Client;
 use crate::files::write_secret;
@@ -90,7 +90,7 @@ enum Command {
         /// The file.
         file: PathBuf,
     },
-    /// Ask a node who belongs to its federation, and what it still has to see through.
+    /// Ask a node who belongs to its federation and, if it is leaving, what it still has to see through.
     Status {
         /// Where it is.
         #[arg(long, default_value = "http://127.0.0.1:8001")]
@@ -187,10 +187,13 @@ fn remove(roll: &mut Roll, company: &OperatorId, force: bool) -> Result<String> 
             answer.estado != Standing::Ativa,
             "{company} still takes new trips; say `recarga federation leave {company}` first, and wait until it knows"
         );
+        let pending = answer.pendencias.as_ref();
+        let pending =
+            pending.with_context(|| format!("{company} does not say what it has to see through"))?;
         ensure!(
-            answer.pendencias.is_nothing(),
+            pending.is_nothing(),
             "{company} has not seen through what it promised ({}); --force removes it all the same",
-            pending(&answer)
+            tell(pending)
         );
     }
     roll.companies.remove(company);
@@ -218,8 +221,9 @@ fn status(url: &str) -> Result<ExitCode> {
     for fellow in &answer.empresas {
         say!("  {}  {}  {}", fellow.empresa, fellow.url, standing(fellow.estado));
     }
-    say!("to be seen through: {}", pending(&answer));
-    Ok(if answer.pendencias.is_nothing() { ExitCode::SUCCESS } else { ExitCode::from(3) })
+    let Some(pending) = &answer.pendencias else { return Ok(ExitCode::SUCCESS) };
+    say!("to be seen through: {}", tell(pending));
+    Ok(if pending.is_nothing() { ExitCode::SUCCESS } else { ExitCode::from(3) })
 }
 
 fn ask(url: &str) -> Result<FederationAnswer> {
@@ -237,8 +241,7 @@ fn on_roll<'a>(roll: &'a mut Roll, company: &OperatorId) -> Result<&'a mut Fello
         .with_context(|| format!("{company} is not on the roll; those that are: {known}"))
 }
 
-fn pending(answer: &FederationAnswer) -> String {
-    let pending = &answer.pendencias;
+fn tell(pending: &Pending) -> String {
     if pending.is_nothing() {
         return "nothing".to_owned();
     }

@@ -1,6 +1,6 @@
 //! Files that commands make: whole or not at all, and secrets that nobody else can read.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -18,12 +18,6 @@ pub fn write_secret(path: &Path, text: &str) -> Result<()> {
 
 /// Makes or replaces a file, all or nothing.
 pub fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
-    let fresh = path.with_extension("new");
-    let write = || -> std::io::Result<()> {
-        let mut file = File::create(&fresh)?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        std::fs::rename(&fresh, path)
-    };
-    write().with_context(|| format!("cannot write {}", path.display()))
+    recarga_node::files::write_whole(path, content)
+        .with_context(|| format!("cannot write {}", path.display()))
 }

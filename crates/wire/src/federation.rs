@@ -82,8 +82,9 @@ pub struct FederationAnswer {
     /// The others, as this company speaks with them now.
     #[serde(with = "fields::objects")]
     pub empresas: Vec<FellowView>,
-    /// What is not over yet.
-    pub pendencias: Pending,
+    /// What is not over yet; absent while it stays, as only who leaves has to count it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pendencias: Option<Pending>,
 }
 
 /// Another company.

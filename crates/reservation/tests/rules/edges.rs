@@ -140,6 +140,35 @@ fn an_evse_out_of_service_keeps_what_it_promised_and_promises_nothing() {
 }
 
 #[test]
+fn a_company_that_leaves_keeps_what_it_promised_and_promises_nothing() {
+    let mut participant = company();
+    let (promised, soft) = (hold(1, &[hours(1, 2)]), hold(2, &[hours(2, 3)]));
+    assert_eq!(refusal(&mut participant, &promised, Firmness::Prepared), None);
+    assert_eq!(refusal(&mut participant, &soft, Firmness::Soft), None);
+    let evse = promised.stops[0].evse.clone();
+    participant.take_touched();
+    participant.set_closed(true);
+    assert!(participant.take_touched().contains(&evse), "whoever keeps a copy must hear of it");
+    participant.set_closed(true);
+    assert!(participant.take_touched().is_empty(), "nothing has changed");
+    for (counter, firmness) in [(3, Firmness::Soft), (4, Firmness::Prepared)] {
+        let refused = refusal(&mut participant, &hold(counter, &[hours(4, 5)]), firmness);
+        assert_eq!(refused, Some(Reason::OutOfService), "{firmness:?}");
+    }
+    // What was promised is prepared and confirmed all the same, and a repeat is told the same.
+    assert_eq!(refusal(&mut participant, &promised, Firmness::Prepared), None);
+    assert_eq!(refusal(&mut participant, &soft, Firmness::Prepared), None);
+    let _ = participant.confirm(&operator("a"), &promised.transaction).unwrap();
+    let _ = participant.confirm(&operator("a"), &soft.transaction).unwrap();
+    // One EVSE that was out of service by itself stays so when the company is open again.
+    assert!(participant.set_in_service(&evse, false));
+    participant.set_closed(false);
+    assert!(participant.is_out_of_service(&evse));
+    assert!(participant.set_in_service(&evse, true));
+    assert_eq!(refusal(&mut participant, &hold(5, &[hours(4, 5)]), Firmness::Prepared), None);
+}
+
+#[test]
 fn one_request_is_held_once() {
     let mut participant = company();
     let first = hold(1, &[hours(1, 2)]);
