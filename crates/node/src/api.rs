@@ -180,12 +180,12 @@ fn json_bytes(status: StatusCode, message: Vec<u8>) -> Response {
     response
 }
 
-/// The whole body, within its limits of length and time.
 // The trace context that a request came with.
 fn came_with(node: &Node, headers: &HeaderMap) -> Context {
     node.events.traces().come_with(|| headers.get(TRACEPARENT)?.to_str().ok())
 }
 
+// The whole body, which must be JSON if it says what it is.
 async fn read_body(headers: &HeaderMap, body: Body, most: usize) -> Result<Vec<u8>, Fault> {
     let is_json = |value: &HeaderValue| {
         let essence =
@@ -195,6 +195,11 @@ async fn read_body(headers: &HeaderMap, body: Body, most: usize) -> Result<Vec<u
     if headers.get(CONTENT_TYPE).is_some_and(|value| !is_json(value)) {
         return Err(Problem::of(ProblemKind::MediaType).at("Content-Type").into());
     }
+    read_all(body, most).await
+}
+
+/// A whole body, within its limits of length and time.
+pub(crate) async fn read_all(body: Body, most: usize) -> Result<Vec<u8>, Fault> {
     let too_large = || {
         let detail = format!("o corpo passa de {most} bytes; envie menos de cada vez");
         Fault::from(Problem::new(ProblemKind::BodyTooLarge, detail))

@@ -1,15 +1,17 @@
 //! The only wiring: from a configuration, a clock, a store and a way to connect, to a running node.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use axum::Router;
+use futures_util::future::BoxFuture;
 use hyper_util::client::legacy::connect::Connect;
 use recarga_panel::Page;
 use recarga_reservation::{Company, OperatorId, StoreId};
 use recarga_wire::federation::Standing;
 use recarga_wire::vehicle::VehicleStatus;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -17,7 +19,8 @@ use tracing::{info, warn};
 use crate::api::access::Access;
 use crate::archive::Archive;
 use crate::clock::Clock;
-use crate::config::{Config, Map, PeerConfig, RoadsConfig};
+use crate::config::limits::FINISH_MAX;
+use crate::config::{Config, Map, PeerConfig, RoadsConfig, Secret};
 use crate::coordinator::Coordinator;
 use crate::delivery::Delivery;
 use crate::events::Events;
@@ -32,8 +35,9 @@ use crate::offer::Offer;
 use crate::participant::Participant;
 use crate::peer::http::{HttpPeer, HttpPeerOptions};
 use crate::peers::{Member, Peers};
+use crate::replicas::{Desk, Front, PassedOn};
 use crate::roads::{Estimated, RoadDistance, RoadService};
-use crate::server::{self, Listener, ServerLimits};
+use crate::server::{self, Listener};
 use crate::store::{Boot, Record, Store, StoreError};
 use crate::termination::Termination;
 use crate::tidying::{Forgotten, Tidying};
@@ -43,14 +47,14 @@ use crate::vehicles::Vehicles;
 
 /// How often time limits are looked at.
 const TICK: Duration = Duration::from_millis(100);
+/// Requests of cars from other replicas that wait to be recorded.
+const LETTERS_WAITING: usize = 64;
 /// How often what is owed to companies is repeated, in ticks.
 const SWEEP_TICKS: u64 = 5;
 /// How often what is old is forgotten.
 const TIDY_EVERY: Duration = Duration::from_secs(600);
 /// How often it is looked whether the tokens of cars have changed.
 const REREAD_EVERY: Duration = Duration::from_secs(1);
-/// How long a shutdown waits for trips and deliveries under way.
-const FINISH_MAX: Duration = Duration::from_secs(10);
 
 /// Makes what connects to a company, or to somebody who is none.
 pub type Connectors<C> = Arc<dyn Fn(Option<&OperatorId>) -> C + Send + Sync>;
@@ -110,6 +114,8 @@ pub struct Node {
     identity: Option<Arc<Identity>>,
     stopping: CancellationToken,
     broker_connected: watch::Sender<bool>,
+    // Cars' requests that came to other replicas, until somebody takes them.
+    passed_on: Mutex<Option<mpsc::Receiver<PassedOn>>>,
     /// Places for those who watch events, which have no end: most connections are kept for others.
     pub(crate) watchers: Arc<Semaphore>,
 }
@@ -168,6 +174,7 @@ impl Node {
             answer_max: 2 * decide,
             stopping: CancellationToken::new(),
             broker_connected: watch::Sender::new(false),
+            passed_on: Mutex::default(),
             watchers: Arc::new(Semaphore::new(config.limits.watchers())),
             coordinator: Arc::new(coordinator),
             operator,
@@ -190,13 +197,34 @@ impl Node {
     }
 
     /// Serves until `stop` is done; then takes nothing new, finishes what is under way, and closes the record.
-    pub async fn run<L: Listener>(self: Arc<Self>, listener: L, stop: impl Future<Output = ()> + Send) {
-        let limits = ServerLimits {
-            connections_max: self.config.limits.connections_max,
-            head_max: Duration::from_secs(self.config.limits.head_seconds_max),
-            write_max: Duration::from_secs(self.config.limits.head_seconds_max),
-            shutdown_max: FINISH_MAX,
-        };
+    pub async fn run<L: Listener>(
+        self: Arc<Self>,
+        listener: L,
+        stop: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let limits = self.config.limits.server();
+        self.work(stop, |router, stop| server::serve(listener, router, limits, stop)).await;
+    }
+
+    /// As [`Node::run`], for requests that come to the replicas of a company. `secret` is how others are known.
+    pub async fn lead<C>(
+        self: Arc<Self>,
+        front: &Front<C>,
+        secret: Secret,
+        stop: impl Future<Output = ()> + Send + 'static,
+    ) where
+        C: Connect + Clone + Send + Sync + 'static,
+    {
+        let (letters, passed_on) = mpsc::channel(LETTERS_WAITING);
+        *self.passed_on.lock().unwrap_or_else(PoisonError::into_inner) = Some(passed_on);
+        self.work(stop, |router, stop| front.lead(Desk { router, letters, secret }, stop)).await;
+    }
+
+    async fn work<S: Future<Output = ()>>(
+        self: Arc<Self>,
+        stop: impl Future<Output = ()> + Send + 'static,
+        serve: impl FnOnce(Router, BoxFuture<'static, ()>) -> S,
+    ) {
         let ticking = tokio::spawn(self.clone().tick());
         let tidying = tokio::spawn(self.clone().tidy());
         let node = self.clone();
@@ -210,14 +238,16 @@ impl Node {
         let enrolling = tokio::spawn(async move { membership.follow().await });
         let cars = self.config.mqtt.clone().map(|broker| {
             let (node, connected) = (self.clone(), self.broker_connected.clone());
-            tokio::spawn(mqtt::serve(node, broker, connected, self.stopping.clone()))
+            let passed_on = self.passed_on.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let replica = self.config.replica.as_ref().map(|replica| replica.name.clone());
+            tokio::spawn(mqtt::serve(node, broker, replica, connected, passed_on, self.stopping.clone()))
         });
         let stopping = self.stopping.clone();
         let stop = async move {
             stop.await;
             stopping.cancel();
         };
-        server::serve(listener, crate::api::router(self.clone()), limits, stop).await;
+        serve(crate::api::router(self.clone()), Box::pin(stop)).await;
         info!(operator = %self.operator, "finishing what is under way");
         if let Some(cars) = cars {
             let _ = timeout(FINISH_MAX, cars).await;

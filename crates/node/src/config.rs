@@ -13,15 +13,17 @@ use thiserror::Error;
 
 mod environment;
 mod federation;
-mod limits;
+pub mod limits;
 pub mod locations;
 mod panel;
+mod replica;
 mod tls;
 pub mod vehicle_tokens;
 
 pub use federation::FederationConfig;
 pub use limits::Limits;
 pub use panel::Map;
+pub use replica::ReplicaConfig;
 pub use tls::TlsConfig;
 
 use self::vehicle_tokens::VehicleTokens;
@@ -110,6 +112,8 @@ pub struct Config {
     pub vehicle_tokens: VehicleTokens,
     /// The broker; without it, trips come by REST only.
     pub mqtt: Option<Mqtt>,
+    /// This process among several of the same company; without it, it is the only one.
+    pub replica: Option<ReplicaConfig>,
     /// The other companies.
     pub peers: Vec<PeerConfig>,
     /// What the company offers.
@@ -186,6 +190,7 @@ struct File {
     operator: OperatorTable,
     #[serde(default)]
     mqtt: Option<Mqtt>,
+    replica: Option<ReplicaConfig>,
     #[serde(default)]
     peers: Vec<PeerTable>,
     roads: Option<RoadsConfig>,
@@ -320,13 +325,7 @@ fn check(file: File, folder: &Path, problems: &mut Vec<String>) -> Option<Config
     for (index, token) in file.operator.driver_tokens.iter().enumerate() {
         check_secret(Some(token), &format!("operator.driver_tokens[{index}]"), problems);
     }
-    let is_postgres =
-        |url: &Secret| ["postgres://", "postgresql://"].iter().any(|one| url.expose().starts_with(one));
-    if file.operator.store.as_ref().is_some_and(|url| !is_postgres(url)) {
-        problems.push(
-            "operator.store: write postgres://USER:PASSWORD@HOST:PORT/DATABASE, or leave it out".to_owned(),
-        );
-    }
+    check_store(file.operator.store.as_ref(), problems);
     if let Some(mqtt) = &file.mqtt {
         check_url(&mqtt.url, "mqtt://", "mqtt.url", problems);
     }
@@ -338,6 +337,9 @@ fn check(file: File, folder: &Path, problems: &mut Vec<String>) -> Option<Config
         if !(0.0..=1.0).contains(&traces.share) {
             problems.push("traces.share: a part of all trips; use 0 to 1".to_owned());
         }
+    }
+    if let Some(replica) = &file.replica {
+        replica::check(replica, file.operator.store.is_some(), file.tls.is_some(), problems);
     }
     limits::check(&file.limits, problems);
     let federation = file.federation.and_then(|table| federation::check(table, folder, problems));
@@ -367,6 +369,7 @@ fn check(file: File, folder: &Path, problems: &mut Vec<String>) -> Option<Config
         driver_tokens: file.operator.driver_tokens,
         vehicle_tokens,
         mqtt: file.mqtt,
+        replica: file.replica,
         peers,
         stations,
         roads: file.roads,
@@ -376,6 +379,16 @@ fn check(file: File, folder: &Path, problems: &mut Vec<String>) -> Option<Config
         federation,
         limits: file.limits,
     })
+}
+
+fn check_store(store: Option<&Secret>, problems: &mut Vec<String>) {
+    let is_postgres =
+        |url: &Secret| ["postgres://", "postgresql://"].iter().any(|one| url.expose().starts_with(one));
+    if store.is_some_and(|url| !is_postgres(url)) {
+        problems.push(
+            "operator.store: write postgres://USER:PASSWORD@HOST:PORT/DATABASE, or leave it out".to_owned(),
+        );
+    }
 }
 
 fn check_peers(

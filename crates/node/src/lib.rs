@@ -29,6 +29,7 @@ pub mod participant;
 pub mod peer;
 pub mod peers;
 pub mod refusal;
+pub mod replicas;
 pub mod roads;
 pub mod samples;
 pub mod server;

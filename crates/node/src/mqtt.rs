@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use opentelemetry::trace::FutureExt as _;
 use recarga_mqtt::link::{Incoming, LatestOf, Link, LinkOptions, LinkState, Message, Qos};
-use recarga_reservation::{RequestKey, Timestamp, Told, VehicleId};
+use recarga_reservation::{OperatorId, RequestKey, Timestamp, Told, VehicleId};
 use recarga_wire::topic::{ALL_REQUESTS, ALL_STATUS, Topic};
 use recarga_wire::vehicle::{VehicleAnswer, VehicleRequest, Wish, decode_request, salvage};
 use recarga_wire::{Problem, ProblemKind};
@@ -26,26 +26,34 @@ use crate::coordinator::Answer;
 use crate::ledger::Stopped;
 use crate::mailbox::Receipt;
 use crate::refusal;
+use crate::replicas::{self, PassedOn};
 use crate::store::Letter;
-use crate::traces::TRACEPARENT;
 
+mod replica;
 mod sightings;
+pub use replica::pass_on;
 
 /// Requests worked on at a time; more wait, durable already.
 const WORK_MAX: usize = 512;
 /// How long one answer waits for the broker before it is left to the next sweep.
 const DELIVERY_MAX: Duration = Duration::from_secs(20);
+/// How long the broker keeps what it has given to a replica that is away. Mosquitto goes on giving it its share, so one
+/// that never comes back must be forgotten soon; cars send again what is not answered.
+const REPLICA_SESSION: Duration = Duration::from_secs(60);
 /// How often answers that the broker does not have yet are tried again.
 const SWEEP: Duration = Duration::from_secs(5);
 
-/// Serves cars until `stop`; then takes nothing new and finishes what is under way.
+/// Serves cars until `stop`; then takes nothing new and finishes what is under way. `passed_on` are requests that came
+/// to other replicas, if this process is one of several, named `replica`.
 pub async fn serve(
     node: Arc<Node>,
     broker: config::Mqtt,
+    replica: Option<String>,
     connected: watch::Sender<bool>,
+    passed_on: Option<mpsc::Receiver<PassedOn>>,
     stop: CancellationToken,
 ) {
-    let (link, incoming) = match Link::open(options(&node, &broker)) {
+    let (link, incoming) = match Link::open(options(&node, &broker, replica.as_deref())) {
         Ok(opened) => opened,
         Err(error) => {
             error!(%error, "cannot speak MQTT; cars cannot reach this company until the configuration is mended");
@@ -61,7 +69,12 @@ pub async fn serve(
     let watching = tokio::spawn(watch_state(link.state(), connected));
     let seeing = tokio::spawn(sightings::watch(office.node.clone(), link.clone()));
     office.take_up_where_it_stopped();
+    let others =
+        passed_on.map(|letters| tokio::spawn(office.clone().receive_from_others(letters, stop.clone())));
     office.clone().receive_until(incoming, &stop).await;
+    if let Some(others) = others {
+        let _ = others.await;
+    }
     // What is under way may still be answered, so the link goes last.
     office.tasks.close();
     office.tasks.wait().await;
@@ -111,27 +124,42 @@ impl Office {
         }
     }
 
+    // What came to other replicas. Whoever is not told that a letter is safe passes it on again.
+    async fn receive_from_others(
+        self: Arc<Self>,
+        mut letters: mpsc::Receiver<PassedOn>,
+        stop: CancellationToken,
+    ) {
+        while let Some(Some((letter, taken))) = stop.run_until_cancelled(letters.recv()).await {
+            self.read(letter, move || {
+                let _ = taken.send(());
+            });
+        }
+    }
+
     fn receive(self: &Arc<Self>, message: Incoming) {
-        let Incoming { topic, payload, ack, response_topic, correlation_data, user_properties, .. } = message;
+        let (letter, ack) = replica::letter(message);
+        self.read(letter, || ack.done());
+    }
+
+    // `taken` is called once nothing more is needed of whoever brought it.
+    fn read(self: &Arc<Self>, letter: replicas::Letter, taken: impl FnOnce() + Send + 'static) {
+        let replicas::Letter { topic, payload, response_topic, correlation, trace } = letter;
         match topic.parse() {
             // A status that a broker brings at QoS 1, although it was not asked to.
             Ok(Topic::VehicleStatus(_)) => {
                 sightings::see(&self.node, [(topic.as_str(), &payload[..])]);
-                ack.done();
+                taken();
             }
             Ok(Topic::VehicleRequest(vehicle)) => {
                 let response_topic = response_topic.filter(|topic| is_own_topic(topic, &vehicle));
-                let correlation = correlation_data.map(|data| data.to_vec());
-                let context = self.node.events.traces().come_with(|| {
-                    let trace = user_properties.iter().find(|(name, _)| name == TRACEPARENT);
-                    trace.map(|(_, value)| value.as_str())
-                });
+                let context = self.node.events.traces().come_with(|| trace.as_deref());
                 let this = self.clone();
                 let taking_in = async move {
                     let envelope = Envelope { vehicle, response_topic, correlation };
-                    // A request that could not be recorded is not acknowledged: the broker brings it again.
+                    // A request that could not be recorded is not acknowledged: it is brought again.
                     if this.take_in(envelope, &payload).await.is_ok() {
-                        ack.done();
+                        taken();
                     }
                 };
                 self.tasks.spawn(taking_in.with_context(context));
@@ -139,7 +167,7 @@ impl Office {
             _ => {
                 self.node.metrics.mqtt("unknown_topic");
                 debug!(topic, "a message on a topic that is none of this network's");
-                ack.done();
+                taken();
             }
         }
     }
@@ -414,18 +442,30 @@ struct Envelope {
     correlation: Option<Vec<u8>>,
 }
 
-fn options(node: &Node, broker: &config::Mqtt) -> LinkOptions {
+fn options(node: &Node, broker: &config::Mqtt, replica: Option<&str>) -> LinkOptions {
+    let mut options = request_options(&node.operator, broker, replica);
+    options.subscriptions.push((ALL_STATUS.to_owned(), Qos::AtMostOnce));
+    options.latest = Some(LatestOf { filter: ALL_STATUS.to_owned(), topics_max: node.vehicles.most() });
+    options
+}
+
+// To hear cars' requests: all of them, or with other replicas each of them at one.
+fn request_options(operator: &OperatorId, broker: &config::Mqtt, replica: Option<&str>) -> LinkOptions {
+    // The same at every start, so that the broker keeps what came while the node was away.
+    let (requests, options) = match replica {
+        None => (ALL_REQUESTS.to_owned(), LinkOptions::new(&broker.url, operator.to_string())),
+        Some(replica) => {
+            let requests = format!("$share/{operator}/{ALL_REQUESTS}");
+            let options = LinkOptions::new(&broker.url, format!("{operator}-{replica}"));
+            (requests, LinkOptions { session_expiry: REPLICA_SESSION, ..options })
+        }
+    };
     LinkOptions {
         username: broker.username.clone(),
         password: broker.password.as_ref().map(|password| password.expose().to_owned()),
         receive_maximum: 64,
-        subscriptions: vec![
-            (ALL_REQUESTS.to_owned(), Qos::AtLeastOnce),
-            (ALL_STATUS.to_owned(), Qos::AtMostOnce),
-        ],
-        latest: Some(LatestOf { filter: ALL_STATUS.to_owned(), topics_max: node.vehicles.most() }),
-        // The same at every start, so that the broker keeps what came while the node was away.
-        ..LinkOptions::new(broker.url.clone(), node.operator.to_string())
+        subscriptions: vec![(requests, Qos::AtLeastOnce)],
+        ..options
     }
 }
 

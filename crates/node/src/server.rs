@@ -16,10 +16,16 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt as _;
 use tracing::{debug, info, warn};
+
+/// So long nobody connects before the door of a server that stops is closed: what a system has accepted and its server
+/// has not is lost.
+const QUIET: Duration = Duration::from_millis(10);
+/// And so long it stays open at most.
+const LAST_CALL_MAX: Duration = Duration::from_millis(500);
 
 /// A connection from somewhere.
 pub trait Connection: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
@@ -83,11 +89,25 @@ pub async fn serve<L: Listener>(
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(limits.connections_max));
     tokio::pin!(stop);
+    // Whoever has connected by then, as far as the system knows, is answered, too.
+    let mut last_call = None;
     loop {
-        let accepted = tokio::select! {
-            biased;
-            () = &mut stop => break,
-            accepted = accept_within(&places, &mut listener) => accepted,
+        let accepted = match last_call {
+            None => tokio::select! {
+                biased;
+                () = &mut stop => {
+                    last_call = Some(Instant::now() + LAST_CALL_MAX);
+                    continue;
+                }
+                accepted = accept_within(&places, &mut listener) => accepted,
+            },
+            Some(end) => {
+                let quiet = end.min(Instant::now() + QUIET);
+                match timeout_at(quiet, accept_within(&places, &mut listener)).await {
+                    Ok(accepted) => accepted,
+                    Err(_) => break,
+                }
+            }
         };
         let (connection, address, place) = match accepted {
             Ok(accepted) => accepted,

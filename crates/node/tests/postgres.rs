@@ -7,13 +7,17 @@ mod cluster;
 #[path = "support/records.rs"]
 mod records;
 
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::Duration;
 
 use cluster::Cluster;
-use recarga_node::store::postgres::PostgresStore;
+use recarga_node::store::postgres::{Leader, PostgresStore};
 use recarga_node::store::{Record, Store, StoreError};
 use recarga_reservation::{Branch, Fact, Hold, Stop, StoreId, TimeWindow};
 use records::{at, hold, operator, sorted, suite, transaction};
+use tokio_util::sync::CancellationToken;
 
 // One server for all: each test has a database.
 fn cluster() -> &'static Cluster {
@@ -22,11 +26,12 @@ fn cluster() -> &'static Cluster {
 }
 
 fn open(url: &str) -> Result<PostgresStore, StoreError> {
-    PostgresStore::open(url, &operator("empresa-a"))
+    PostgresStore::open(url, &operator("empresa-a"), Box::new(|_| {}))
 }
 
 fn refused(url: &str, name: &str) -> String {
-    let error = PostgresStore::open(url, &operator(name)).err().expect("must be refused").to_string();
+    let opened = PostgresStore::open(url, &operator(name), Box::new(|_| {}));
+    let error = opened.err().expect("must be refused").to_string();
     assert!(!error.contains("not-told"), "a secret is shown: {error}");
     error
 }
@@ -53,7 +58,7 @@ fn it_says_why_a_database_cannot_be_used() {
         .unwrap();
     };
     set("format", Some("99"));
-    assert!(refused(&url, "empresa-a").contains("has format 99, and this program reads up to 1"));
+    assert!(refused(&url, "empresa-a").contains("has format 99, and this program reads up to 2"));
     set("format", None);
     assert!(refused(&url, "empresa-a").contains("no format number"));
     for wrong in [
@@ -136,6 +141,74 @@ fn who_is_no_longer_the_one_that_has_it_open_writes_nothing() {
     let boot = third.boot(StoreId(9)).unwrap();
     assert_eq!((boot.store, boot.epoch), (StoreId(1), 4));
     assert_eq!(third.load().unwrap(), [reserved(1, "A-1", 0, 10)]);
+}
+
+#[test]
+fn a_connection_that_is_lost_while_nothing_is_written_is_told_of() {
+    let url = cluster().database();
+    let (lost, is_lost) = channel();
+    let on_lost = Box::new(move |error: &StoreError| lost.send(error.to_string()).unwrap());
+    let _idle = PostgresStore::open(&url, &operator("empresa-a"), on_lost).unwrap();
+    let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    Cluster::look_into(&url).execute(cut, &[]).unwrap();
+    is_lost.recv_timeout(Duration::from_secs(10)).expect("to be told");
+}
+
+// A replica: who leads as it is told, and the store once it leads itself.
+struct Replica {
+    told: Receiver<Leader>,
+    leads: Receiver<Result<Option<PostgresStore>, StoreError>>,
+    stop: CancellationToken,
+}
+
+fn replica(url: &str, name: &str) -> Replica {
+    let ((tell, told), (lead, leads), stop) = (channel(), channel(), CancellationToken::new());
+    let candidate = Leader { url: format!("http://{name}:1"), secret: name.to_owned() };
+    let (url, stopped) = (url.to_owned(), stop.clone());
+    thread::spawn(move || {
+        let on_leader = Box::new(move |leader| {
+            let _ = tell.send(leader);
+        });
+        let (company, is_stopping) = (operator("empresa-a"), Box::new(move || stopped.is_cancelled()));
+        let leading =
+            PostgresStore::stand_by(&url, &company, candidate, on_leader, is_stopping, Box::new(|_| {}));
+        let _ = lead.send(leading);
+    });
+    Replica { told, leads, stop }
+}
+
+#[test]
+fn one_replica_leads_at_a_time_and_the_next_one_at_once() {
+    let (url, patience) = (cluster().database(), Duration::from_secs(10));
+    let first = replica(&url, "first");
+    let mut leads = first.leads.recv_timeout(patience).unwrap().unwrap().expect("nobody else is there");
+    leads.boot(StoreId(1)).unwrap();
+    leads.append(&[reserved(1, "A-1", 0, 10)]).unwrap();
+    let (second, third) = (replica(&url, "second"), replica(&url, "third"));
+    for follower in [&second, &third] {
+        let leader = follower.told.recv_timeout(patience).unwrap();
+        assert_eq!((leader.url.as_str(), leader.secret.as_str()), ("http://first:1", "first"));
+    }
+    // Longer than PostgreSQL bears silence: it says something by itself.
+    thread::sleep(Duration::from_secs(5));
+    leads.append(&[reserved(2, "A-2", 0, 10)]).unwrap();
+    assert!(second.leads.try_recv().is_err() && third.leads.try_recv().is_err(), "one at a time");
+    third.stop.cancel();
+    assert!(third.leads.recv_timeout(patience).unwrap().unwrap().is_none(), "it was told to stop");
+    // The machine of the first is gone, or it stands still: PostgreSQL ends its connection.
+    Cluster::look_into(&url)
+        .execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted
+             AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+            &[],
+        )
+        .unwrap();
+    let mut next = second.leads.recv_timeout(patience).unwrap().unwrap().expect("it leads");
+    let boot = next.boot(StoreId(9)).unwrap();
+    assert_eq!((boot.store, boot.epoch), (StoreId(1), 2));
+    assert!(leads.append(&[reserved(3, "A-3", 0, 10)]).is_err(), "it leads no longer");
+    assert_eq!(next.load().unwrap().len(), 2);
 }
 
 #[test]

@@ -38,6 +38,7 @@ mod in_doubt;
 mod logging;
 mod picture;
 mod plan;
+mod replicas;
 mod serve;
 mod traces;
 mod trip;

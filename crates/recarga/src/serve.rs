@@ -12,9 +12,10 @@ use recarga_node::archive::Archive;
 use recarga_node::clock::SystemClock;
 use recarga_node::config::Config;
 use recarga_node::ledger::{OnFailure, Writer};
-use recarga_node::store::Store;
+use recarga_node::server::Listener;
 use recarga_node::store::postgres::PostgresStore;
 use recarga_node::store::redb::{self, RedbStore};
+use recarga_node::store::{Store, StoreError};
 use recarga_node::tls::{self, Identity};
 use recarga_node::traces::Traces;
 use tokio::net::TcpListener;
@@ -73,35 +74,56 @@ async fn serve(config: Config, traces: Traces) -> Result<()> {
             "cannot listen on {listen}; is another program using the port? change operator.listen or stop it"
         )
     })?;
-    let (store, on_failure) = open_store(&config)?;
-    let (name, peers) = (config.name.clone(), config.peers.len());
-    let evses = config.stations.iter().map(|one| one.evses.len()).sum::<usize>();
     let archive = config.limits.archive().map(|_| Archive::new(&config.data_dir));
     let identity = config.tls.as_ref().map(|tls| Identity::read(tls, &config.operator)).transpose()?;
     if let Some(identity) = &identity {
         warn_of_expiry(identity);
     }
-    let node = Node::start(Setup {
-        archive,
-        clock: Arc::new(SystemClock::new()),
-        store,
-        writer: Writer::Thread,
-        on_failure,
-        connector: connectors(identity.clone())?,
-        traces,
-        identity: identity.clone(),
-        config,
-    })?;
-    info!(address = %listen, company = name, evses, peers, tls = identity.is_some(), "ready");
+    let reach = Reach { connectors: connectors(identity.clone())?, identity: identity.clone(), archive };
     match identity {
         Some(identity) => {
             let listener = identity.listener(listener)?;
             let following = tokio::spawn(async move { identity.follow().await });
-            node.run(listener, stop_signal()?).await;
+            serve_at(config, traces, reach, listener).await?;
             following.abort();
+            Ok(())
         }
-        None => node.run(listener, stop_signal()?).await,
+        None => serve_at(config, traces, reach, listener).await,
     }
+}
+
+/// How a company reaches others and is known to them, and where its past is kept.
+pub struct Reach {
+    /// How others are reached.
+    pub connectors: Connectors<HttpsConnector<HttpConnector>>,
+    /// By which it is known, with TLS.
+    pub identity: Option<Arc<Identity>>,
+    /// Where its past is kept.
+    pub archive: Option<Archive>,
+}
+
+async fn serve_at<L: Listener>(config: Config, traces: Traces, reach: Reach, listener: L) -> Result<()> {
+    let listen = config.listen;
+    if let (Some(replica), Some(store)) = (config.replica.clone(), config.store.clone()) {
+        return crate::replicas::serve(config, replica, store, traces, reach, listener, stop_signal()?).await;
+    }
+    let (store, on_failure) = open_store(&config)?;
+    let (name, peers) = (config.name.clone(), config.peers.len());
+    let evses = config.stations.iter().map(|one| one.evses.len()).sum::<usize>();
+    let tls = reach.identity.is_some();
+    let node = Node::start(Setup {
+        archive: reach.archive,
+        clock: Arc::new(SystemClock::new()),
+        store,
+        writer: Writer::Thread,
+        on_failure,
+        connector: reach.connectors,
+        traces,
+        identity: reach.identity,
+        config,
+    })?;
+    info!(address = %listen, company = name, evses, peers, tls, "ready");
+    node.run(listener, stop_signal()?).await;
     Ok(())
 }
 
@@ -119,11 +141,8 @@ fn warn_of_expiry(identity: &Identity) {
 // And what to do when it cannot be written: the process ends, as nobody knows what became of the last write.
 fn open_store(config: &Config) -> Result<(Box<dyn Store>, OnFailure)> {
     if let Some(url) = &config.store {
-        let on_failure: OnFailure = Box::new(|failure| {
-            error!(%failure, "the record cannot be written; stopping at once, nothing more is promised");
-            std::process::exit(EXIT_STORE_LOST);
-        });
-        return Ok((Box::new(PostgresStore::open(url.expose(), &config.operator)?), on_failure));
+        let store = PostgresStore::open(url.expose(), &config.operator, Box::new(store_lost))?;
+        return Ok((Box::new(store), Box::new(store_lost)));
     }
     let folder = config.data_dir.clone();
     let on_failure: OnFailure = Box::new(move |failure| {
@@ -134,6 +153,12 @@ fn open_store(config: &Config) -> Result<(Box<dyn Store>, OnFailure)> {
         std::process::exit(EXIT_CANNOT_WRITE);
     });
     Ok((Box::new(RedbStore::open(&config.data_dir, &config.operator)?), on_failure))
+}
+
+/// Ends the process, as nobody knows what became of the last write.
+pub fn store_lost(failure: &StoreError) {
+    error!(%failure, "the record cannot be written; stopping at once, nothing more is promised");
+    std::process::exit(EXIT_STORE_LOST);
 }
 
 // With certificates a company is only spoken with under its own name.

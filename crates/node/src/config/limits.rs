@@ -8,7 +8,14 @@ use serde::Deserialize;
 use crate::coordinator::Patience;
 use crate::journeys::JourneyLimits;
 use crate::network::NetworkLimits;
+use crate::replicas::FrontLimits;
 use crate::roads::RoadLimits;
+use crate::server::ServerLimits;
+
+/// How long a shutdown waits for trips and deliveries under way.
+pub const FINISH_MAX: Duration = Duration::from_secs(10);
+/// How long a request waits at one replica for another one to lead.
+const LEADER_MAX: Duration = Duration::from_secs(15);
 
 /// Every limit of the node, with its default.
 #[derive(Clone, Debug, Deserialize)]
@@ -126,6 +133,21 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// Of the server.
+    pub fn server(&self) -> ServerLimits {
+        ServerLimits {
+            connections_max: self.connections_max,
+            head_max: Duration::from_secs(self.head_seconds_max),
+            write_max: Duration::from_secs(self.head_seconds_max),
+            shutdown_max: FINISH_MAX,
+        }
+    }
+
+    /// Of a replica that passes requests on.
+    pub fn front(&self) -> FrontLimits {
+        FrontLimits { body_max: self.body_bytes_max, answer_max: LEADER_MAX, finish_max: FINISH_MAX }
+    }
+
     /// The part that the rules enforce.
     pub fn hold_limits(&self) -> HoldLimits {
         const HOUR: u64 = 3600;

@@ -4,11 +4,12 @@
 //! One statement, one round trip, one flush for each call of [`Store::append`]. The client's work is done in a thread of
 //! its own, since it must not block within an asynchronous runtime.
 
+mod leading;
 mod schema;
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
-use std::sync::mpsc::{Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use recarga_reservation::{Branch, Fact, OperatorId, StoreId};
 
 use super::rows::{Row, Table};
 use super::{Boot, Record, Store, StoreError};
+pub use leading::{IsStopping, Leader, OnLeader, watch};
 
 /// Longest wait for a connection.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
@@ -28,6 +30,10 @@ const SILENCE_MAX: Duration = Duration::from_secs(15);
 /// How long is waited for an earlier process, whose end PostgreSQL may not have noticed yet.
 const LOCK_TRIES: u32 = 100;
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
+/// How often an idle connection is tried, so that nobody finds out only when something has to be written.
+const PULSE: Duration = Duration::from_secs(1);
+/// How long an idle PostgreSQL may take to answer.
+const PULSE_MAX: Duration = Duration::from_secs(15);
 /// Records that were read and wait to be taken.
 const READ_AHEAD: usize = 1024;
 
@@ -39,6 +45,9 @@ pub struct PostgresStore {
 }
 
 type Job = Box<dyn FnOnce(&mut Session) + Send>;
+
+/// What to do when the connection is lost while nothing is written: the process must not go on.
+pub type OnLost = Box<dyn FnOnce(&StoreError) + Send>;
 
 struct Session {
     client: Client,
@@ -53,29 +62,35 @@ impl PostgresStore {
     ///
     /// # Errors
     /// Not reached, in use, of another company, or of a newer program.
-    pub fn open(url: &str, operator: &OperatorId) -> Result<Self, StoreError> {
-        let mut config = Config::from_str(url)
-            .map_err(|error| StoreError::Io { path: "operator.store".to_owned(), reason: chain(&error) })?;
-        config.connect_timeout(CONNECT_MAX).tcp_user_timeout(SILENCE_MAX).application_name("recarga");
+    pub fn open(url: &str, operator: &OperatorId, on_lost: OnLost) -> Result<Self, StoreError> {
+        let (config, operator) = (configure(url)?, operator.clone());
         let name = shown(&config);
-        let (operator, called) = (operator.clone(), name.clone());
+        let open = move |name| Session::open(&config, name, &operator).map(Some);
+        Self::start(name.clone(), open, on_lost)?.ok_or_else(|| ended(&name))
+    }
+
+    // None if it was not opened, although nothing went wrong.
+    fn start(
+        name: String,
+        open: impl FnOnce(String) -> Result<Option<Session>, StoreError> + Send + 'static,
+        on_lost: OnLost,
+    ) -> Result<Option<Self>, StoreError> {
         let (jobs, todo) = channel::<Job>();
         let (opened, is_open) = sync_channel(1);
+        let called = name.clone();
         thread::spawn(move || {
-            let mut session = match Session::open(&config, called, &operator) {
-                Ok(session) => session,
-                // Whoever asked may have gone.
+            // Whoever asked may have gone.
+            let session = match open(called) {
+                Ok(Some(session)) => session,
+                Ok(None) => return drop(opened.send(Ok(false))),
                 Err(error) => return drop(opened.send(Err(error))),
             };
-            if opened.send(Ok(())).is_ok() {
-                todo.into_iter().for_each(|job| job(&mut session));
+            if opened.send(Ok(true)).is_ok() {
+                session.work(&todo, on_lost);
             }
-            // Whether it is told that this was the end, PostgreSQL notices it.
-            let _ = session.client.close();
         });
-        let gone = || Err(ended(&name));
-        is_open.recv().unwrap_or_else(|_| gone())?;
-        Ok(Self { jobs, name })
+        let is_open = is_open.recv().map_err(|_| ended(&name))??;
+        Ok(is_open.then_some(Self { jobs, name }))
     }
 
     fn ask<A: Send + 'static>(
@@ -115,6 +130,22 @@ impl Store for PostgresStore {
 }
 
 impl Session {
+    fn work(mut self, todo: &Receiver<Job>, on_lost: OnLost) {
+        loop {
+            match todo.recv_timeout(PULSE) {
+                Ok(job) => job(&mut self),
+                Err(RecvTimeoutError::Timeout) => {
+                    if let Err(error) = self.client.is_valid(PULSE_MAX) {
+                        return on_lost(&self.failed(&error));
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        // Whether it is told that this was the end, PostgreSQL notices it.
+        let _ = self.client.close();
+    }
+
     fn open(config: &Config, name: String, operator: &OperatorId) -> Result<Self, StoreError> {
         let client = config.connect(NoTls);
         let client = client.map_err(|error| StoreError::Io { path: name.clone(), reason: chain(&error) })?;
@@ -127,13 +158,17 @@ impl Session {
     // Belongs to the connection, so it ends with the process, however that ends.
     fn lock(&mut self) -> Result<(), StoreError> {
         for _ in 0..LOCK_TRIES {
-            let row = self.client.query_one("SELECT pg_try_advisory_lock($1)", &[&schema::LOCK]);
-            if row.map_err(|error| self.failed(&error))?.get(0) {
+            if self.try_lock()? {
                 return Ok(());
             }
             thread::sleep(LOCK_PAUSE);
         }
         Err(StoreError::InUse { path: self.name.clone() })
+    }
+
+    fn try_lock(&mut self) -> Result<bool, StoreError> {
+        let row = self.client.query_one("SELECT pg_try_advisory_lock($1)", &[&schema::LOCK]);
+        Ok(row.map_err(|error| self.failed(&error))?.get(0))
     }
 
     fn boot(&mut self, fresh_id: StoreId) -> Result<Boot, StoreError> {
@@ -253,6 +288,13 @@ impl Parcel {
         }
         Ok(parcel)
     }
+}
+
+fn configure(url: &str) -> Result<Config, StoreError> {
+    let mut config = Config::from_str(url)
+        .map_err(|error| StoreError::Io { path: "operator.store".to_owned(), reason: chain(&error) })?;
+    config.connect_timeout(CONNECT_MAX).tcp_user_timeout(SILENCE_MAX).application_name("recarga");
+    Ok(config)
 }
 
 fn io(name: &str, error: &postgres::Error) -> StoreError {

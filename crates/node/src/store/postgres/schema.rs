@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use recarga_reservation::OperatorId;
 
 use super::Session;
+use super::leading::{Leader, is_no_table};
 use crate::store::{Boot, StoreError};
 
 /// Of whoever has the database open; nobody else's in a database that is a company's own.
@@ -29,6 +30,12 @@ const MIGRATIONS: &[&str] = &[
              DEFERRABLE INITIALLY DEFERRED
      );
      CREATE INDEX recarga_windows_transaction ON recarga_windows (transaction);",
+    // 2: which of several replicas leads, and how it knows the others.
+    "CREATE TABLE recarga_leader (
+         sole boolean PRIMARY KEY DEFAULT true CHECK (sole),
+         url text NOT NULL,
+         secret text NOT NULL
+     );",
 ];
 
 /// Everything of one append: $1 the epoch; $2 to $4 rows; $5, $6 rows that go; $7 transactions whose windows are given
@@ -121,4 +128,21 @@ pub fn set_boot(session: &mut Session, boot: Boot) -> Result<(), StoreError> {
         transaction.execute(SET, &[&key, &value]).map_err(failed)?;
     }
     transaction.commit().map_err(failed)
+}
+
+/// Records who leads.
+pub fn set_leader(session: &mut Session, leader: &Leader) -> Result<(), StoreError> {
+    let set = "INSERT INTO recarga_leader (url, secret) VALUES ($1, $2)
+        ON CONFLICT (sole) DO UPDATE SET url = excluded.url, secret = excluded.secret";
+    let written = session.client.execute(set, &[&leader.url, &leader.secret]);
+    written.map(drop).map_err(|error| session.failed(&error))
+}
+
+/// Who leads, or did last; none if nobody ever did.
+pub fn leader(session: &mut Session) -> Result<Option<Leader>, StoreError> {
+    match session.client.query_opt("SELECT url, secret FROM recarga_leader", &[]) {
+        Ok(row) => Ok(row.map(|row| Leader { url: row.get(0), secret: row.get(1) })),
+        Err(error) if is_no_table(&error) => Ok(None),
+        Err(error) => Err(session.failed(&error)),
+    }
 }
