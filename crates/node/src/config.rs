@@ -299,6 +299,14 @@ impl Config {
         if self.stations.is_empty() {
             warnings.push("no locations: this company can coordinate trips but offers no EVSE".into());
         }
+        if let (Some(replica), Some(mqtt)) = (&self.replica, &self.mqtt)
+            && mqtt.username.as_ref().is_some_and(|name| *name == self.operator.as_str())
+        {
+            warnings.push(format!(
+                "mqtt.username: where a broker takes it for the client id, replicas with one name push each other out; use \"{}-{}\"",
+                self.operator, replica.name
+            ));
+        }
         if self.mqtt.is_none() {
             warnings.push("no [mqtt]: cars cannot reach this company, only REST clients can".into());
         }

@@ -33,8 +33,10 @@ set_tcp_nodelay true
 log_dest stderr
 """
 
+# A company's own login, and those of its replicas: with one between them they would push each other out.
+_LOGINS = ("", "-r1", "-r2", "-r3")
 _COMPANY_RULES = """\
-user {name}
+user {name}{login}
 topic read veiculo/+/requisicao
 topic read veiculo/+/status
 topic write veiculo/+/resposta
@@ -130,12 +132,13 @@ class Broker(_Process):
 
     def _write_files(self):
         passwords = self.folder / "passwords"
-        names = [*self.names, MONITOR, *self.cars]
+        names = [*(name + login for name in self.names for login in _LOGINS), MONITOR, *self.cars]
         passwords.write_text("".join(f"{name}:{PASSWORD}\n" for name in names), encoding="ascii")
         passwords.chmod(0o600)
         subprocess.run(["mosquitto_passwd", "-U", passwords], check=True, capture_output=True)
         acl = self.folder / "acl"
-        acl.write_text("".join(_COMPANY_RULES.format(name=name) for name in self.names) + _CAR_RULES, encoding="ascii")
+        rules = [_COMPANY_RULES.format(name=name, login=login) for name in self.names for login in _LOGINS]
+        acl.write_text("".join(rules) + _CAR_RULES, encoding="ascii")
         acl.chmod(0o600)
         # Started by root it would change to a user who cannot write here.
         user = "user root" if os.geteuid() == 0 else ""

@@ -76,8 +76,8 @@ class Client:
         self.history.asked(request)
         try:
             answer = http.call(method, self._url(company, through) + path, request, timeout=timeout)
-        except http.Unanswered:
-            return Told(UNKNOWN)
+        except http.Unanswered as error:
+            return Told(UNKNOWN, error)
         if answer.status in (200, 201):
             state = answer.json["estado"]
             outcome = {"cancelada": CANCELLED}.get(state, CONFIRMED)

@@ -69,7 +69,7 @@ class Company:
         """The id of its nth EVSE, from 1."""
         return f"{self.name[-1].upper()}-{number}"
 
-    def write_config(self, broker=None, limits=None, peers=None, tables=None, **operator):
+    def write_config(self, broker=None, limits=None, peers=None, tables=None, login=None, **operator):
         """Writes the TOML file that the process reads at its start."""
         lines = ["[operator]"]
         fields = {
@@ -83,7 +83,7 @@ class Company:
         lines += [f"{name} = {json.dumps(value)}" for name, value in fields.items()]
         if broker is not None:
             lines += ["[mqtt]", f'url = "{broker.url}"']
-            lines += [f'username = "{self.name}"', f'password = "{broker.password}"']
+            lines += [f'username = "{login or self.name}"', f'password = "{broker.password}"']
         for peer in self.federation.names if peers is None else peers:
             if peer == self.name:
                 continue

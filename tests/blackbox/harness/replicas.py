@@ -26,7 +26,7 @@ class Replicas:
         for number, port in enumerate(self.ports, 1):
             replica = {"name": f"r{number}", "url": f"http://127.0.0.1:{port}"}
             company.write_config(
-                broker, limits, tables={"replica": replica}, store=store,
+                broker, limits, tables={"replica": replica}, login=f"{company.name}-r{number}", store=store,
                 listen=f"127.0.0.1:{port}", data_dir=str(company.folder / f"data-{number}"),
             )
             config = company.config.with_name(f"r{number}.toml")
