@@ -15,12 +15,14 @@ mod environment;
 mod federation;
 mod limits;
 pub mod locations;
+mod mqtt;
 mod panel;
 mod tls;
 pub mod vehicle_tokens;
 
 pub use federation::FederationConfig;
 pub use limits::Limits;
+pub use mqtt::Mqtt;
 pub use panel::Map;
 pub use tls::TlsConfig;
 
@@ -153,20 +155,6 @@ fn all() -> f64 {
     1.0
 }
 
-/// How to reach the broker.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Mqtt {
-    /// `mqtt://host:port`.
-    pub url: String,
-    /// Usually the company's id.
-    #[serde(default)]
-    pub username: Option<String>,
-    /// With the user name.
-    #[serde(default)]
-    pub password: Option<Secret>,
-}
-
 /// Another company.
 #[derive(Clone, Debug)]
 pub struct PeerConfig {
@@ -184,8 +172,7 @@ pub struct PeerConfig {
 #[serde(deny_unknown_fields)]
 struct File {
     operator: OperatorTable,
-    #[serde(default)]
-    mqtt: Option<Mqtt>,
+    mqtt: Option<mqtt::MqttTable>,
     #[serde(default)]
     peers: Vec<PeerTable>,
     roads: Option<RoadsConfig>,
@@ -327,9 +314,7 @@ fn check(file: File, folder: &Path, problems: &mut Vec<String>) -> Option<Config
             "operator.store: write postgres://USER:PASSWORD@HOST:PORT/DATABASE, or leave it out".to_owned(),
         );
     }
-    if let Some(mqtt) = &file.mqtt {
-        check_url(&mqtt.url, "mqtt://", "mqtt.url", problems);
-    }
+    let mqtt = file.mqtt.map(|table| mqtt::check(table, folder, problems));
     if let Some(roads) = &file.roads {
         check_url(&roads.url, "http://", "roads.url", problems);
     }
@@ -366,7 +351,7 @@ fn check(file: File, folder: &Path, problems: &mut Vec<String>) -> Option<Config
         operator_token: file.operator.operator_token,
         driver_tokens: file.operator.driver_tokens,
         vehicle_tokens,
-        mqtt: file.mqtt,
+        mqtt,
         peers,
         stations,
         roads: file.roads,

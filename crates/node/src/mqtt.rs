@@ -416,6 +416,7 @@ struct Envelope {
 
 fn options(node: &Node, broker: &config::Mqtt) -> LinkOptions {
     LinkOptions {
+        tls: broker.tls.clone(),
         username: broker.username.clone(),
         password: broker.password.as_ref().map(|password| password.expose().to_owned()),
         receive_maximum: 64,
