@@ -9,8 +9,10 @@ import subprocess
 import paho.mqtt.client as mqtt
 import pytest
 
-from harness.broker_tls import Certificates, shipped_settings
+from harness.broker_tls import REPOSITORY, Certificates, shipped_settings
 from harness.car import Car, Listener, status_of
+from harness.federation import NAMES
+from harness.process import Program
 from harness.waiting import until
 
 A = "empresa-a"
@@ -89,48 +91,59 @@ def test_a_trip_is_booked_over_tls(stage, cars, by, version):
 
 
 def test_simulated_cars_have_certificates(stage, program):
-    """`recarga vehicles` as an operator would start it against this broker."""
-    broker, node = stage.broker, stage.federation.a
-    while broker.car() != "carro-0006":
-        pass
-    command = [program, "vehicles", "--broker", broker.url, "--ca", broker.certificates.authority, "--company", node.url,
-               "--cars", "5", "--speed", "20000", "--plain", "--for", "20s", "--trips", "1"]
-    without = subprocess.run([*command[:4], *command[6:]], capture_output=True, text=True, timeout=30)
-    assert without.returncode == 1 and "--ca FILE" in without.stderr, without
-    requests = 'mqtt_messages{message="request"}'
-    before = sum(company.metric(requests) for company in stage.federation)
-    command += ["--certificates", broker.certificates.folder]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    """`recarga vehicles` as an operator would start it against this broker; what they ask for are the demo's stations."""
+    broker = stage.broker
+    command = [program, "vehicles", "--broker", broker.url, "--cars", "5", "--speed", "20000", "--plain", "--for", "20s"]
+    command += [part for name in NAMES for part in ("--network", REPOSITORY / "networks" / "demo" / f"{name}.toml")]
+    known = [*command, "--ca", broker.certificates.authority]
+
+    def refused(arguments):
+        done = subprocess.run(arguments, capture_output=True, text=True, timeout=30)
+        return done.stderr if done.returncode == 1 else f"not refused: {done}"
+
+    assert "--ca FILE" in refused(command)
+    assert "carro-0001.pem" in refused([*known, "--certificates", broker.folder])
+    assert "are for a broker at mqtts://" in refused([*(part if part != broker.url else "mqtt://127.0.0.1:1" for part in known), "--certificates", broker.folder])
+
+    def asked():
+        return sum(company.metric('mqtt_messages{message="request"}') for company in stage.federation)
+
+    before = asked()
+    process = Program([*known, "--certificates", broker.certificates.folder], broker.folder / "cars.txt")
+    process.start()
     try:
-        until(lambda: sum(company.metric(requests) for company in stage.federation) > before, "a car to ask", 15)
+        until(lambda: asked() > before, "a car to ask", 15)
+        assert process.stop() == 0, process.last_output()
     finally:
-        process.terminate()
-        out, _ = process.communicate(timeout=30)
-    assert process.returncode == 0, out
+        process.end()
+    stage.settle()
 
 
 @DOORS
 def test_a_car_reaches_its_own_topics_only(stage, cars, others, by):
     """Neither to hear nor to speak, not by wildcards, not by a shared subscription, and not by a last will."""
-    federation = stage.federation
+    federation, broker = stage.federation, stage.broker
     car = cars()
     answers, status = f"veiculo/{car.name}/resposta", f"veiculo/{car.name}/status"
     topics = [answers, "#", "veiculo/+/resposta", f"$share/any/{answers}", "veiculo/+/requisicao", "servidor/#", "$SYS/#"]
-    willing = others(by, ["veiculo/+/resposta"], will=(status, json.dumps(status_of(car.name, "offline")), 1, True)).start()
     spy = others(by, topics).start()
-    known = sum(company.metric("vehicles") for company in federation)
-    for topic in (answers, f"veiculo/{car.name}/requisicao", status, f"servidor/{A}/resposta"):
-        spy.publish(topic, json.dumps(federation.trip(vehicle=car.name)))
+    willing = others(by, [f"veiculo/{spy.name}/x"], will=(status, json.dumps(status_of(car.name, "offline")), 1, True)).start()
     willing.vanish()
+    until(lambda: f"Client {willing.name} closed its connection" in broker.process.last_output(), "the last will's turn", 5)
+    spy.publish(status, json.dumps(status_of(car.name, "dirigindo")))
+    for topic in (answers, f"veiculo/{car.name}/requisicao", f"servidor/{A}/resposta"):
+        spy.publish(topic, json.dumps(federation.trip(vehicle=car.name)))
     booked(federation, car)
     # What is its own works all the time, and whatever was forged before would have arrived by then.
     own = federation.trip(vehicle=spy.name)
     spy.publish(f"veiculo/{spy.name}/requisicao", json.dumps(own))
+    spy.publish(f"veiculo/{spy.name}/status", json.dumps(status_of(spy.name, "dirigindo")))
     until(lambda: spy.received(f"veiculo/{spy.name}/resposta"), "the spy's own answer", 5)
+    until(lambda: federation.a.call("GET", f"/veiculos/{spy.name}").status == 200, "the spy's own status", 5)
     assert {topic for topic, _, _ in spy.messages} == {f"veiculo/{spy.name}/resposta"}
     assert {answer["requisicao_id"] for answer in spy.received()} == {own["requisicao_id"]}
-    assert len(car.answers) == 1, "nothing was forged"
-    assert sum(company.metric("vehicles") for company in federation) == known, "nothing was said of the car"
+    assert len(car.answers) == 1, "nothing was asked or answered for it"
+    assert federation.a.call("GET", f"/veiculos/{car.name}").status == 404, "nothing was said of it"
     stage.settle()
 
 
@@ -214,7 +227,7 @@ def test_a_node_follows_its_files_and_refuses_a_broker_of_another_authority(stag
     other = Certificates(federation.program, broker.folder / "another")
     shutil.copy(other.authority, believed)
     broker.restart()
-    until(lambda: f"authorities: {believed}): invalid peer certificate: UnknownIssuer" in node.process.last_output(),
+    until(lambda: f"authorities: {believed}): invalid peer certificate: " in node.process.last_output(),
           "the node to refuse the broker", 10)
     assert node.metric("broker_connected") == 0
     shutil.copy(broker.certificates.authority, believed)

@@ -71,7 +71,7 @@ class TlsBroker(BrokerProcess):
 
     name = "mosquitto over TLS"
 
-    def __init__(self, folder, recarga, names=NAMES, cars=20):
+    def __init__(self, folder, recarga, names=NAMES, cars=40):
         self.folder = Path(folder)
         if self.folder.exists():
             shutil.rmtree(self.folder)
