@@ -9,8 +9,9 @@ import subprocess
 import paho.mqtt.client as mqtt
 import pytest
 
-from harness.broker_tls import REPOSITORY, Certificates, shipped_settings
+from harness.broker_tls import REPOSITORY, shipped_settings
 from harness.car import Car, Listener, status_of
+from harness.certificates import Certificates
 from harness.federation import NAMES
 from harness.process import Program
 from harness.waiting import until

@@ -167,7 +167,7 @@ mod tests {
             assert_eq!(files.read().map(|_| ()).map_err(|error| error.path), Err(bad));
         }
         assert_eq!(
-            read(&PairFiles { key: other.key.clone(), ..good }),
+            read(&PairFiles { key: other.key.clone(), ..good.clone() }),
             Err(other.key),
             "not of that certificate"
         );
