@@ -59,21 +59,18 @@ pub(super) fn check(table: MqttTable, folder: &Path, problems: &mut Vec<String>)
             None
         }
     };
-    let tls = match table.ca.map(found) {
-        Some(authorities) if is_secure => Some(ClientFiles { authorities, own }),
-        None if is_secure => {
+    let tls = match (is_secure, table.ca.map(found)) {
+        (true, Some(authorities)) => Some(ClientFiles { authorities, own }),
+        (true, None) => {
             let cure = "name the file with the certificates of those who sign the broker's";
             problems.push(format!("mqtt.ca: mqtts:// needs it; {cure}"));
             None
         }
-        Some(_) => {
-            problems.push("mqtt.ca: without TLS it means nothing; write mqtts:// in mqtt.url".to_owned());
-            None
-        }
-        None => {
-            if own.is_some() {
+        (false, authorities) => {
+            let given = [("ca", authorities.is_some()), ("certificate", own.is_some())];
+            for (field, _) in given.into_iter().filter(|(_, is_given)| *is_given) {
                 let cure = "write mqtts:// in mqtt.url";
-                problems.push(format!("mqtt.certificate: without TLS it means nothing; {cure}"));
+                problems.push(format!("mqtt.{field}: without TLS it means nothing; {cure}"));
             }
             None
         }
@@ -84,7 +81,7 @@ pub(super) fn check(table: MqttTable, folder: &Path, problems: &mut Vec<String>)
     Mqtt { url: table.url, username: table.username, password, tls }
 }
 
-// Whatever is wrong with them now would else be found by cars that get no answer.
+// What is wrong with them would else be found out by cars that get no answer.
 fn check_files(files: &ClientFiles, problems: &mut Vec<String>) {
     let wrong = |field: &str, error: &TlsError| {
         format!("mqtt.{field}: {error}; `recarga certs` makes files that can be used")
