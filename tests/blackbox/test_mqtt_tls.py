@@ -9,7 +9,7 @@ import subprocess
 import paho.mqtt.client as mqtt
 import pytest
 
-from harness.broker_tls import REPOSITORY, shipped_settings
+from harness.broker_tls import REPOSITORY, SIMULATED, shipped_settings
 from harness.car import Car, Listener, status_of
 from harness.certificates import Certificates
 from harness.federation import NAMES
@@ -94,7 +94,7 @@ def test_a_trip_is_booked_over_tls(stage, cars, by, version):
 def test_simulated_cars_have_certificates(stage, program):
     """`recarga vehicles` as an operator would start it against this broker; what they ask for are the demo's stations."""
     broker = stage.broker
-    command = [program, "vehicles", "--broker", broker.url, "--cars", "5", "--speed", "20000", "--plain", "--for", "20s"]
+    command = [program, "vehicles", "--broker", broker.url, "--cars", str(SIMULATED), "--speed", "20000", "--plain", "--for", "20s"]
     command += [part for name in NAMES for part in ("--network", REPOSITORY / "networks" / "demo" / f"{name}.toml")]
     known = [*command, "--ca", broker.certificates.authority]
 

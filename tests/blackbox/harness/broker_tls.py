@@ -16,6 +16,8 @@ from .process import Program
 REPOSITORY = Path(__file__).resolve().parents[3]
 SHIPPED = REPOSITORY / "deploy" / "mosquitto"
 PASSWORD = "password-of-{}"
+# The first cars are for `recarga vehicles`, which chooses its own names.
+SIMULATED = 5
 
 
 class Door:
@@ -48,9 +50,10 @@ class TlsBroker(BrokerProcess):
         if self.folder.exists():
             shutil.rmtree(self.folder)
         self.folder.mkdir(parents=True)
-        self._free = [f"carro-{number:04}" for number in range(1, cars + 1)]
+        names_of_cars = [f"carro-{number:04}" for number in range(1, cars + 1)]
+        self._free = names_of_cars[SIMULATED:]
         self.certificates = Certificates(recarga, self.folder / "certs")
-        self.certificates.make("car", *self._free)
+        self.certificates.make("car", *names_of_cars)
         for name in ("broker", *names):
             self.certificates.make("issue", name, "--host", "127.0.0.1")
             # What each company believes is a file of its own, which can be changed without anybody else noticing.
@@ -58,7 +61,7 @@ class TlsBroker(BrokerProcess):
         self.doors = {by: Door(self, by) for by in ("certificate", "password")}
         self.place, self.port = self.doors["certificate"].place, self.doors["certificate"].port
         self.admit, self.url = self.doors["certificate"].admit, self.doors["certificate"].url
-        self._write_files([*names, *self._free])
+        self._write_files([*names, *names_of_cars])
         config = self.folder / "mosquitto-tls.conf"
         self.process = Program([*self.place.prefix, program(), "-c", config], self.folder / "log.txt")
 
