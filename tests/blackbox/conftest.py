@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from harness.audit import settle  # noqa: E402
 from harness.broker import Broker, EmbeddedBroker  # noqa: E402
+from harness.broker_tls import TlsBroker  # noqa: E402
 from harness.client import Client  # noqa: E402
 from harness.federation import NAMES, Federation  # noqa: E402
 from harness.history import History  # noqa: E402
@@ -98,10 +99,13 @@ class Stage:
 
 
 def _build(program, folder, seed, kind, limits, names=NAMES):
-    """A federation that is not started yet, with a broker of this kind ("mosquitto", "embedded" or none) that is."""
+    """A federation that is not started yet, with a broker of this kind ("mosquitto", "mosquitto-tls", "embedded" or none)
+    that is."""
     broker = None
     if kind == "mosquitto":
         broker = Broker(folder / "broker")
+    elif kind == "mosquitto-tls":
+        broker = TlsBroker(folder / "broker", program, names)
     elif kind == "embedded":
         configs = [folder / name / "config.toml" for name in names]
         broker = EmbeddedBroker(folder / "broker", program, configs)

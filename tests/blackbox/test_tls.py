@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 from harness import http
+from harness.certificates import Certificates
 from harness.federation import peer_token
 from harness.load import Load
 from harness.waiting import until
@@ -13,30 +14,24 @@ from harness.waiting import until
 A, B, C = "empresa-a", "empresa-b", "empresa-c"
 
 
-def certs(program, *arguments):
-    """One command of `recarga certs`."""
-    done = subprocess.run([program, "certs", *arguments], capture_output=True, text=True, timeout=30)
-    assert done.returncode == 0, (arguments, done.stdout, done.stderr)
-
-
 class Secured:
     """A federation over TLS, and its authority."""
 
     def __init__(self, stage, program):
-        self.stage, self.program = stage, program
+        self.stage = stage
         self.federation = stage.federation
         self.folder = self.federation.folder / "certs"
-        certs(program, "init", "--dir", self.folder)
+        self.certificates = Certificates(program, self.folder)
         for company in self.federation:
             self.issue(company.name)
             company.url = f"https://{company.place.address}"
         for company in self.federation:
             self.configure(company)
-        http.trust(self.folder / "authority.pem")
+        http.trust(self.certificates.authority)
 
-    def issue(self, name, *more, folder=None):
+    def issue(self, name, *more):
         """A certificate in somebody's name."""
-        certs(self.program, "issue", name, "--host", "127.0.0.1", "--dir", folder or self.folder, *more)
+        self.certificates.make("issue", name, "--host", "127.0.0.1", *more)
 
     def configure(self, company, certificate=None):
         """The companies find each other at https://."""
@@ -92,8 +87,7 @@ def test_trips_are_booked_over_tls_and_strangers_stay_strangers(secured, program
     assert secured.curl(federation.a, path, *authority, *as_company(B)) == (0, 401), "nor a certificate without the token"
     # A certificate that another authority has signed ends the connection.
     other = federation.folder / "other"
-    certs(program, "init", "--dir", other)
-    secured.issue(B, folder=other)
+    Certificates(program, other).make("issue", B, "--host", "127.0.0.1")
     forged = ["--cert", str(other / f"{B}.pem"), "--key", str(other / f"{B}.key")]
     assert secured.curl(federation.a, path, *authority, *forged, token=token)[0] != 0
     # The program's own commands.

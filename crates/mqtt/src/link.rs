@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use recarga_tls::{ClientFiles, TlsError};
 use rumqttc::{AsyncClient, ClientError, PublishNoticeError, PublishOptions, PublishProperties, QoS};
 use tokio::sync::{mpsc, watch};
 use tracing::debug;
@@ -42,8 +43,11 @@ pub enum Qos {
 /// How to connect, and to hear what; [`LinkOptions::new`] gives a node's choices.
 #[derive(Clone)]
 pub struct LinkOptions {
-    /// `mqtt://host:port`; without a port, 1883.
+    /// `mqtt://host:port`, or `mqtts://host:port` over TLS; without a port, 1883 or 8883.
     pub url: String,
+    /// With `mqtts://`: whose brokers are believed, and who this client is. Read for every connection, so that files
+    /// may be replaced at any time.
+    pub tls: Option<ClientFiles>,
     /// Must be unique at the broker: a second connection with it ends the first.
     pub client_id: String,
     /// User name, if the broker wants one.
@@ -90,6 +94,7 @@ impl LinkOptions {
     pub fn new(url: impl Into<String>, client_id: impl Into<String>) -> Self {
         Self {
             url: url.into(),
+            tls: None,
             client_id: client_id.into(),
             username: None,
             password: None,
@@ -248,6 +253,9 @@ pub enum LinkError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// The files for TLS cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// Another option cannot be used.
     #[error("MQTT options: {0}")]
     Options(String),
@@ -297,7 +305,7 @@ impl Link {
     /// reached is tried again until it can. Dropping the receiver means that nothing more is acknowledged.
     ///
     /// # Errors
-    /// [`LinkError::Url`] and [`LinkError::Options`].
+    /// [`LinkError::Url`], [`LinkError::Tls`] and [`LinkError::Options`].
     ///
     /// # Panics
     /// Outside of a tokio runtime.

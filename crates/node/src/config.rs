@@ -15,6 +15,7 @@ mod environment;
 mod federation;
 pub mod limits;
 pub mod locations;
+mod mqtt;
 mod panel;
 mod replica;
 mod tls;
@@ -22,6 +23,7 @@ pub mod vehicle_tokens;
 
 pub use federation::FederationConfig;
 pub use limits::Limits;
+pub use mqtt::Mqtt;
 pub use panel::Map;
 pub use replica::ReplicaConfig;
 pub use tls::TlsConfig;
@@ -157,20 +159,6 @@ fn all() -> f64 {
     1.0
 }
 
-/// How to reach the broker.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Mqtt {
-    /// `mqtt://host:port`.
-    pub url: String,
-    /// Usually the company's id.
-    #[serde(default)]
-    pub username: Option<String>,
-    /// With the user name.
-    #[serde(default)]
-    pub password: Option<Secret>,
-}
-
 /// Another company.
 #[derive(Clone, Debug)]
 pub struct PeerConfig {
@@ -188,8 +176,7 @@ pub struct PeerConfig {
 #[serde(deny_unknown_fields)]
 struct File {
     operator: OperatorTable,
-    #[serde(default)]
-    mqtt: Option<Mqtt>,
+    mqtt: Option<mqtt::MqttTable>,
     replica: Option<ReplicaConfig>,
     #[serde(default)]
     peers: Vec<PeerTable>,
@@ -334,9 +321,7 @@ fn check(file: File, folder: &Path, problems: &mut Vec<String>) -> Option<Config
         check_secret(Some(token), &format!("operator.driver_tokens[{index}]"), problems);
     }
     check_store(file.operator.store.as_ref(), problems);
-    if let Some(mqtt) = &file.mqtt {
-        check_url(&mqtt.url, "mqtt://", "mqtt.url", problems);
-    }
+    let mqtt = file.mqtt.map(|table| mqtt::check(table, folder, problems));
     if let Some(roads) = &file.roads {
         check_url(&roads.url, "http://", "roads.url", problems);
     }
@@ -376,7 +361,7 @@ fn check(file: File, folder: &Path, problems: &mut Vec<String>) -> Option<Config
         operator_token: file.operator.operator_token,
         driver_tokens: file.operator.driver_tokens,
         vehicle_tokens,
-        mqtt: file.mqtt,
+        mqtt,
         replica: file.replica,
         peers,
         stations,

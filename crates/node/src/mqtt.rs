@@ -461,6 +461,7 @@ fn request_options(operator: &OperatorId, broker: &config::Mqtt, replica: Option
         }
     };
     LinkOptions {
+        tls: broker.tls.clone(),
         username: broker.username.clone(),
         password: broker.password.as_ref().map(|password| password.expose().to_owned()),
         receive_maximum: 64,

@@ -7,25 +7,23 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use recarga_reservation::OperatorId;
+use recarga_tls::{Pair, TlsError, client_builder, provider, read_authorities};
 use rustls::client::{ResolvesClientCert, Resumption, verify_server_name};
 use rustls::crypto::CryptoProvider;
-use rustls::crypto::ring;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::{
     ClientHello, NoServerSessionStorage, ParsedCertificate, ResolvesServerCert, WebPkiClientVerifier,
 };
 use rustls::sign::CertifiedKey;
 use rustls::version::TLS13;
-use rustls::{ClientConfig, RootCertStore, ServerConfig, SignatureScheme};
-use thiserror::Error;
+use rustls::{RootCertStore, ServerConfig, SignatureScheme};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
@@ -39,30 +37,15 @@ use crate::server::{Certified, Listener};
 /// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
-/// Why certificates cannot be used.
-#[derive(Debug, Error)]
-#[error("{path}: {reason}")]
-pub struct TlsError {
-    /// The file.
-    pub path: String,
-    /// What is wrong, and what to do.
-    pub reason: String,
-}
-
 /// This company's certificate and those who sign others'.
 pub struct Identity {
     files: TlsConfig,
     operator: OperatorId,
     provider: Arc<CryptoProvider>,
     roots: Arc<RootCertStore>,
-    own: RwLock<Own>,
+    own: RwLock<Pair>,
     // Of the two files, when they were last read.
     stamps: Mutex<Option<[SystemTime; 2]>>,
-}
-
-struct Own {
-    key: Arc<CertifiedKey>,
-    not_after: SystemTime,
 }
 
 impl fmt::Debug for Identity {
@@ -77,8 +60,8 @@ impl Identity {
     /// # Errors
     /// A file is missing or broken, or the certificate is not in this company's name.
     pub fn read(files: &TlsConfig, operator: &OperatorId) -> Result<Arc<Self>, TlsError> {
-        let provider = Arc::new(ring::default_provider());
-        let roots = Arc::new(read_roots(&files.authorities)?);
+        let provider = provider();
+        let roots = Arc::new(read_authorities(&files.authorities)?);
         let own = RwLock::new(read_own(files, operator, &provider)?);
         let stamps = Mutex::new(stamps(files));
         Ok(Arc::new(Self { files: files.clone(), operator: operator.clone(), provider, roots, own, stamps }))
@@ -89,11 +72,9 @@ impl Identity {
         self.own.read().unwrap_or_else(PoisonError::into_inner).not_after
     }
 
-    /// How many whole days it is still good; less than none if it is not any longer. None if nobody can count them.
+    /// How many whole days it is still good: [`days_left`].
     pub fn days_left(&self, clock: &dyn Clock) -> Option<i64> {
-        let until = self.not_after().duration_since(SystemTime::UNIX_EPOCH).ok()?;
-        let until = i64::try_from(until.as_millis()).ok()?;
-        Some((until - clock.now().utc.as_millis()).div_euclid(86_400_000))
+        days_left(self.not_after(), clock)
     }
 
     /// Takes files over that have changed, for ever.
@@ -126,7 +107,8 @@ impl Identity {
         http: HttpConnector,
         company: Option<&OperatorId>,
     ) -> Result<HttpsConnector<HttpConnector>, TlsError> {
-        let mut config = self.client().with_client_cert_resolver(self.clone());
+        let builder = client_builder(&self.provider, &self.roots);
+        let mut config = builder.with_client_cert_resolver(self.clone());
         config.resumption = Resumption::disabled();
         let builder = HttpsConnectorBuilder::new().with_tls_config(config).https_or_http();
         Ok(match company {
@@ -138,16 +120,12 @@ impl Identity {
         })
     }
 
-    fn client(&self) -> rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert> {
-        client_builder(&self.provider, &self.roots)
-    }
-
     /// Speaks TLS on a socket.
     ///
     /// # Errors
     /// The authorities cannot be used.
     pub fn listener(self: &Arc<Self>, tcp: TcpListener) -> Result<TlsListener, TlsError> {
-        let unusable = |reason: String| TlsError { path: shown(&self.files.authorities), reason };
+        let unusable = |reason: String| TlsError::new(&self.files.authorities, reason);
         let verifier = WebPkiClientVerifier::builder_with_provider(self.roots.clone(), self.provider.clone())
             .allow_unauthenticated()
             .build()
@@ -164,7 +142,7 @@ impl Identity {
     }
 
     fn key(&self) -> Arc<CertifiedKey> {
-        self.own.read().unwrap_or_else(PoisonError::into_inner).key.clone()
+        self.own.read().unwrap_or_else(PoisonError::into_inner).certified.clone()
     }
 }
 
@@ -207,6 +185,13 @@ impl Listener for TlsListener {
     }
 }
 
+/// How many whole days remain; less than none if it is past. None if nobody can count them.
+pub fn days_left(until: SystemTime, clock: &dyn Clock) -> Option<i64> {
+    let until = until.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    let until = i64::try_from(until.as_millis()).ok()?;
+    Some((until - clock.now().utc.as_millis()).div_euclid(86_400_000))
+}
+
 /// Whether a certificate, which was verified already, is in a company's name.
 pub fn is_in_name_of(certificate: &[u8], company: &OperatorId) -> bool {
     let certificate = CertificateDer::from(certificate);
@@ -225,10 +210,10 @@ pub fn anonymous_connector(
     authorities: Option<&Path>,
 ) -> Result<HttpsConnector<HttpConnector>, TlsError> {
     let roots = match authorities {
-        Some(file) => read_roots(file)?,
+        Some(file) => read_authorities(file)?,
         None => RootCertStore::empty(),
     };
-    let config = client_builder(&Arc::new(ring::default_provider()), &Arc::new(roots)).with_no_client_auth();
+    let config = client_builder(&provider(), &Arc::new(roots)).with_no_client_auth();
     Ok(HttpsConnectorBuilder::new()
         .with_tls_config(config)
         .https_or_http()
@@ -236,63 +221,24 @@ pub fn anonymous_connector(
         .wrap_connector(http))
 }
 
-fn client_builder(
-    provider: &Arc<CryptoProvider>,
-    roots: &Arc<RootCertStore>,
-) -> rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert> {
-    let builder = ClientConfig::builder_with_provider(provider.clone());
-    #[expect(clippy::expect_used, reason = "the provider has suites of TLS 1.3")]
-    let builder = builder.with_protocol_versions(&[&TLS13]).expect("the provider has TLS 1.3");
-    builder.with_root_certificates(roots.clone())
-}
-
 fn name_of(company: &OperatorId) -> Result<ServerName<'static>, TlsError> {
-    ServerName::try_from(company.to_string()).map_err(|_| TlsError {
-        path: company.to_string(),
-        reason: "a certificate cannot have this name; with TLS use letters, digits, . and - only".to_owned(),
+    ServerName::try_from(company.to_string()).map_err(|_| {
+        let reason = "a certificate cannot have this name; with TLS use letters, digits, . and - only";
+        TlsError::new(Path::new(company.as_str()), reason)
     })
 }
 
-fn read_roots(file: &Path) -> Result<RootCertStore, TlsError> {
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates(file)? {
-        roots.add(certificate).map_err(|error| wrong(file, error))?;
-    }
-    Ok(roots)
-}
-
-fn read_own(files: &TlsConfig, operator: &OperatorId, provider: &CryptoProvider) -> Result<Own, TlsError> {
-    let chain = certificates(&files.certificate)?;
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| wrong(&files.key, error))?;
-    let leaf = chain.first().ok_or_else(|| wrong(&files.certificate, "there is no certificate in it"))?;
-    let (_, parsed) =
-        x509_parser::parse_x509_certificate(leaf).map_err(|error| wrong(&files.certificate, error))?;
-    let not_after = u64::try_from(parsed.validity().not_after.timestamp()).unwrap_or(0);
-    if !is_in_name_of(leaf, operator) {
+fn read_own(files: &TlsConfig, operator: &OperatorId, provider: &CryptoProvider) -> Result<Pair, TlsError> {
+    let own = files.own().read(provider)?;
+    if !own.certified.end_entity_cert().is_ok_and(|leaf| is_in_name_of(leaf, operator)) {
         let reason =
             format!("it is not in the name of {operator}; `recarga certs issue {operator}` makes one");
-        return Err(wrong(&files.certificate, reason));
+        return Err(TlsError::new(&files.certificate, reason));
     }
-    let key = CertifiedKey::from_der(chain, key, provider).map_err(|error| wrong(&files.key, error))?;
-    Ok(Own { key: Arc::new(key), not_after: SystemTime::UNIX_EPOCH + Duration::from_secs(not_after) })
-}
-
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let read = CertificateDer::pem_file_iter(file).map_err(|error| wrong(file, error))?;
-    let read: Result<Vec<_>, _> = read.collect();
-    let read = read.map_err(|error| wrong(file, error))?;
-    if read.is_empty() { Err(wrong(file, "there is no certificate in it")) } else { Ok(read) }
+    Ok(own)
 }
 
 fn stamps(files: &TlsConfig) -> Option<[SystemTime; 2]> {
-    let stamp = |file: &PathBuf| std::fs::metadata(file).and_then(|about| about.modified()).ok();
+    let stamp = |file: &Path| std::fs::metadata(file).and_then(|about| about.modified()).ok();
     Some([stamp(&files.certificate)?, stamp(&files.key)?])
-}
-
-fn wrong(file: &Path, reason: impl fmt::Display) -> TlsError {
-    TlsError { path: shown(file), reason: reason.to_string() }
-}
-
-fn shown(file: &Path) -> String {
-    file.display().to_string()
 }

@@ -244,3 +244,68 @@ fn secrets_are_never_printed() {
     let message = error("\"${RECARGA_OPERATOR_TOKEN:-demo-operator-a}\"", "\"hush-hush");
     assert!(message.contains("line 16, column "), "still says where: {message}");
 }
+
+#[test]
+fn tls_to_the_broker_is_all_or_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(["broker".to_owned()]).unwrap();
+    for (file, text) in [
+        ("own.pem", made.cert.pem()),
+        ("own.key", made.signing_key.serialize_pem()),
+        ("password", "hush-hush\n".to_owned()),
+        ("empty", "\n".to_owned()),
+    ] {
+        std::fs::write(folder.path().join(file), text).unwrap();
+    }
+    let parse = |lines: &str| {
+        let (before, after) = text().split_once("[mqtt]").map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+        let (_, after) = after.split_once("[[peers]]").unwrap();
+        let text = format!("{before}[mqtt]\n{lines}\n[[peers]]{after}");
+        Config::parse(&text, "a.toml", folder.path(), &|_| None).map_err(|error| error.to_string())
+    };
+    let secure = "url = \"mqtts://broker:8883\"\nca = \"own.pem\"\n";
+    let mqtt = parse(&format!("{secure}certificate = \"own.pem\"\nkey = \"own.key\"")).unwrap().mqtt.unwrap();
+    let own = mqtt.tls.and_then(|tls| tls.own).unwrap();
+    assert_eq!((own.key, mqtt.username), (folder.path().join("own.key"), None));
+    let by_password = format!("{secure}username = \"empresa-a\"\npassword_file = \"password\"");
+    let mqtt = parse(&by_password).unwrap().mqtt.unwrap();
+    assert_eq!(
+        mqtt.password.as_ref().map(|password| password.expose()),
+        Some("hush-hush"),
+        "without the end of the line"
+    );
+    assert!(!format!("{mqtt:?}").contains("hush-hush"));
+    let plain = "url = \"mqtt://broker:1883\"";
+    for (lines, field, cure) in [
+        ("url = \"mqtts://broker:8883\"".to_owned(), "mqtt.ca", "who sign the broker's"),
+        ("url = \"mqtts://broker\"\nca = \"own.pem\"".to_owned(), "mqtt.url", "mqtts://HOST:PORT"),
+        (format!("{plain}\nca = \"own.pem\""), "mqtt.ca", "write mqtts://"),
+        (
+            format!("{plain}\ncertificate = \"own.pem\"\nkey = \"own.key\""),
+            "mqtt.certificate",
+            "write mqtts://",
+        ),
+        (format!("{secure}certificate = \"own.pem\""), "mqtt.key", "name that file"),
+        (format!("{secure}key = \"own.key\""), "mqtt.certificate", "name that file"),
+        (secure.replace("own.pem", "absent.pem"), "mqtt.ca", "absent.pem: "),
+        (secure.replace("own.pem", "own.key"), "mqtt.ca", "recarga certs"),
+        (
+            format!("{secure}certificate = \"absent.pem\"\nkey = \"own.key\""),
+            "mqtt.certificate",
+            "absent.pem: ",
+        ),
+        (format!("{secure}certificate = \"own.pem\"\nkey = \"own.pem\""), "mqtt.key", "own.pem: "),
+        (format!("{plain}\nusername = \"a\"\npassword_file = \"empty\""), "mqtt.password_file", "is empty"),
+        (
+            format!("{plain}\nusername = \"a\"\npassword_file = \"absent\""),
+            "mqtt.password_file",
+            "cannot read",
+        ),
+        (format!("{plain}\npassword = \"hush-hush\""), "mqtt.username", "needs a user name"),
+        (format!("{plain}\npassword = \"hush-hush\"\npassword_file = \"password\""), "mqtt", "either"),
+    ] {
+        let message = parse(&lines).unwrap_err();
+        assert!(message.contains(&format!("  - {field}: ")) && message.contains(cure), "{lines}: {message}");
+        assert!(!message.contains("hush-hush"), "{message}");
+    }
+}

@@ -10,6 +10,7 @@ use rcgen::{
     KeyPair, KeyUsagePurpose, SanType,
 };
 use recarga_node::clock::{Clock, SystemClock};
+use recarga_reservation::VehicleId;
 
 use crate::files::{write_secret, write_whole};
 
@@ -18,7 +19,7 @@ const DAYS_MAX: u32 = 36_500;
 /// Clocks differ: what is made now is good a little earlier.
 const EARLIER_SECONDS: i64 = 3600;
 
-/// Make an authority and certificates for TLS between companies.
+/// Make an authority and certificates for TLS: of companies, brokers and cars.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -27,6 +28,9 @@ Examples:
                                                                empresa-a.pem and empresa-a.key
   recarga certs issue empresa-a --host 10.0.0.1 --dir certs --force
                                                                a fresh one in its place: nodes take it over
+  recarga certs issue broker --host broker.example --dir certs
+                                                               an MQTT broker's
+  recarga certs car carro-0001 carro-0002 --dir certs          cars', to log in at the broker
 
 In a company's configuration:
   [tls]
@@ -34,7 +38,8 @@ In a company's configuration:
   key         = \"certs/empresa-a.key\"
   authorities = \"certs/authority.pem\"
 
-The certificate is in the company's name (a DNS name that is its id) and in those of its hosts. Whoever has
+The certificate is in the company's name (a DNS name that is its id) and in those of its hosts. A car's is in its
+name, too, but nobody can serve with it: it opens what the broker lets a car of this name do. Whoever has
 authority.key can make one in any name: keep it away from the nodes. An authority that a federation has already does
 as well, if it puts the company's id among the names.
 
@@ -59,20 +64,34 @@ enum Command {
     },
     /// Make a certificate and its key.
     Issue {
-        /// Whose: a company's id, or a broker's or car's name.
+        /// Whose: a company's id, or a broker's name.
         name: String,
         /// Where it is found, an address or a name; can be given more than once.
         #[arg(long, value_name = "HOST")]
         host: Vec<String>,
-        /// How long it is good.
-        #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=i64::from(DAYS_MAX)))]
-        days: u32,
-        /// Replace what is there.
-        #[arg(long)]
-        force: bool,
         #[command(flatten)]
-        place: Place,
+        making: Making,
     },
+    /// Make certificates of cars and their keys.
+    Car {
+        /// Whose.
+        #[arg(required = true, value_name = "CAR", value_parser = |text: &str| VehicleId::new(text))]
+        cars: Vec<VehicleId>,
+        #[command(flatten)]
+        making: Making,
+    },
+}
+
+#[derive(clap::Args)]
+struct Making {
+    /// How long it is good.
+    #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=i64::from(DAYS_MAX)))]
+    days: u32,
+    /// Replace what is there.
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    place: Place,
 }
 
 #[derive(clap::Args)]
@@ -88,12 +107,24 @@ struct Place {
 /// It cannot be made.
 pub fn run(arguments: Arguments) -> Result<ExitCode> {
     match arguments.command {
-        Command::Init { name, days, place } => init(&name, days, &place.dir),
-        Command::Issue { name, host, days, force, place } => issue(&name, &host, days, force, &place.dir),
+        Command::Init { name, days, place } => init(&name, days, &place.dir)?,
+        Command::Issue { name, host, making } => {
+            let names = std::iter::once(&name).chain(&host);
+            let names = names.map(|name| alternative(name)).collect::<Result<_>>()?;
+            let purposes = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+            issue(&name, names, purposes, &making)?;
+        }
+        // Without a DNS name, and not to serve with: whatever a car is called, to nodes it is no company and to cars no broker.
+        Command::Car { cars, making } => {
+            for car in &cars {
+                issue(car.as_str(), vec![], vec![ExtendedKeyUsagePurpose::ClientAuth], &making)?;
+            }
+        }
     }
+    Ok(ExitCode::SUCCESS)
 }
 
-fn init(name: &str, days: u32, folder: &Path) -> Result<ExitCode> {
+fn init(name: &str, days: u32, folder: &Path) -> Result<()> {
     let mut params = for_days(days)?;
     params.distinguished_name = called(name);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -105,14 +136,20 @@ fn init(name: &str, days: u32, folder: &Path) -> Result<ExitCode> {
     let file = folder.join(format!("{AUTHORITY}.pem"));
     write_whole(&file, certificate.pem().as_bytes())?;
     say!("{} is made: every company's tls.authorities", file.display());
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
-fn issue(name: &str, hosts: &[String], days: u32, force: bool, folder: &Path) -> Result<ExitCode> {
+fn issue(
+    name: &str,
+    names: Vec<SanType>,
+    purposes: Vec<ExtendedKeyUsagePurpose>,
+    making: &Making,
+) -> Result<()> {
+    let Making { days, force, place: Place { dir: folder } } = making;
     ensure!(name != AUTHORITY, "\"{AUTHORITY}\" is the authority itself; choose another name");
     let (file, key_file) = (folder.join(format!("{name}.pem")), folder.join(format!("{name}.key")));
     ensure!(
-        force || !(file.exists() || key_file.exists()),
+        *force || !(file.exists() || key_file.exists()),
         "{} is there already; --force replaces it",
         file.display()
     );
@@ -125,23 +162,21 @@ fn issue(name: &str, hosts: &[String], days: u32, force: bool, folder: &Path) ->
     let issuer = Issuer::from_ca_cert_pem(&read(&authority)?, authority_key)
         .with_context(|| format!("{} is no authority's certificate", authority.display()))?;
 
-    let mut params = for_days(days)?;
+    let mut params = for_days(*days)?;
     params.distinguished_name = called(name);
-    let names = std::iter::once(name).chain(hosts.iter().map(String::as_str));
-    params.subject_alt_names = names.map(alternative).collect::<Result<_>>()?;
+    params.subject_alt_names = names;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages =
-        vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+    params.extended_key_usages = purposes;
     params.use_authority_key_identifier_extension = true;
     let key = KeyPair::generate().context("cannot make a key")?;
     let certificate = params.signed_by(&key, &issuer).context("cannot make the certificate")?;
-    if force {
+    if *force {
         let _ = std::fs::remove_file(&key_file);
     }
     write_secret(&key_file, &key.serialize_pem())?;
     write_whole(&file, certificate.pem().as_bytes())?;
     say!("{} and {} are made, good for {days} days", file.display(), key_file.display());
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 fn for_days(days: u32) -> Result<CertificateParams> {

@@ -19,15 +19,20 @@ use recarga_node::tls::anonymous_connector;
 use recarga_wire::{Problem, decode};
 use serde::de::DeserializeOwned;
 
-// Named on the command line, for all nodes that are asked.
+// Named on the command line, for all nodes that are asked and brokers that are used.
 static AUTHORITIES: OnceLock<PathBuf> = OnceLock::new();
 
-/// From now on nodes at `https://` are believed whose certificates are signed by one of these.
+/// From now on nodes at `https://` and brokers at `mqtts://` are believed whose certificates are signed by one of these.
 pub fn trust(authorities: Option<&Path>) {
     if let Some(file) = authorities {
         // The first word holds; there is one only.
         let _ = AUTHORITIES.set(file.to_owned());
     }
+}
+
+/// The file with them.
+pub fn authorities() -> Option<&'static Path> {
+    AUTHORITIES.get().map(PathBuf::as_path)
 }
 
 /// Longest answer that is read.
@@ -58,7 +63,7 @@ impl Client {
     /// # Errors
     /// The URL is not understood.
     pub fn new(url: &str, token: Option<String>) -> Result<Self> {
-        Self::trusting(url, token, AUTHORITIES.get().map(PathBuf::as_path))
+        Self::trusting(url, token, authorities())
     }
 
     /// As [`Client::new`], with the authorities of a node at `https://`.

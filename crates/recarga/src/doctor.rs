@@ -8,8 +8,9 @@ use anyhow::{Context, Result};
 use hyper::Method;
 use recarga_node::clock::{Clock, SystemClock};
 use recarga_node::config::Config;
-use recarga_node::tls::Identity;
+use recarga_node::tls::{Identity, days_left};
 use recarga_reservation::OperatorId;
+use recarga_tls::{TlsError, provider};
 use recarga_wire::decode;
 use recarga_wire::federation::FederationAnswer;
 use recarga_wire::health::{CheckState, HealthAnswer};
@@ -27,6 +28,8 @@ const CLOCK_FAILURE_SECONDS: i64 = 30;
 const FREE_WARNING_BYTES: u64 = 2 << 30;
 const FREE_FAILURE_BYTES: u64 = 256 << 20;
 const CERTIFICATE_WARNING_DAYS: i64 = 30;
+const FRESH_CERTIFICATE: &str =
+    "make a fresh one (recarga certs issue, or your authority); the node takes it over while it runs";
 const ANSWER_MAX: Duration = Duration::from_secs(4);
 
 /// Look at a running node and at what it stands on, and say what to do.
@@ -144,18 +147,28 @@ fn look_at_machine(config: &Config, findings: &mut Findings) {
         Ok((_, most)) => findings.ok("open files", format!("up to {most}")),
         Err(error) => findings.warn("open files", error.to_string(), "see ulimit -Hn"),
     }
-    let Some(tls) = &config.tls else { return };
-    let cure =
-        "make a fresh one (recarga certs issue, or your authority); the node takes it over while it runs";
-    match Identity::read(tls, &config.operator) {
-        Err(error) => findings.fail("certificate", error.to_string(), cure),
-        Ok(identity) => match identity.days_left(&SystemClock::new()) {
-            Some(days) if days < 0 => findings.fail("certificate", "it has expired", cure),
-            Some(days) if days < CERTIFICATE_WARNING_DAYS => {
-                findings.warn("certificate", format!("good for {days} days more"), cure);
-            }
-            days => findings.ok("certificate", format!("good for {} days more", days.unwrap_or_default())),
-        },
+    let clock = SystemClock::new();
+    if let Some(tls) = &config.tls {
+        let read = Identity::read(tls, &config.operator);
+        look_at_certificate("certificate", read.map(|identity| identity.days_left(&clock)), findings);
+    }
+    // Whether the broker is reached with it is one of the node's own checks.
+    if let Some(own) = config.mqtt.as_ref().and_then(|mqtt| mqtt.tls.as_ref()?.own.as_ref()) {
+        let read = own.read(&provider());
+        let days = read.map(|pair| days_left(pair.not_after, &clock));
+        look_at_certificate("certificate for the broker", days, findings);
+    }
+}
+
+// So many days it is good, if anybody can count them.
+fn look_at_certificate(what: &'static str, days: Result<Option<i64>, TlsError>, findings: &mut Findings) {
+    match days {
+        Err(error) => findings.fail(what, error.to_string(), FRESH_CERTIFICATE),
+        Ok(Some(days)) if days < 0 => findings.fail(what, "it has expired", FRESH_CERTIFICATE),
+        Ok(Some(days)) if days < CERTIFICATE_WARNING_DAYS => {
+            findings.warn(what, format!("good for {days} days more"), FRESH_CERTIFICATE);
+        }
+        Ok(days) => findings.ok(what, format!("good for {} days more", days.unwrap_or_default())),
     }
 }
 

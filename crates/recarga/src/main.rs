@@ -55,7 +55,7 @@ struct Arguments {
     #[arg(long, global = true, env = "RECARGA_LOG", value_name = "FILTER")]
     log: Option<String>,
 
-    /// Certificates of the authorities of nodes at https://, PEM.
+    /// Certificates of the authorities of nodes at https:// and brokers at mqtts://, PEM.
     #[arg(long, global = true, env = "RECARGA_CA", value_name = "FILE")]
     ca: Option<std::path::PathBuf>,
 
@@ -83,7 +83,7 @@ Examples:
   recarga config check empresa-a.toml              what is wrong with a configuration, before starting it
   recarga federation add empresa-d --url http://10.0.0.4:8001 --key 6d5b...
                                                    who belongs to a federation, while its companies run
-  recarga certs issue empresa-a --host 10.0.0.1    a certificate for TLS between companies
+  recarga certs issue empresa-a --host 10.0.0.1    a certificate for TLS: a company's, a broker's, a car's
   recarga doctor --config empresa-a.toml           what is wrong with a running node, and what to do
   recarga health --url http://127.0.0.1:8001       exit status 0 if the node takes requests";
 

@@ -15,7 +15,7 @@ use recarga_vehicle::{Event, WallClock};
 use tokio::sync::mpsc;
 use tokio::time::interval;
 
-use crate::client::Client;
+use crate::client::{self, Client};
 use crate::picture::Picture;
 use crate::serve::{raise_file_limit, stop_signal};
 
@@ -31,8 +31,11 @@ Examples:
   recarga vehicles --broker mqtt://127.0.0.1:1883 --company http://127.0.0.1:8001 --company http://127.0.0.1:8002
   recarga vehicles --broker mqtt://broker:1883 --network empresa-a.toml --network empresa-b.toml --cars 1000
   recarga vehicles --cars 5 --trips 20 --speed 60 --plain
+  recarga vehicles --broker mqtts://broker:8883 --ca certs/authority.pem --certificates certs --network empresa-a.toml
 
-A car logs in with its id (carro-0001 ...) as client id and, where a password is given, as user name.")]
+A car logs in with its id (carro-0001 ...) as client id and, where a password is given, as user name; where certificates
+are, with carro-0001.pem and carro-0001.key (`recarga certs car` makes them). With mqtts://, --ca names who signs the
+broker's.")]
 pub struct Arguments {
     /// The broker.
     #[arg(long, default_value = "mqtt://127.0.0.1:1883", value_name = "URL")]
@@ -49,6 +52,10 @@ pub struct Arguments {
     /// The password of all cars.
     #[arg(long, env = "RECARGA_MQTT_PASSWORD", hide_env_values = true)]
     password: Option<String>,
+
+    /// The folder with every car's certificate and key, for a broker at mqtts:// that asks for them.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "password")]
+    certificates: Option<PathBuf>,
 
     #[command(flatten)]
     drive: Drive,
@@ -100,9 +107,10 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
         if stations.is_empty() {
             bail!("the cars know no stations; give --network FILE or --company URL");
         }
-        let credentials = match arguments.password {
-            Some(password) => Credentials::SharedPassword(password),
-            None => Credentials::None,
+        let credentials = match (arguments.password, arguments.certificates) {
+            (_, Some(folder)) => Credentials::Certificates(folder),
+            (Some(password), None) => Credentials::SharedPassword(password),
+            (None, None) => Credentials::None,
         };
         let mut cars = Cars::start(&arguments.broker, credentials, stations, &arguments.drive)?;
         let stop = stop_signal()?;
@@ -146,6 +154,15 @@ impl Cars {
         let wall: WallClock = Arc::new(move || clock.now().utc);
         let (sender, events) = mpsc::channel(EVENTS);
         let mut options = FleetOptions::new(broker);
+        let is_secure = broker.starts_with("mqtts://");
+        if matches!(credentials, Credentials::Certificates(_)) && !is_secure {
+            bail!("certificates are for a broker at mqtts://, not at {broker}");
+        }
+        if is_secure {
+            let authorities =
+                client::authorities().context("mqtts:// needs --ca FILE, who signs the broker's")?;
+            options.authorities = Some(authorities.to_owned());
+        }
         options.credentials = credentials;
         options.count = drive.cars;
         options.seed = drive.seed;

@@ -4,6 +4,7 @@ mod tally;
 mod task;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,13 +32,17 @@ pub enum Credentials {
     None,
     /// The car's id as user name, and the same password for all.
     SharedPassword(String),
+    /// By a certificate: `ID.pem` and `ID.key` in this folder.
+    Certificates(PathBuf),
 }
 
 /// Which cars, and how they reach the companies.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FleetOptions {
-    /// The broker: `mqtt://host:port`.
+    /// The broker: `mqtt://host:port` or `mqtts://host:port`.
     pub broker_url: String,
+    /// Whose certificates are believed; with `mqtts://`.
+    pub authorities: Option<PathBuf>,
     /// How cars show who they are.
     pub credentials: Credentials,
     /// How many cars, 1 to 5,000.
@@ -128,6 +133,7 @@ impl FleetOptions {
     pub fn new(broker_url: impl Into<String>) -> Self {
         Self {
             broker_url: broker_url.into(),
+            authorities: None,
             credentials: Credentials::None,
             count: 1,
             id_prefix: "carro-".to_owned(),
@@ -190,7 +196,11 @@ impl Fleet {
         wall_clock: WallClock,
         events: mpsc::Sender<Event>,
     ) -> Result<FleetHandle, FleetError> {
-        let mqtt = Mqtt { url: options.broker_url.clone(), credentials: options.credentials.clone() };
+        let mqtt = Mqtt {
+            url: options.broker_url.clone(),
+            authorities: options.authorities.clone(),
+            credentials: options.credentials.clone(),
+        };
         Self::start_on(mqtt, options, network, wall_clock, events)
     }
 
@@ -273,6 +283,7 @@ impl fmt::Debug for Credentials {
         f.write_str(match self {
             Credentials::None => "None",
             Credentials::SharedPassword(_) => "SharedPassword(..)",
+            Credentials::Certificates(_) => "Certificates(..)",
         })
     }
 }

@@ -1,10 +1,12 @@
 //! A car's connection to the outside world: a broker, or a test.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use recarga_mqtt::link::{Incoming, Link, LinkError, LinkOptions, LinkState, Message, Qos, Will};
 use recarga_reservation::VehicleId;
+use recarga_tls::{ClientFiles, PairFiles};
 use recarga_wire::topic::Topic;
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
@@ -86,8 +88,10 @@ pub trait Airwaves: Send + Sync + 'static {
 /// Radios over MQTT.
 #[derive(Clone, Debug)]
 pub struct Mqtt {
-    /// `mqtt://host:port`.
+    /// `mqtt://host:port` or `mqtts://host:port`.
     pub url: String,
+    /// Whose certificates are believed; with `mqtts://`.
+    pub authorities: Option<PathBuf>,
     /// How cars show who they are.
     pub credentials: Credentials,
 }
@@ -103,11 +107,16 @@ impl Airwaves for Mqtt {
     type Radio = MqttRadio;
 
     fn open(&self, car: &VehicleId, last_will: Publication) -> Result<MqttRadio, RadioError> {
-        let password = match &self.credentials {
-            Credentials::None => None,
-            Credentials::SharedPassword(password) => Some(password.clone()),
+        let (password, own) = match &self.credentials {
+            Credentials::None => (None, None),
+            Credentials::SharedPassword(password) => (Some(password.clone()), None),
+            Credentials::Certificates(folder) => {
+                let file = |ending| folder.join(format!("{car}.{ending}"));
+                (None, Some(PairFiles { certificate: file("pem"), key: file("key") }))
+            }
         };
         let options = LinkOptions {
+            tls: self.authorities.clone().map(|authorities| ClientFiles { authorities, own }),
             username: password.is_some().then(|| car.to_string()),
             password,
             last_will: Some(Will {

@@ -59,14 +59,23 @@ def program():
     return found
 
 
-class _Process:
+class BrokerProcess:
     """A broker that can be killed and started again."""
 
     name = None
+    password = PASSWORD
 
     def car(self):
         """The name of a car that nobody has used yet."""
         return self._free.pop(0)
+
+    def settings(self, name):
+        """What stands in a company's configuration."""
+        return {"url": self.url, "username": name, "password": self.password}
+
+    def admit(self, client, name):
+        """What a client shows to be let in under this name."""
+        client.username_pw_set(name, self.password)
 
     def start(self):
         """Starts it and waits until it takes connections."""
@@ -92,7 +101,7 @@ class _Process:
         return True
 
 
-class EmbeddedBroker(_Process):
+class EmbeddedBroker(BrokerProcess):
     """`recarga broker` for the companies whose configurations will be there when it starts."""
 
     name = "the embedded broker"
@@ -103,13 +112,12 @@ class EmbeddedBroker(_Process):
         self.place = Place()
         self.port = self.place.port
         self.url = f"mqtt://{self.place.address}"
-        self.password = PASSWORD
         self._free = [f"carro-{number:04}" for number in range(cars)]
         command = [program, "broker", "--listen", self.place.address, *configs]
         self.process = Program(command, self.folder / "log.txt")
 
 
-class Broker(_Process):
+class Broker(BrokerProcess):
     """Mosquitto."""
 
     name = "mosquitto"
@@ -123,7 +131,6 @@ class Broker(_Process):
         self.port = self.place.port
         self.url = f"mqtt://{self.place.address}"
         self.names = tuple(names)
-        self.password = PASSWORD
         self.cars = [f"carro-{number:04}" for number in range(cars)]
         self._free = list(self.cars)
         self._write_files()

@@ -17,7 +17,7 @@ OUTCOMES = {"confirmada": CONFIRMED, "recusada": REFUSED, "cancelada": CANCELLED
 class Listener:
     """A client that is connected, subscribed, and keeps everything that arrives."""
 
-    def __init__(self, broker, name, topics, version=5, will=None, persistent=True):
+    def __init__(self, broker, name, topics, version=5, will=None, persistent=True, client_id=None):
         self.broker = broker
         self.name = name
         self.version = version
@@ -29,8 +29,9 @@ class Listener:
         self._persistent = persistent
         protocol = mqtt.MQTTv5 if version == 5 else mqtt.MQTTv311
         options = {} if version == 5 else {"clean_session": not persistent}
-        self.client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, name, protocol=protocol, **options)
-        self.client.username_pw_set(name, broker.password)
+        client_id = client_id or name
+        self.client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id, protocol=protocol, **options)
+        broker.admit(self.client, name)
         self.client.reconnect_delay_set(1, 1)
         self.client.on_connect = self._on_connect
         self.client.on_subscribe = self._on_subscribe

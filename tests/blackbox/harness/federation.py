@@ -82,8 +82,8 @@ class Company:
         }
         lines += [f"{name} = {json.dumps(value)}" for name, value in fields.items()]
         if broker is not None:
-            lines += ["[mqtt]", f'url = "{broker.url}"']
-            lines += [f'username = "{login or self.name}"', f'password = "{broker.password}"']
+            settings = broker.settings(login or self.name)
+            lines += ["[mqtt]", *(f"{name} = {json.dumps(value)}" for name, value in settings.items())]
         for peer in self.federation.names if peers is None else peers:
             if peer == self.name:
                 continue

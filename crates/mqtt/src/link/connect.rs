@@ -1,21 +1,34 @@
 //! How a [`super::Link`] introduces itself to the broker.
 
 use std::future::{Future, ready};
+use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 
+use recarga_tls::ClientFiles;
+use recarga_tls::rustls::pki_types::ServerName;
 use rumqttc::{
     AckMode, Broker, BrokerSessionResumePolicy, LastWill, MqttOptions, NetworkOptions, PersistedAckMode,
-    PersistedSession, QoS, SessionStore, SessionStoreError, SessionStoreKey,
+    PersistedSession, QoS, SessionStore, SessionStoreError, SessionStoreKey, default_socket_connect,
 };
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::{LinkError, LinkOptions, MAX_PACKET_BYTES};
 
 /// The library's options for ours.
 pub(super) fn connect_options(options: &LinkOptions) -> Result<MqttOptions, LinkError> {
-    let (host, port) = parse_url(&options.url)?;
+    let Address { host, port, is_secure } = parse_url(&options.url)?;
     let mut network = NetworkOptions::new();
     network.set_tcp_nodelay(true); // a small answer takes 88 ms instead of 6 without it
-    let mut mqtt = MqttOptions::new(options.client_id.clone(), Broker::tcp(host, port));
+    let mut mqtt = MqttOptions::new(options.client_id.clone(), Broker::tcp(&host, port));
+    match (is_secure, &options.tls) {
+        (true, Some(files)) => secure(&mut mqtt, &host, files)?,
+        (true, None) => return Err(LinkError::Options("mqtts:// needs an authority's certificate".into())),
+        (false, Some(_)) => return Err(LinkError::Options("certificates need mqtts://".into())),
+        (false, None) => {}
+    }
     mqtt.set_network_options(network)
         .set_ack_mode(AckMode::Manual)
         .set_clean_start(options.clean_start)
@@ -45,9 +58,48 @@ pub(super) fn connect_options(options: &LinkOptions) -> Result<MqttOptions, Link
     Ok(mqtt)
 }
 
-fn parse_url(url: &str) -> Result<(String, u16), LinkError> {
+// The library has TLS of its own, which keeps its certificates for ever and takes no IPv6 address for a name.
+fn secure(mqtt: &mut MqttOptions, host: &str, files: &ClientFiles) -> Result<(), LinkError> {
+    // What is wrong with the files should be known at once, not only when the broker is there.
+    files.read()?;
+    let name = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    let name = ServerName::try_from(name)
+        .map_err(|_| LinkError::Options(format!("no certificate can be in the name of {host}")))?;
+    let files = Arc::new(files.clone());
+    mqtt.set_socket_connector(move |address, network| {
+        let (name, files) = (name.clone(), files.clone());
+        async move { connect(default_socket_connect(address, network).await?, name, &files).await }
+    });
+    Ok(())
+}
+
+async fn connect(
+    tcp: TcpStream,
+    name: ServerName<'static>,
+    files: &ClientFiles,
+) -> io::Result<TlsStream<TcpStream>> {
+    let config = files.read().map_err(io::Error::other)?;
+    let connecting = TlsConnector::from(Arc::new(config)).connect(name, tcp);
+    connecting.await.map_err(|error| {
+        let authorities = files.authorities.display();
+        io::Error::new(error.kind(), format!("no TLS with the broker (authorities: {authorities}): {error}"))
+    })
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Address {
+    host: String,
+    port: u16,
+    is_secure: bool,
+}
+
+fn parse_url(url: &str) -> Result<Address, LinkError> {
     let bad = |why| LinkError::Url { url: url.to_owned(), why };
-    let rest = url.strip_prefix("mqtt://").ok_or(bad("it must begin with mqtt://"))?;
+    let (rest, is_secure) = match (url.strip_prefix("mqtt://"), url.strip_prefix("mqtts://")) {
+        (Some(rest), _) => (rest, false),
+        (_, Some(rest)) => (rest, true),
+        _ => return Err(bad("it must begin with mqtt:// or mqtts://")),
+    };
     let address = rest.strip_suffix('/').unwrap_or(rest);
     if address.contains(['@', '/', '?', '#']) {
         return Err(bad(
@@ -59,7 +111,7 @@ fn parse_url(url: &str) -> Result<(String, u16), LinkError> {
         Some((host, port)) if !port.ends_with(']') => {
             (host, port.parse().map_err(|_| bad("the port is not a number"))?)
         }
-        _ => (address, 1883),
+        _ => (address, if is_secure { 8883 } else { 1883 }),
     };
     if host.is_empty() || port == 0 {
         return Err(bad("host and port must not be empty"));
@@ -67,7 +119,7 @@ fn parse_url(url: &str) -> Result<(String, u16), LinkError> {
     if host.contains(':') && !(host.starts_with('[') && host.ends_with(']')) {
         return Err(bad("an IPv6 address stands in brackets"));
     }
-    Ok((host.to_owned(), port))
+    Ok(Address { host: host.to_owned(), port, is_secure })
 }
 
 /// The first connection of a process finds a session at the broker of which this process knows nothing.
@@ -116,15 +168,20 @@ mod tests {
 
     #[test]
     fn urls() {
-        let good = |url, host: &str, port| assert_eq!(parse_url(url), Ok((host.to_owned(), port)), "{url}");
+        let good = |url: &str, host: &str, port| {
+            let address = Address { host: host.to_owned(), port, is_secure: url.starts_with("mqtts") };
+            assert_eq!(parse_url(url), Ok(address), "{url}");
+        };
         good("mqtt://broker:1884", "broker", 1884);
         good("mqtt://broker/", "broker", 1883);
         good("mqtt://127.0.0.1", "127.0.0.1", 1883);
         good("mqtt://[::1]:1884", "[::1]", 1884);
         good("mqtt://[::1]", "[::1]", 1883);
+        good("mqtts://broker:1884", "broker", 1884);
+        good("mqtts://[::1]", "[::1]", 8883);
         for bad in [
             "broker:1883",
-            "mqtts://b",
+            "mqtts:/b",
             "mqtt://",
             "mqtt://:1",
             "mqtt://b:x",

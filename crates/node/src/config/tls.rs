@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use recarga_tls::PairFiles;
 use serde::Deserialize;
 
 /// By which a company is known to others, and others to it.
@@ -17,6 +18,11 @@ pub struct TlsConfig {
 }
 
 impl TlsConfig {
+    /// By which it is known.
+    pub fn own(&self) -> PairFiles {
+        PairFiles { certificate: self.certificate.clone(), key: self.key.clone() }
+    }
+
     pub(super) fn found_from(self, folder: &Path) -> Self {
         let found = |path: PathBuf| folder.join(path);
         Self {
