@@ -82,7 +82,7 @@ pub struct Setup<C> {
 pub struct Node {
     pub(crate) operator: OperatorId,
     pub(crate) name: String,
-    pub(crate) store: StoreId,
+    pub(crate) boot: Boot,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) participant: Arc<Participant>,
     pub(crate) coordinator: Arc<Coordinator>,
@@ -112,6 +112,8 @@ pub struct Node {
     broker_connected: watch::Sender<bool>,
     /// Places for those who watch events, which have no end: most connections are kept for others.
     pub(crate) watchers: Arc<Semaphore>,
+    /// The place for one who copies the record: to read all of it is work enough.
+    pub(crate) copying: Arc<Semaphore>,
 }
 
 impl Node {
@@ -158,7 +160,7 @@ impl Node {
         let tidying = Tidying::new(record, termination.clone(), time, metrics.clone(), archive, limits);
         Ok(Arc::new(Node {
             name: config.name.clone(),
-            store: boot.store,
+            boot,
             access: Access::new(&config, peers.clone()),
             page: Page::new(config.map.as_ref().map(|map| map.origin.as_str())),
             vehicles: Vehicles::new(config.limits.vehicles_max),
@@ -169,6 +171,7 @@ impl Node {
             stopping: CancellationToken::new(),
             broker_connected: watch::Sender::new(false),
             watchers: Arc::new(Semaphore::new(config.limits.watchers())),
+            copying: Arc::new(Semaphore::new(1)),
             coordinator: Arc::new(coordinator),
             operator,
             ledger,

@@ -4,7 +4,9 @@
 //! One statement, one round trip, one flush for each call of [`Store::append`]. The client's work is done in a thread of
 //! its own, since it must not block within an asynchronous runtime.
 
+mod restoration;
 mod schema;
+mod snapshot;
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -14,12 +16,13 @@ use std::time::Duration;
 
 use postgres::config::Host;
 use postgres::error::SqlState;
-use postgres::fallible_iterator::FallibleIterator;
 use postgres::{Client, Config, NoTls, Statement};
 use recarga_reservation::{Branch, Fact, OperatorId, StoreId};
 
-use super::rows::{Row, Table};
-use super::{Boot, Record, Store, StoreError};
+pub use self::restoration::PostgresRestoration;
+use self::snapshot::PostgresSnapshot;
+use super::rows::Row;
+use super::{Boot, Record, Snapshot, Store, StoreError};
 
 /// Longest wait for a connection.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
@@ -34,6 +37,7 @@ const READ_AHEAD: usize = 1024;
 /// A database of PostgreSQL.
 pub struct PostgresStore {
     jobs: Sender<Job>,
+    config: Config,
     // For messages: without what is secret.
     name: String,
 }
@@ -58,11 +62,11 @@ impl PostgresStore {
             .map_err(|error| StoreError::Io { path: "operator.store".to_owned(), reason: chain(&error) })?;
         config.connect_timeout(CONNECT_MAX).tcp_user_timeout(SILENCE_MAX).application_name("recarga");
         let name = shown(&config);
-        let (operator, called) = (operator.clone(), name.clone());
+        let (operator, called, address) = (operator.clone(), name.clone(), config.clone());
         let (jobs, todo) = channel::<Job>();
         let (opened, is_open) = sync_channel(1);
         thread::spawn(move || {
-            let mut session = match Session::open(&config, called, &operator) {
+            let mut session = match Session::open(&address, called, &operator) {
                 Ok(session) => session,
                 // Whoever asked may have gone.
                 Err(error) => return drop(opened.send(Err(error))),
@@ -75,7 +79,16 @@ impl PostgresStore {
         });
         let gone = || Err(ended(&name));
         is_open.recv().unwrap_or_else(|_| gone())?;
-        Ok(Self { jobs, name })
+        Ok(Self { jobs, config, name })
+    }
+
+    /// Gives a record that was put back by other means than this program's another identity. It must have been started
+    /// once.
+    ///
+    /// # Errors
+    /// As [`Store::append`]; also if it has no identity yet.
+    pub fn renew(&mut self, fresh_id: StoreId) -> Result<Boot, StoreError> {
+        self.ask(move |session| session.renew(fresh_id))
     }
 
     fn ask<A: Send + 'static>(
@@ -105,6 +118,11 @@ impl Store for PostgresStore {
         });
         self.jobs.send(job).map_err(|_| ended(&self.name))?;
         records.into_iter().try_for_each(|record| record.map(&mut *take))
+    }
+
+    // A connection of its own, which is made when it is first read.
+    fn snapshot(&mut self) -> Result<Box<dyn Snapshot>, StoreError> {
+        Ok(Box::new(PostgresSnapshot::new(self.config.clone(), self.name.clone())))
     }
 
     fn append(&mut self, records: &[Record]) -> Result<(), StoreError> {
@@ -147,24 +165,28 @@ impl Session {
         Ok(boot)
     }
 
+    fn renew(&mut self, fresh_id: StoreId) -> Result<Boot, StoreError> {
+        let boot = schema::boot(self)?.and_then(|before| before.put_back(fresh_id));
+        let boot = boot.ok_or_else(|| self.unreadable("it has never been started"))?;
+        schema::set_boot(self, boot)?;
+        self.append = None;
+        Ok(boot)
+    }
+
     fn read(&mut self, read: &SyncSender<Result<Record, StoreError>>) -> Result<(), StoreError> {
-        let name = self.name.clone();
-        let unreadable = |key: &str, reason: &dyn std::fmt::Display| StoreError::Unreadable {
-            path: name.clone(),
-            reason: format!("row {key}: {reason}"),
-        };
-        let rows = self.client.query_raw::<_, i16, _>("SELECT kind, key, value FROM recarga_rows", []);
-        let mut rows = rows.map_err(|error| io(&name, &error))?;
-        while let Some(row) = rows.next().map_err(|error| io(&name, &error))? {
-            let (kind, key, value): (i16, &str, &str) = (row.get(0), row.get(1), row.get(2));
-            let table = u8::try_from(kind).ok().and_then(Table::from_number);
-            let table = table.ok_or_else(|| unreadable(key, &"it is of no kind that is known"))?;
-            let record = Row::read(table, key, value.as_bytes()).map_err(|error| unreadable(key, &error))?;
-            if read.send(Ok(record)).is_err() {
-                break;
+        let mut malformed = None;
+        snapshot::each_row(&mut self.client, &self.name, &mut |row| match Row::read(
+            row.table,
+            &row.key,
+            row.value.as_deref().unwrap_or_default(),
+        ) {
+            Ok(record) => read.send(Ok(record)).is_ok(),
+            Err(error) => {
+                malformed = Some(format!("row {}: {error}", row.key));
+                false
             }
-        }
-        Ok(())
+        })?;
+        malformed.map_or(Ok(()), |reason| Err(self.unreadable(reason)))
     }
 
     // After an error nobody knows whether it was written: the process ends, and the next one reads what is true.
