@@ -77,7 +77,6 @@ struct Inner {
     flushes: u64,
     // Who waits for which record, in the order of the records. Whoever is dropped is told that nothing can be told.
     waiting: VecDeque<(u64, oneshot::Sender<()>)>,
-    // Snapshots to be taken.
     wanted: Vec<Wanted>,
     // The record cannot be written any longer, or the store is closed.
     ended: bool,
@@ -420,8 +419,8 @@ mod tests {
     use recarga_reservation::{Company, HoldLimits, OperatorId, RequestKey, StoreId};
 
     use super::*;
-    use crate::store::Boot;
     use crate::store::memory::{MemoryDisk, MemoryStore};
+    use crate::store::{Boot, Snapshot};
 
     fn ledger_on(store: Box<dyn Store>) -> Arc<Ledger> {
         let operator = OperatorId::new("empresa-a").unwrap();
@@ -478,6 +477,10 @@ mod tests {
 
         fn each(&mut self, _: &mut dyn FnMut(Record)) -> Result<(), StoreError> {
             Ok(())
+        }
+
+        fn snapshot(&mut self) -> Result<Box<dyn Snapshot>, StoreError> {
+            unreachable!("nobody copies it")
         }
 
         fn append(&mut self, _: &[Record]) -> Result<(), StoreError> {

@@ -16,7 +16,7 @@ enum For {
     Operator,
 }
 
-const OPERATIONS: [(&str, &str, For); 36] = [
+const OPERATIONS: [(&str, &str, For); 37] = [
     ("get", "/disponibilidade", For::Everybody),
     ("get", "/pontos", For::Everybody),
     ("get", "/rede", For::Everybody),
