@@ -6,7 +6,7 @@ use std::io::{BufReader, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use http_body_util::BodyExt;
@@ -15,11 +15,10 @@ use recarga_wire::instant;
 use tokio::time::timeout;
 
 use crate::client::Client;
+use crate::progress::Progress;
 
 /// Longest silence of a node in the middle of a copy.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
-/// How often it is told how far a copy is.
-const TELL_EVERY: Duration = Duration::from_secs(2);
 
 /// Copy the record of a running node into a file, all as it stands at one moment, while trips go on.
 ///
@@ -77,16 +76,11 @@ async fn fetch(client: &Client, partial: &Path) -> Result<()> {
     let mut file =
         options.write(true).create(true).truncate(true).mode(0o600).open(partial).with_context(refused)?;
     let cut_off = || format!("{}: the copy was cut off; is the node running?", client.url());
-    let (mut bytes, mut rows, mut told) = (0, 0, Instant::now());
+    let mut progress = Progress::new("copied");
     while let Some(frame) = timeout(SILENCE_MAX, body.frame()).await.with_context(cut_off)? {
         let Ok(piece) = frame.with_context(cut_off)?.into_data() else { continue };
         file.write_all(&piece).with_context(refused)?;
-        bytes += piece.len();
-        rows += piece.iter().filter(|byte| **byte == b'\n').count();
-        if told.elapsed() >= TELL_EVERY {
-            eprintln!("recarga: {rows} rows, {} MiB", bytes >> 20);
-            told = Instant::now();
-        }
+        progress.note(piece.iter().filter(|byte| **byte == b'\n').count());
     }
     file.sync_all().with_context(refused)
 }

@@ -39,6 +39,7 @@ mod in_doubt;
 mod logging;
 mod picture;
 mod plan;
+mod progress;
 mod restore;
 mod serve;
 mod traces;

@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use recarga_node::clock::{Clock, SystemClock};
@@ -16,10 +15,10 @@ use recarga_node::store::{Boot, Record, Restoration, StoreError};
 use recarga_reservation::{OperatorId, StoreId};
 use recarga_wire::instant;
 
+use crate::progress::Progress;
+
 /// Records that are written together.
 const TOGETHER: usize = 8192;
-/// How often it is told how far it is.
-const TELL_EVERY: Duration = Duration::from_secs(2);
 
 /// Put a copy of a company's record back where there is none: all of it, or nothing.
 ///
@@ -129,25 +128,4 @@ they hold for it. Now:
   3. recarga in-doubt list, at every company: what waits for a word that only the lost record had.
 docs/operations.md, \"Backup and restore\", says what to do with what they find."
     );
-}
-
-/// How far it is, on the standard error, now and then.
-struct Progress {
-    what: &'static str,
-    rows: usize,
-    told: Instant,
-}
-
-impl Progress {
-    fn new(what: &'static str) -> Self {
-        Self { what, rows: 0, told: Instant::now() }
-    }
-
-    fn note(&mut self, rows: usize) {
-        self.rows += rows;
-        if self.told.elapsed() >= TELL_EVERY {
-            eprintln!("recarga: {} rows {}", self.rows, self.what);
-            self.told = Instant::now();
-        }
-    }
 }
