@@ -5,15 +5,17 @@
 #[path = "support/records.rs"]
 mod records;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use recarga_node::store::memory::{MemoryDisk, MemoryStore};
 use recarga_node::store::redb::{RedbRestoration, RedbStore, poison};
-use recarga_node::store::{Boot, Record, Restoration as _, Store, StoreError};
-use recarga_reservation::StoreId;
+use recarga_node::store::rows::Row;
+use recarga_node::store::{Boot, Letter, Record, Restoration as _, Store, StoreError};
+use recarga_reservation::{RequestKey, StoreId};
 use records::{
-    copy_of_everything, everything, evse, forced, operator, put_back, read_copy, sorted, suite, transaction,
+    at, copy_of_everything, everything, evse, forced, key, operator, put_back, read_copy, sorted, suite,
+    transaction,
 };
 use redb::ReadableTable;
 
@@ -245,7 +247,10 @@ fn no_changed_or_shortened_copy_is_taken_for_a_whole_one() {
         let mut changed = whole.clone();
         changed[at] ^= 1;
         assert!(read_copy(&changed).is_err(), "byte {at} was changed");
-        assert!(read_copy(&whole[..at]).is_err(), "cut off at {at}");
+    }
+    // Within every line, and after each.
+    for at in (0..whole.len()).filter(|at| at.is_multiple_of(11) || whole[*at] == b'\n') {
+        assert!(read_copy(&whole[..=at]).is_err() || at + 1 == whole.len(), "cut off after {at}");
     }
     let refused = |bytes: &[u8]| read_copy(bytes).unwrap_err().to_string();
     let text = String::from_utf8(whole.clone()).unwrap();
@@ -260,5 +265,52 @@ fn no_changed_or_shortened_copy_is_taken_for_a_whole_one() {
         (text.replacen("branches", "twigs", 1), "line 2"),
     ] {
         assert!(refused(bytes.as_bytes()).contains(told), "{told}: {}", refused(bytes.as_bytes()));
+    }
+}
+
+// Rows stand in the tables, on their way there, and in the journal; the latest of each key counts, and none that is gone.
+#[test]
+fn a_snapshot_is_whole_wherever_its_rows_stand() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = RedbStore::open(folder.path(), &operator("empresa-a")).unwrap();
+    store.boot(StoreId(1)).unwrap();
+    let mut expected = BTreeMap::new();
+    let letter = |number: u64, version: u64| {
+        let key = RequestKey { request: number.to_string().parse().unwrap(), ..key() };
+        let answer = Some(format!("{version}{}", "a".repeat(20_000)));
+        let (received, request) = (at(3), "{}".to_owned());
+        Letter { key, received, request, answer, owed: false, response_topic: None, correlation: None }
+    };
+    let mut snapshots = Vec::new();
+    // More than twice round the journal.
+    for round in 0..400 {
+        let mut records = vec![
+            Record::Letter(letter(round, 0)),
+            Record::Letter(letter(round, 1)),
+            Record::Letter(letter(round / 2, 2)),
+        ];
+        if round.is_multiple_of(3) {
+            records.push(Record::LetterForgotten(letter(round / 3, 0).key));
+        }
+        store.append(&records).unwrap();
+        for row in records.iter().map(|record| Row::of(record).unwrap()) {
+            match row.value {
+                Some(value) => drop(expected.insert(row.key, value)),
+                None => drop(expected.remove(&row.key)),
+            }
+        }
+        if round.is_multiple_of(16) {
+            snapshots.push((round, store.snapshot().unwrap(), expected.clone()));
+        }
+        // Read late: much has been written since.
+        if snapshots.len() == 4 || round == 399 {
+            for (round, mut snapshot, expected) in snapshots.drain(..) {
+                assert_eq!(snapshot.count().unwrap(), expected.len() as u64, "round {round}");
+                let mut found = BTreeMap::new();
+                let take = &mut |row: Row| found.insert(row.key, row.value.unwrap()).is_none();
+                snapshot.each(take).unwrap();
+                assert!(found == expected, "round {round}");
+            }
+        }
     }
 }

@@ -247,8 +247,7 @@ impl Store for RedbStore {
 
     fn snapshot(&mut self) -> Result<Box<dyn Snapshot>, StoreError> {
         // What is on its way into the tables may be there or not: to take it once more changes nothing.
-        let mut newer = self.absorption.rows();
-        newer.extend(self.pending.rows());
+        let newer = self.absorption.rows().into_iter().chain([Arc::new(self.pending.clone())]).collect();
         Ok(Box::new(RedbSnapshot::new(self.tables.clone(), newer)?))
     }
 
@@ -292,10 +291,10 @@ impl Absorption {
         }
     }
 
-    fn rows(&self) -> Pending {
+    fn rows(&self) -> Option<Arc<Pending>> {
         match self {
-            Absorption::Aside(Some(under_way)) => (*under_way.rows).clone(),
-            _ => Pending::default(),
+            Absorption::Aside(under_way) => under_way.as_ref().map(|under_way| under_way.rows.clone()),
+            Absorption::AtOnce => None,
         }
     }
 

@@ -13,15 +13,24 @@ type Rows = ReadOnlyTable<&'static str, &'static [u8]>;
 /// Nothing of it is in memory but the rows of the journal. While it is there the database keeps the pages of that moment.
 pub struct RedbSnapshot {
     transaction: ReadTransaction,
-    newer: Pending,
+    // Each is later than the one before.
+    newer: Vec<Arc<Pending>>,
     // Last, so that the database outlives what reads it.
     tables: Arc<Tables>,
 }
 
 impl RedbSnapshot {
     /// The tables as they stand now, and later rows that they may or may not have yet.
-    pub fn new(tables: Arc<Tables>, newer: Pending) -> Result<Self, StoreError> {
+    pub fn new(tables: Arc<Tables>, newer: Vec<Arc<Pending>>) -> Result<Self, StoreError> {
         Ok(Self { transaction: tables.still()?, newer, tables })
+    }
+
+    // Of each key the latest.
+    fn newer(&self, table: Table) -> impl Iterator<Item = Row> {
+        self.newer.iter().enumerate().flat_map(move |(place, rows)| {
+            let later = &self.newer[place + 1..];
+            rows.of(table).filter(move |row| !later.iter().any(|later| later.has(table, &row.key)))
+        })
     }
 
     fn table(&self, table: Table) -> Result<Option<Rows>, StoreError> {
@@ -43,7 +52,7 @@ impl Snapshot for RedbSnapshot {
                 Some(rows) => rows.len().map_err(|error| self.tables.io(error))?,
                 None => 0,
             };
-            for newer in self.newer.rows().filter(|row| row.table == table) {
+            for newer in self.newer(table) {
                 let old = rows.as_ref().map(|rows| rows.get(newer.key.as_str())).transpose();
                 let is_old = old.map_err(|error| self.tables.io(error))?.flatten().is_some();
                 // One after the other, so that it never goes below nothing.
@@ -60,14 +69,13 @@ impl Snapshot for RedbSnapshot {
                 for entry in rows.iter().map_err(|error| self.tables.io(error))? {
                     let (key, value) = entry.map_err(|error| self.tables.io(error))?;
                     let (key, value) = (key.value(), value.value());
-                    let is_latest = !self.newer.has(table, key);
+                    let is_latest = !self.newer.iter().any(|newer| newer.has(table, key));
                     if is_latest && !take(Row { table, key: key.to_owned(), value: Some(value.to_vec()) }) {
                         return Ok(());
                     }
                 }
             }
-            let written = self.newer.rows().filter(|row| row.table == table && row.value.is_some());
-            for row in written {
+            for row in self.newer(table).filter(|row| row.value.is_some()) {
                 if !take(row) {
                     return Ok(());
                 }

@@ -41,9 +41,9 @@ impl Pending {
         self.0.contains_key(&(table, key.to_owned()))
     }
 
-    /// All of them.
-    pub fn rows(&self) -> impl Iterator<Item = Row> {
-        let rows = self.0.iter();
+    /// The rows of a table.
+    pub fn of(&self, table: Table) -> impl Iterator<Item = Row> {
+        let rows = self.0.range((table, String::new())..).take_while(move |((of, _), _)| *of == table);
         rows.map(|((table, key), value)| Row { table: *table, key: key.clone(), value: value.clone() })
     }
 }
