@@ -99,6 +99,7 @@ def test_a_coordinator_put_back_splits_nothing(make_stage, program, tmp_path):
     stage = make_stage()
     federation, client = stage.federation, stage.client
     known, told = booked(stage)
+    given_up, undone = booked(stage)
     stage.settle()
     federation.network.on("confirm", A, B, action=Verdict.CUT, repeated=True)
     _, owed = booked(stage)
@@ -109,6 +110,8 @@ def test_a_coordinator_put_back_splits_nothing(make_stage, program, tmp_path):
     until(lambda: federation.a.metric("trips_owing") == 0, "b to hear of its trip", 5)
     _, after = booked(stage)
     until(lambda: set(states(federation, session(after)).values()) == {"confirmada"}, "all to be confirmed", 5)
+    assert client.cancel(undone.trip, given_up).outcome == "cancelled"
+    until(lambda: set(states(federation, session(undone)).values()) == {"liberada"}, "all to be released", 5)
     federation.network.on("confirm", A, action=Verdict.CUT, repeated=True)
     federation.network.on("inquire", action=Verdict.CUT, repeated=True)
     _, unheard = booked(stage)
@@ -136,6 +139,12 @@ def test_a_coordinator_put_back_splits_nothing(make_stage, program, tmp_path):
     assert ("split", A, session(after)) in found, found
     assert {("in_doubt", B, session(unheard)), ("in_doubt", C, session(unheard))} <= found, found
     assert not [one for one in found if session(told) in one or session(owed) in one], found
+    # What was given up after the copy is valid again here alone, until it is given up again.
+    assert {("committed_but_released", one, session(undone)) for one in (B, C)} <= found, found
+    assert federation.a.as_operator("DELETE", f"/viagens/{undone.trip}").status == 200
+    until(lambda: federation.a.metric("trips_owing") == 0, "the cancellation to be heard", 5)
+    assert set(states(federation, session(undone)).values()) == {"liberada"}
+    assert not [one for one in findings(program, federation) if session(undone) in one]
     # New trips as ever, and what is in doubt is for the operators to end.
     assert client.insist(lambda: client.book(federation.trip())).outcome == "confirmed"
     for company in (federation.b, federation.c):
@@ -150,8 +159,13 @@ def test_a_participant_put_back_is_not_believed_about_what_it_forgot(make_stage,
     federation = stage.federation
     _, told = booked(stage)
     stage.settle()
+    federation.network.on("confirm", A, B, action=Verdict.CUT, repeated=True)
+    federation.network.on("inquire", B, action=Verdict.CUT, repeated=True)
+    _, voted = booked(stage)
     file = tmp_path / "b.copy"
     backup(program, federation.b, file)
+    assert audit.pages(federation.b)[0][session(voted)]["estado"] == "preparada"
+    federation.network.forget_rules()
     _, after = booked(stage)
     until(lambda: set(states(federation, session(after)).values()) == {"confirmada"}, "all to be confirmed", 5)
     federation.network.on("confirm", A, action=Verdict.CUT, repeated=True)
@@ -161,6 +175,8 @@ def test_a_participant_put_back_is_not_believed_about_what_it_forgot(make_stage,
     status, text = restore(program, federation.b, "--from", file)
     assert status == 0, text
     federation.b.start()
+    # What it has voted for it asks about, and believes who knows of the commit.
+    until(lambda: audit.pages(federation.b)[0][session(voted)]["estado"] == "confirmada", "b to learn from c", 8)
     asked = federation.c.metric("inquiries")
     until(lambda: federation.c.metric("inquiries") > asked + 1, "questions", 12)
     until(lambda: "it is not believed" in federation.c.process.output(), "the doubt about b's answer", 5)
