@@ -197,6 +197,7 @@ def test_the_service_explains_itself(stage):
         "/confirmar-reserva": {"post"}, "/cancelar-reserva": {"delete"}, "/transacoes/{sessao}": {"get"},
         "/lote": {"post"}, "/viagens": {"get", "post"}, "/viagens/{id}": {"get", "put", "delete"},
         "/eventos": {"get"}, "/saude": {"get"}, "/metrics": {"get"}, "/auditoria": {"get"},
+        "/copia": {"get"},
     }
     for path, methods in expected.items():
         assert methods <= set(paths[path]), path

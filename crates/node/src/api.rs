@@ -33,6 +33,7 @@ use crate::traces::TRACEPARENT;
 
 pub mod access;
 mod availability;
+mod copies;
 mod documents;
 mod doubts;
 mod events;
@@ -84,6 +85,7 @@ pub fn router(node: Arc<Node>) -> Router {
         .routes(routes!(operation::health))
         .routes(routes!(operation::metrics))
         .routes(routes!(operation::audit))
+        .routes(routes!(copies::make))
         .routes(routes!(doubts::list))
         .routes(routes!(doubts::force))
         .routes(routes!(documents::problem))

@@ -86,7 +86,7 @@ pub struct Setup<C> {
 pub struct Node {
     pub(crate) operator: OperatorId,
     pub(crate) name: String,
-    pub(crate) store: StoreId,
+    pub(crate) boot: Boot,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) participant: Arc<Participant>,
     pub(crate) coordinator: Arc<Coordinator>,
@@ -118,6 +118,8 @@ pub struct Node {
     passed_on: Mutex<Option<mpsc::Receiver<PassedOn>>>,
     /// Places for those who watch events, which have no end: most connections are kept for others.
     pub(crate) watchers: Arc<Semaphore>,
+    /// The place for one who copies the record: to read all of it is work enough.
+    pub(crate) copying: Arc<Semaphore>,
 }
 
 impl Node {
@@ -164,7 +166,7 @@ impl Node {
         let tidying = Tidying::new(record, termination.clone(), time, metrics.clone(), archive, limits);
         Ok(Arc::new(Node {
             name: config.name.clone(),
-            store: boot.store,
+            boot,
             access: Access::new(&config, peers.clone()),
             page: Page::new(config.map.as_ref().map(|map| map.origin.as_str())),
             vehicles: Vehicles::new(config.limits.vehicles_max),
@@ -176,6 +178,7 @@ impl Node {
             broker_connected: watch::Sender::new(false),
             passed_on: Mutex::default(),
             watchers: Arc::new(Semaphore::new(config.limits.watchers())),
+            copying: Arc::new(Semaphore::new(1)),
             coordinator: Arc::new(coordinator),
             operator,
             ledger,

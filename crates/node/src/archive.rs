@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 use thiserror::Error;
 
 use crate::store::Record;
-use crate::store::rows::{Malformed, Row, Table};
+use crate::store::rows::{Malformed, Row};
 
 const FOLDER: &str = "archive";
 const ENDING: &str = ".jsonl";
@@ -167,14 +167,9 @@ impl Archive {
     fn line(&self, record: &Record) -> Result<Option<(Timestamp, Vec<u8>)>, Malformed> {
         let Some(ended) = end(record) else { return Ok(None) };
         let row = Row::of(record)?;
-        let table = match row.table {
-            Table::Branches => "branches",
-            Table::Trips => "trips",
-            Table::Letters | Table::Evses | Table::Forced => return Ok(None),
-        };
         let Some(value) = row.value else { return Ok(None) };
         let value: &RawValue = serde_json::from_slice(&value)?;
-        let line = Line { ended: ended.as_millis(), table, key: &row.key, row: value };
+        let line = Line { ended: ended.as_millis(), table: row.table.name(), key: &row.key, row: value };
         Ok(Some((ended, serde_json::to_vec(&line)?)))
     }
 

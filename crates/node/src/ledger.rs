@@ -5,6 +5,7 @@
 //! its records waits for the flush, also when the records are somebody else's: memory may run ahead of the disk, but
 //! nobody outside hears of it.
 
+mod copying;
 mod revisions;
 mod state;
 
@@ -20,6 +21,7 @@ use tokio::time::Instant;
 use crate::samples::{Quantiles, Samples};
 use crate::store::{Record, Store, StoreError};
 use crate::watched::Watched;
+use copying::Wanted;
 pub use revisions::Revisions;
 pub use state::State;
 
@@ -75,6 +77,7 @@ struct Inner {
     flushes: u64,
     // Who waits for which record, in the order of the records. Whoever is dropped is told that nothing can be told.
     waiting: VecDeque<(u64, oneshot::Sender<()>)>,
+    wanted: Vec<Wanted>,
     // The record cannot be written any longer, or the store is closed.
     ended: bool,
     stopping: bool,
@@ -98,6 +101,7 @@ impl Ledger {
             durable: 0,
             flushes: 0,
             waiting: VecDeque::new(),
+            wanted: Vec::new(),
             ended: false,
             stopping: false,
         };
@@ -294,6 +298,7 @@ impl Drop for Closing<'_> {
 
 enum Work {
     Write(Vec<Record>),
+    Snapshot(Wanted),
     Rest { until: Option<Instant> },
     Stop,
 }
@@ -315,6 +320,10 @@ impl Shared {
                         on_failure(&error);
                         break;
                     }
+                }
+                Work::Snapshot(wanted) => {
+                    drop(inner);
+                    wanted.take(&mut *store);
                 }
                 Work::Rest { until: None } => {
                     drop(self.thread_wake.wait(inner).unwrap_or_else(PoisonError::into_inner));
@@ -346,6 +355,7 @@ impl Shared {
                         break;
                     }
                 }
+                Work::Snapshot(wanted) => wanted.take(&mut *store),
                 Work::Rest { until: None } => self.task_wake.notified().await,
                 Work::Rest { until: Some(due) } => {
                     let _ = tokio::time::timeout_at(due, self.task_wake.notified()).await;
@@ -381,10 +391,14 @@ impl Shared {
         let mut inner = self.lock();
         inner.ended = true;
         inner.waiting.clear();
+        inner.wanted.clear();
     }
 }
 
 fn next_work(inner: &mut Inner) -> Work {
+    if let Some(wanted) = inner.wanted.pop() {
+        return Work::Snapshot(wanted);
+    }
     let is_due = inner.stopping || inner.due.is_some_and(|due| due <= Instant::now());
     match (inner.queue.is_empty(), is_due) {
         // All of it: a cut could part the facts of one step, which stand or fall together.
@@ -405,8 +419,8 @@ mod tests {
     use recarga_reservation::{Company, HoldLimits, OperatorId, RequestKey, StoreId};
 
     use super::*;
-    use crate::store::Boot;
     use crate::store::memory::{MemoryDisk, MemoryStore};
+    use crate::store::{Boot, Snapshot};
 
     fn ledger_on(store: Box<dyn Store>) -> Arc<Ledger> {
         let operator = OperatorId::new("empresa-a").unwrap();
@@ -463,6 +477,10 @@ mod tests {
 
         fn each(&mut self, _: &mut dyn FnMut(Record)) -> Result<(), StoreError> {
             Ok(())
+        }
+
+        fn snapshot(&mut self) -> Result<Box<dyn Snapshot>, StoreError> {
+            unreachable!("nobody copies it")
         }
 
         fn append(&mut self, _: &[Record]) -> Result<(), StoreError> {

@@ -3,6 +3,9 @@
 use recarga_reservation::{EvseId, Fact, RequestKey, StoreId, Timestamp, TransactionId};
 use thiserror::Error;
 
+use self::rows::Row;
+
+pub mod copy;
 pub mod memory;
 pub mod postgres;
 pub mod redb;
@@ -30,12 +33,39 @@ pub trait Store: Send + 'static {
     /// and the process must not go on.
     fn append(&mut self, records: &[Record]) -> Result<(), StoreError>;
 
+    /// All that is durable at this moment, to be read at leisure while more is written. Quick, since whoever waits for
+    /// a flush waits for it.
+    fn snapshot(&mut self) -> Result<Box<dyn Snapshot>, StoreError>;
+
     /// Ends the work on a store that is needed no longer. What was appended is durable without it; an error says that
     /// the disk is not to be trusted, as one of [`Store::append`] does.
     fn close(&mut self) -> Result<(), StoreError> {
         Ok(())
     }
 }
+
+/// What a store had at one moment.
+pub trait Snapshot: Send {
+    /// How many rows there are.
+    fn count(&mut self) -> Result<u64, StoreError>;
+
+    /// Hands over every row, in any order, until `take` wants no more.
+    fn each(&mut self, take: &mut dyn FnMut(Row) -> bool) -> Result<(), StoreError>;
+}
+
+/// A record that is being put back from a copy. Until it is finished there is none: whatever interrupts it leaves
+/// nothing.
+pub trait Restoration {
+    /// Takes some of what the copy has.
+    fn take(&mut self, records: &[Record]) -> Result<(), StoreError>;
+
+    /// All of it was taken: from now on it is the record.
+    fn finish(self: Box<Self>) -> Result<(), StoreError>;
+}
+
+/// Epochs that a database may have used up between a copy and its loss: some numbers that others keep begin with the
+/// epoch, and must not come again. Not more, so that these numbers stay below 2^53, beyond which JSON readers round.
+const EPOCHS_SKIPPED: u64 = 1 << 14;
 
 /// Which database this is, and which run of the node on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +74,14 @@ pub struct Boot {
     pub store: StoreId,
     /// How often it has been started, this time included.
     pub epoch: u64,
+}
+
+impl Boot {
+    /// The identity of what was put back from a copy of this one: it has forgotten what came after the copy, so nobody
+    /// may take it for the one that was lost. None if there are no epochs left.
+    pub fn put_back(self, fresh_id: StoreId) -> Option<Self> {
+        Some(Self { store: fresh_id, epoch: self.epoch.checked_add(EPOCHS_SKIPPED)? })
+    }
 }
 
 /// One thing to remember. The latest record about a key replaces the earlier ones.
@@ -135,6 +173,15 @@ pub enum StoreError {
         marker: String,
         /// What failed.
         reason: String,
+    },
+    /// There is a record where one was to be put back.
+    #[error(
+        "{path} has a record already, and nothing was changed; a copy is put back only where there is none: stop the \
+         node, make sure that this record is of no use any longer, and move it away first"
+    )]
+    Occupied {
+        /// The database file.
+        path: String,
     },
     /// The database belongs to another company.
     #[error("{path} is the database of {found}, not of {expected}; check data_dir")]

@@ -13,10 +13,10 @@ use std::thread;
 use std::time::Duration;
 
 use cluster::Cluster;
-use recarga_node::store::postgres::{Leader, PostgresStore};
+use recarga_node::store::postgres::{Leader, PostgresRestoration, PostgresStore};
 use recarga_node::store::{Record, Store, StoreError};
 use recarga_reservation::{Branch, Fact, Hold, Stop, StoreId, TimeWindow};
-use records::{at, hold, operator, sorted, suite, transaction};
+use records::{at, hold, operator, put_back, sorted, suite, transaction};
 use tokio_util::sync::CancellationToken;
 
 // One server for all: each test has a database.
@@ -40,6 +40,22 @@ fn refused(url: &str, name: &str) -> String {
 fn postgres_keeps_the_contract() {
     let url = cluster().database();
     suite(&|| Box::new(open(&url).unwrap()));
+}
+
+#[test]
+fn a_copy_is_put_back_into_postgres() {
+    let url = cluster().database();
+    put_back(&|boot| Ok(Box::new(PostgresRestoration::begin(&url, &operator("empresa-a"), boot)?)), &|| {
+        Box::new(open(&url).unwrap())
+    });
+    let windows = Cluster::look_into(&url).query_one("SELECT count(*) FROM recarga_windows", &[]).unwrap();
+    assert!(windows.get::<_, i64>(0) > 0, "PostgreSQL knows what is reserved");
+    // And one that pg_restore has put back gets another identity.
+    let renewed = open(&url).unwrap().renew(StoreId(2)).unwrap();
+    let started = open(&url).unwrap().boot(StoreId(3)).unwrap();
+    assert_eq!((started.store, started.epoch), (StoreId(2), renewed.epoch + 1));
+    let fresh = open(&cluster().database()).unwrap().renew(StoreId(2)).unwrap_err().to_string();
+    assert!(fresh.contains("never been started"), "{fresh}");
 }
 
 #[test]

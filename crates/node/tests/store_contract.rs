@@ -5,14 +5,18 @@
 #[path = "support/records.rs"]
 mod records;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use recarga_node::store::memory::{MemoryDisk, MemoryStore};
-use recarga_node::store::redb::{RedbStore, poison};
-use recarga_node::store::{Record, Store, StoreError};
-use recarga_reservation::StoreId;
-use records::{everything, evse, forced, operator, sorted, suite, transaction};
+use recarga_node::store::redb::{RedbRestoration, RedbStore, poison};
+use recarga_node::store::rows::Row;
+use recarga_node::store::{Boot, Letter, Record, Restoration as _, Store, StoreError};
+use recarga_reservation::{RequestKey, StoreId};
+use records::{
+    at, copy_of_everything, everything, evse, forced, key, operator, put_back, read_copy, sorted, suite,
+    transaction,
+};
 use redb::ReadableTable;
 
 #[test]
@@ -178,5 +182,135 @@ fn an_epoch_is_never_used_twice_and_half_an_identity_is_none() {
         let opened = RedbStore::open(folder.path(), &operator("empresa-a"));
         let error = opened.and_then(|mut store| store.boot(StoreId(2))).expect_err("must be noticed");
         assert!(error.to_string().contains("damaged"), "{name} {value:?}: {error}");
+    }
+}
+
+#[test]
+fn a_copy_is_put_back_into_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let empresa_a = operator("empresa-a");
+    put_back(&|boot| Ok(Box::new(RedbRestoration::begin(folder.path(), &empresa_a, boot)?)), &|| {
+        Box::new(RedbStore::open(folder.path(), &empresa_a).unwrap())
+    });
+}
+
+// A process that was killed drops nothing: what it leaves must not be taken for a record, nor for the lack of one.
+#[test]
+fn no_node_starts_where_putting_back_was_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (empresa_a, boot) = (operator("empresa-a"), Boot { store: StoreId(8), epoch: 6 });
+    let left = folder.path().join("recarga.redb.restoring");
+    let mut killed = RedbRestoration::begin(folder.path(), &empresa_a, boot).unwrap();
+    killed.take(&everything()).unwrap();
+    let in_use = RedbRestoration::begin(folder.path(), &empresa_a, boot);
+    assert!(matches!(in_use, Err(StoreError::InUse { .. })));
+    let half = std::fs::read(&left).unwrap();
+    drop(killed);
+    assert!(!left.exists());
+    for left_over in [half.as_slice(), b"half of it"] {
+        std::fs::write(&left, left_over).unwrap();
+        let error = open_error(folder.path(), "empresa-a");
+        assert!(error.contains("do it again") && error.contains("recarga.redb.restoring"), "{error}");
+        drop(RedbRestoration::begin(folder.path(), &empresa_a, boot).unwrap());
+    }
+    assert!(RedbStore::open(folder.path(), &empresa_a).is_ok(), "nothing is left of it");
+}
+
+#[test]
+fn a_record_put_back_by_other_means_gets_another_identity() {
+    let folder = tempfile::tempdir().unwrap();
+    let empresa_a = operator("empresa-a");
+    assert!(RedbStore::open_existing(folder.path(), &empresa_a).is_err());
+    assert!(std::fs::read_dir(folder.path()).unwrap().next().is_none(), "nothing was made");
+    let open = || RedbStore::open(folder.path(), &empresa_a).unwrap();
+    let error = open().renew(StoreId(2)).unwrap_err().to_string();
+    assert!(error.contains("never been started"), "{error}");
+    let mut store = open();
+    store.boot(StoreId(1)).unwrap();
+    store.append(&everything()).unwrap();
+    // As a crash leaves it: some of it only in the journal.
+    let copied = tempfile::tempdir().unwrap();
+    for name in ["recarga.redb", "recarga.journal"] {
+        std::fs::copy(folder.path().join(name), copied.path().join(name)).unwrap();
+    }
+    let renewed = RedbStore::open_existing(copied.path(), &empresa_a).unwrap().renew(StoreId(2)).unwrap();
+    let mut store = RedbStore::open(copied.path(), &empresa_a).unwrap();
+    assert_eq!(store.boot(StoreId(3)).unwrap(), Boot { epoch: renewed.epoch + 1, ..renewed });
+    assert_eq!((renewed.store, sorted(store.load().unwrap())), (StoreId(2), sorted(everything())));
+}
+
+#[test]
+fn no_changed_or_shortened_copy_is_taken_for_a_whole_one() {
+    let whole = copy_of_everything();
+    assert!(read_copy(&whole).is_ok());
+    for at in 0..whole.len() {
+        let mut changed = whole.clone();
+        changed[at] ^= 1;
+        assert!(read_copy(&changed).is_err(), "byte {at} was changed");
+    }
+    // Within every line, and after each.
+    for at in (0..whole.len()).filter(|at| at.is_multiple_of(11) || whole[*at] == b'\n') {
+        assert!(read_copy(&whole[..=at]).is_err() || at + 1 == whole.len(), "cut off after {at}");
+    }
+    let refused = |bytes: &[u8]| read_copy(bytes).unwrap_err().to_string();
+    let text = String::from_utf8(whole.clone()).unwrap();
+    for (bytes, told) in [
+        (String::new(), "no copy"),
+        ("SQLite format 3".to_owned(), "no copy"),
+        (text.lines().take(3).fold(String::new(), |all, line| all + line + "\n"), "cut off after 2"),
+        (text.replacen("\"recarga_copy\":1", "\"recarga_copy\":99,\"other\":0", 1), "has format 99"),
+        (text.replacen("empresa-a", "empresa-b", 1), "the record of empresa-b, not of empresa-a"),
+        (text.replacen("A-1", "A-7", 1), "checksum"),
+        (text.clone() + "{}\n", "follows its end"),
+        (text.replacen("branches", "twigs", 1), "line 2"),
+    ] {
+        assert!(refused(bytes.as_bytes()).contains(told), "{told}: {}", refused(bytes.as_bytes()));
+    }
+}
+
+// Rows stand in the tables, on their way there, and in the journal; the latest of each key counts, and none that is gone.
+#[test]
+fn a_snapshot_is_whole_wherever_its_rows_stand() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = RedbStore::open(folder.path(), &operator("empresa-a")).unwrap();
+    store.boot(StoreId(1)).unwrap();
+    let mut expected = BTreeMap::new();
+    let letter = |number: u64, version: u64| {
+        let key = RequestKey { request: number.to_string().parse().unwrap(), ..key() };
+        let answer = Some(format!("{version}{}", "a".repeat(20_000)));
+        let (received, request) = (at(3), "{}".to_owned());
+        Letter { key, received, request, answer, owed: false, response_topic: None, correlation: None }
+    };
+    let mut snapshots = Vec::new();
+    // More than twice round the journal.
+    for round in 0..400 {
+        let mut records = vec![
+            Record::Letter(letter(round, 0)),
+            Record::Letter(letter(round, 1)),
+            Record::Letter(letter(round / 2, 2)),
+        ];
+        if round.is_multiple_of(3) {
+            records.push(Record::LetterForgotten(letter(round / 3, 0).key));
+        }
+        store.append(&records).unwrap();
+        for row in records.iter().map(|record| Row::of(record).unwrap()) {
+            match row.value {
+                Some(value) => drop(expected.insert(row.key, value)),
+                None => drop(expected.remove(&row.key)),
+            }
+        }
+        if round.is_multiple_of(16) {
+            snapshots.push((round, store.snapshot().unwrap(), expected.clone()));
+        }
+        // Read late: much has been written since.
+        if snapshots.len() == 4 || round == 399 {
+            for (round, mut snapshot, expected) in snapshots.drain(..) {
+                assert_eq!(snapshot.count().unwrap(), expected.len() as u64, "round {round}");
+                let mut found = BTreeMap::new();
+                let take = &mut |row: Row| found.insert(row.key, row.value.unwrap()).is_none();
+                snapshot.each(take).unwrap();
+                assert!(found == expected, "round {round}");
+            }
+        }
     }
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, DATE};
-use hyper::{Method, Request};
+use hyper::{Method, Request, Response};
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -103,6 +103,19 @@ impl Client {
         Self::trusting(&local_url(config), Some(token.expose().to_owned()), authorities)
     }
 
+    /// A client of the node that a command's arguments name, for what needs the operator's token: by address and token,
+    /// or by the node's configuration.
+    ///
+    /// # Errors
+    /// They name none, or as [`Client::new`] and [`Client::of_operator`].
+    pub fn chosen(url: Option<&str>, token: Option<&str>, config: Option<&Path>) -> Result<Self> {
+        match (url, config) {
+            (Some(url), _) => Client::new(url, token.map(str::to_owned)),
+            (None, Some(path)) => Client::of_operator(&Config::read(path)?, path),
+            (None, None) => bail!("which node? write --config FILE, or --url URL --token TOKEN"),
+        }
+    }
+
     /// Waits at most this long for an answer.
     pub fn with_patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
@@ -119,6 +132,31 @@ impl Client {
     /// # Errors
     /// The node cannot be reached or does not answer in time.
     pub async fn send(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Answer> {
+        let request = self.request(method, path, body)?;
+        let answered = tokio::time::timeout(self.patience, async {
+            let response = self.http.request(request).await?;
+            Answer::read(response).await
+        });
+        let unreachable = || self.unreachable();
+        answered.await.with_context(unreachable)?.with_context(unreachable)
+    }
+
+    /// Asks for what may be too long for memory: the body of a successful answer is yet to be read.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub async fn open(&self, path: &str) -> Result<Incoming> {
+        let request = self.request(Method::GET, path, vec![])?;
+        let answered = tokio::time::timeout(self.patience, self.http.request(request)).await;
+        let response = answered.with_context(|| self.unreachable())?.with_context(|| self.unreachable())?;
+        if response.status().is_success() {
+            return Ok(response.into_body());
+        }
+        let refused = tokio::time::timeout(self.patience, Answer::read(response)).await;
+        bail!(refused.with_context(|| self.unreachable())??.refusal())
+    }
+
+    fn request(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Request<Full<Bytes>>> {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
         if !body.is_empty() {
             request = request.header(CONTENT_TYPE, "application/json");
@@ -126,17 +164,11 @@ impl Client {
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
         }
-        let request = request.body(Full::new(Bytes::from(body))).context("cannot build the request")?;
-        let answered = tokio::time::timeout(self.patience, async {
-            let response = self.http.request(request).await?;
-            let status = response.status().as_u16();
-            let date = response.headers().get(DATE).and_then(|date| date.to_str().ok()).map(str::to_owned);
-            let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
-            let body = body.map_err(|error| anyhow::anyhow!(error))?.to_bytes();
-            anyhow::Ok(Answer { status, body, date })
-        });
-        let unreachable = || format!("{} does not answer; is the node running?", self.url);
-        answered.await.with_context(unreachable)?.with_context(unreachable)
+        request.body(Full::new(Bytes::from(body))).context("cannot build the request")
+    }
+
+    fn unreachable(&self) -> String {
+        format!("{} does not answer; is the node running?", self.url)
     }
 
     /// Sends a request and reads a successful answer.
@@ -150,6 +182,14 @@ impl Client {
 }
 
 impl Answer {
+    async fn read(response: Response<Incoming>) -> Result<Self> {
+        let status = response.status().as_u16();
+        let date = response.headers().get(DATE).and_then(|date| date.to_str().ok()).map(str::to_owned);
+        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+        let body = body.map_err(|error| anyhow::anyhow!(error))?.to_bytes();
+        Ok(Self { status, body, date })
+    }
+
     /// The message, if it is a success.
     ///
     /// # Errors
@@ -159,9 +199,13 @@ impl Answer {
             return decode(&self.body)
                 .map_err(|problem| anyhow::anyhow!("cannot read the answer: {problem}"));
         }
+        bail!(self.refusal())
+    }
+
+    fn refusal(&self) -> String {
         match decode::<Problem>(&self.body) {
-            Ok(problem) => bail!(describe(&problem)),
-            Err(_) => bail!("status {} without an explanation; is this a Recarga node?", self.status),
+            Ok(problem) => describe(&problem),
+            Err(_) => format!("status {} without an explanation; is this a Recarga node?", self.status),
         }
     }
 }

@@ -5,7 +5,6 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use hyper::Method;
-use recarga_node::config::Config;
 use recarga_reservation::TransactionId;
 use recarga_wire::doubt::{Doubtful, DoubtsAnswer, ForceBody, ForcedDecision, ForcedView, Word};
 use recarga_wire::{encode, instant};
@@ -76,7 +75,8 @@ enum Decision {
 /// # Errors
 /// It does not answer, or refuses.
 pub fn run(arguments: Arguments) -> Result<ExitCode> {
-    let client = client(&arguments)?;
+    let Arguments { url, token, config, .. } = &arguments;
+    let client = Client::chosen(url.as_deref(), token.as_deref(), config.as_deref())?;
     let runtime = crate::runtime()?;
     match arguments.command {
         Command::List => {
@@ -108,14 +108,6 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
             }
             Ok(ExitCode::SUCCESS)
         }
-    }
-}
-
-fn client(arguments: &Arguments) -> Result<Client> {
-    match (&arguments.url, &arguments.config) {
-        (Some(url), _) => Client::new(url, arguments.token.clone()),
-        (None, Some(path)) => Client::of_operator(&Config::read(path)?, path),
-        (None, None) => bail!("which node? write --config FILE, or --url URL --token TOKEN"),
     }
 }
 

@@ -21,6 +21,7 @@ macro_rules! say_on {
 }
 
 mod audit;
+mod backup;
 mod bench;
 mod broker;
 mod certs;
@@ -38,7 +39,9 @@ mod in_doubt;
 mod logging;
 mod picture;
 mod plan;
+mod progress;
 mod replicas;
+mod restore;
 mod serve;
 mod traces;
 mod trip;
@@ -78,6 +81,8 @@ Examples:
                                                    proves that every trip is all or nothing
   recarga history --data data/empresa-a --since 2026-01-01
                                                    past reservations and trips that have left the database
+  recarga backup --config empresa-a.toml --to empresa-a.copy
+                                                   a copy of a running node's record
   recarga in-doubt list --config empresa-a.toml    what waits for an outcome, and what the others say
   recarga bench trips                              durable trips a second on this machine
   recarga config check empresa-a.toml              what is wrong with a configuration, before starting it
@@ -102,6 +107,8 @@ enum Command {
     Trip(trip::Arguments),
     Audit(audit::Arguments),
     History(history::Arguments),
+    Backup(backup::Arguments),
+    Restore(restore::Arguments),
     InDoubt(in_doubt::Arguments),
     Bench(bench::Arguments),
     /// Print a completion script for a shell.
@@ -138,6 +145,8 @@ fn main() -> ExitCode {
         Command::Trip(arguments) => trip::run(arguments),
         Command::Audit(arguments) => audit::run(&arguments),
         Command::History(arguments) => history::run(&arguments),
+        Command::Backup(arguments) => backup::run(&arguments),
+        Command::Restore(arguments) => restore::run(&arguments),
         Command::InDoubt(arguments) => in_doubt::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
         Command::Completions { shell } => {

@@ -198,8 +198,12 @@ impl Coordinator {
     }
 
     /// What to answer a company that asks about a transaction of this coordinator. `None`: it is none of this
-    /// coordinator's, of another database, or was never begun, so that nothing may be presumed.
+    /// coordinator's, or nothing may be presumed, as another database made it, or as it was never begun.
     pub fn status(&self, transaction: &TransactionId) -> Option<Step<Outcome>> {
+        // Also of a database that was lost and of which a copy was put back: what it knows to be committed is.
+        if self.trips.contains_key(transaction) {
+            return Some(Step::durable(Outcome::Commit, vec![]));
+        }
         let is_of_this_store = transaction.coordinator == self.operator && transaction.store == self.store;
         // An id that was never handed out is forged, or was handed out by a later state of this store than the one
         // at hand: someone put back an old copy, and what it committed since is not known.
@@ -209,9 +213,6 @@ impl Coordinator {
         }
         if self.waiting.contains_key(transaction) {
             return Some(Step::lazy(Outcome::Pending, vec![]));
-        }
-        if self.trips.contains_key(transaction) {
-            return Some(Step::durable(Outcome::Commit, vec![]));
         }
         // Never known, or aborted, or settled long ago: those who have not heard of a commit by then never voted.
         Some(Step::durable(Outcome::Abort, vec![]))

@@ -29,7 +29,10 @@ static int is_database(int fd) {
     if (length < 0) return 0;
     path[length] = 0;
     const char *name = strrchr(path, '/');
-    return name && (strcmp(name, "/recarga.redb") == 0 || strcmp(name, "/recarga.journal") == 0);
+    const char *databases[] = {"/recarga.redb", "/recarga.journal", "/recarga.redb.restoring"};
+    for (int i = 0; name && i < 3; i++)
+        if (strcmp(name, databases[i]) == 0) return 1;
+    return 0;
 }
 
 static void read_order(char *order, size_t size) {

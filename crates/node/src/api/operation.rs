@@ -53,7 +53,7 @@ pub async fn health(State(node): State<Arc<Node>>) -> Response {
     let answer = HealthAnswer {
         estado,
         empresa: node.operator.clone(),
-        deposito: node.store,
+        deposito: node.boot.store,
         versao: env!("CARGO_PKG_VERSION").to_owned(),
         verificacoes: checks,
     };
@@ -95,7 +95,7 @@ pub async fn audit(
     let page = node.ledger.apply(|state| {
         let mut page = AuditPage {
             empresa: node.operator.clone(),
-            deposito: node.store,
+            deposito: node.boot.store,
             ramos: vec![],
             viagens: vec![],
             proximo: None,

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use recarga_reservation::{EvseId, Fact, RequestKey, StoreId, TransactionId};
 
-use super::{Boot, Record, Store, StoreError};
+use super::rows::Row;
+use super::{Boot, Record, Snapshot, Store, StoreError};
 
 /// The disk: survives the stores opened on it.
 #[derive(Clone, Debug, Default)]
@@ -54,6 +55,12 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    fn snapshot(&mut self) -> Result<Box<dyn Snapshot>, StoreError> {
+        let rows: Result<Vec<Row>, _> = self.load()?.iter().map(Row::of).collect();
+        let unwritable = |error| StoreError::Io { path: "memory".to_owned(), reason: format!("{error}") };
+        Ok(Box::new(Rows(rows.map_err(unwritable)?)))
+    }
+
     fn append(&mut self, records: &[Record]) -> Result<(), StoreError> {
         let mut contents = self.disk.0.lock().unwrap_or_else(PoisonError::into_inner);
         for record in records {
@@ -88,6 +95,19 @@ impl Store for MemoryStore {
                 }
             }
         }
+        Ok(())
+    }
+}
+
+struct Rows(Vec<Row>);
+
+impl Snapshot for Rows {
+    fn count(&mut self) -> Result<u64, StoreError> {
+        Ok(self.0.len() as u64)
+    }
+
+    fn each(&mut self, take: &mut dyn FnMut(Row) -> bool) -> Result<(), StoreError> {
+        let _ = self.0.iter().cloned().all(take);
         Ok(())
     }
 }

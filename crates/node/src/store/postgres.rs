@@ -5,7 +5,9 @@
 //! its own, since it must not block within an asynchronous runtime.
 
 mod leading;
+mod restoration;
 mod schema;
+mod snapshot;
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -15,13 +17,14 @@ use std::time::Duration;
 
 use postgres::config::Host;
 use postgres::error::SqlState;
-use postgres::fallible_iterator::FallibleIterator;
 use postgres::{Client, Config, NoTls, Statement};
 use recarga_reservation::{Branch, Fact, OperatorId, StoreId};
 
-use super::rows::{Row, Table};
-use super::{Boot, Record, Store, StoreError};
-pub use leading::{IsStopping, Leader, OnLeader, watch};
+pub use self::leading::{IsStopping, Leader, OnLeader, watch};
+pub use self::restoration::PostgresRestoration;
+use self::snapshot::PostgresSnapshot;
+use super::rows::Row;
+use super::{Boot, Record, Snapshot, Store, StoreError};
 
 /// Longest wait for a connection.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
@@ -40,6 +43,7 @@ const READ_AHEAD: usize = 1024;
 /// A database of PostgreSQL.
 pub struct PostgresStore {
     jobs: Sender<Job>,
+    config: Config,
     // For messages: without what is secret.
     name: String,
 }
@@ -65,16 +69,18 @@ impl PostgresStore {
     pub fn open(url: &str, operator: &OperatorId, on_lost: OnLost) -> Result<Self, StoreError> {
         let (config, operator) = (configure(url)?, operator.clone());
         let name = shown(&config);
-        let open = move |name| Session::open(&config, name, &operator).map(Some);
-        Self::start(name.clone(), open, on_lost)?.ok_or_else(|| ended(&name))
+        let address = config.clone();
+        let open = move |name| Session::open(&address, name, &operator).map(Some);
+        Self::start(config, open, on_lost)?.ok_or_else(|| ended(&name))
     }
 
     // None if it was not opened, although nothing went wrong.
     fn start(
-        name: String,
+        config: Config,
         open: impl FnOnce(String) -> Result<Option<Session>, StoreError> + Send + 'static,
         on_lost: OnLost,
     ) -> Result<Option<Self>, StoreError> {
+        let name = shown(&config);
         let (jobs, todo) = channel::<Job>();
         let (opened, is_open) = sync_channel(1);
         let called = name.clone();
@@ -90,7 +96,16 @@ impl PostgresStore {
             }
         });
         let is_open = is_open.recv().map_err(|_| ended(&name))??;
-        Ok(is_open.then_some(Self { jobs, name }))
+        Ok(is_open.then_some(Self { jobs, config, name }))
+    }
+
+    /// Gives a record that was put back by other means than this program's another identity. It must have been started
+    /// once.
+    ///
+    /// # Errors
+    /// As [`Store::append`]; also if it has no identity yet.
+    pub fn renew(&mut self, fresh_id: StoreId) -> Result<Boot, StoreError> {
+        self.ask(move |session| session.renew(fresh_id))
     }
 
     fn ask<A: Send + 'static>(
@@ -120,6 +135,11 @@ impl Store for PostgresStore {
         });
         self.jobs.send(job).map_err(|_| ended(&self.name))?;
         records.into_iter().try_for_each(|record| record.map(&mut *take))
+    }
+
+    // A connection of its own, which is made when it is first read.
+    fn snapshot(&mut self) -> Result<Box<dyn Snapshot>, StoreError> {
+        Ok(Box::new(PostgresSnapshot::new(self.config.clone(), self.name.clone())))
     }
 
     fn append(&mut self, records: &[Record]) -> Result<(), StoreError> {
@@ -182,24 +202,28 @@ impl Session {
         Ok(boot)
     }
 
+    fn renew(&mut self, fresh_id: StoreId) -> Result<Boot, StoreError> {
+        let boot = schema::boot(self)?.and_then(|before| before.put_back(fresh_id));
+        let boot = boot.ok_or_else(|| self.unreadable("it has never been started"))?;
+        schema::set_boot(self, boot)?;
+        self.append = None;
+        Ok(boot)
+    }
+
     fn read(&mut self, read: &SyncSender<Result<Record, StoreError>>) -> Result<(), StoreError> {
-        let name = self.name.clone();
-        let unreadable = |key: &str, reason: &dyn std::fmt::Display| StoreError::Unreadable {
-            path: name.clone(),
-            reason: format!("row {key}: {reason}"),
-        };
-        let rows = self.client.query_raw::<_, i16, _>("SELECT kind, key, value FROM recarga_rows", []);
-        let mut rows = rows.map_err(|error| io(&name, &error))?;
-        while let Some(row) = rows.next().map_err(|error| io(&name, &error))? {
-            let (kind, key, value): (i16, &str, &str) = (row.get(0), row.get(1), row.get(2));
-            let table = u8::try_from(kind).ok().and_then(Table::from_number);
-            let table = table.ok_or_else(|| unreadable(key, &"it is of no kind that is known"))?;
-            let record = Row::read(table, key, value.as_bytes()).map_err(|error| unreadable(key, &error))?;
-            if read.send(Ok(record)).is_err() {
-                break;
+        let mut malformed = None;
+        snapshot::each_row(&mut self.client, &self.name, &mut |row| match Row::read(
+            row.table,
+            &row.key,
+            row.value.as_deref().unwrap_or_default(),
+        ) {
+            Ok(record) => read.send(Ok(record)).is_ok(),
+            Err(error) => {
+                malformed = Some(format!("row {}: {error}", row.key));
+                false
             }
-        }
-        Ok(())
+        })?;
+        malformed.map_or(Ok(()), |reason| Err(self.unreadable(reason)))
     }
 
     // After an error nobody knows whether it was written: the process ends, and the next one reads what is true.

@@ -16,12 +16,18 @@ use redb::backends::FileBackend;
 use redb::{Database, DatabaseError, StorageBackend};
 
 use self::journal::{Journal, JournalError};
+use self::restoration::refuse_half_restored;
+use self::snapshot::RedbSnapshot;
 use self::tables::{JournalState, Meta, Pending, Tables, careful};
 use super::rows::{Row, Table};
-use super::{Boot, Record, Store, StoreError};
+use super::{Boot, Record, Snapshot, Store, StoreError};
 
 mod journal;
+mod restoration;
+mod snapshot;
 mod tables;
+
+pub use restoration::RedbRestoration;
 
 const FILE: &str = "recarga.redb";
 // What is being made for the first time, until it can be told from a file that has lost its contents.
@@ -56,6 +62,7 @@ impl RedbStore {
         let io_error = |error: io::Error| StoreError::Io { path: name.clone(), reason: error.to_string() };
         fs::create_dir_all(folder).map_err(io_error)?;
         check_poison(folder, &name)?;
+        refuse_half_restored(folder, &path)?;
         let tables = if path.exists() {
             open_file(&path, &name)?
         } else {
@@ -77,6 +84,19 @@ impl RedbStore {
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(io_error)?;
         let absorption = Absorption::Aside(None);
         guarded(&name, || Self::with(tables, journal, HALF_BYTES, absorption, operator))
+    }
+
+    /// As [`RedbStore::open`], where nothing is made.
+    ///
+    /// # Errors
+    /// As there; also if there is no database.
+    pub fn open_existing(folder: &Path, operator: &OperatorId) -> Result<Self, StoreError> {
+        let path = folder.join(FILE);
+        fs::metadata(&path).map_err(|error| StoreError::Io {
+            path: path.display().to_string(),
+            reason: error.to_string(),
+        })?;
+        Self::open(folder, operator)
     }
 
     /// Opens tables and journal on backends of the caller's, such as a simulated disk. All work is done in the
@@ -117,6 +137,20 @@ impl RedbStore {
         let mut records = Vec::new();
         each(&tables, &mut |record| records.push(record))?;
         Ok((operator, boot, records))
+    }
+
+    /// Gives a record that was put back by other means than this program's another identity. It must have been started
+    /// once.
+    ///
+    /// # Errors
+    /// As [`Store::append`]; also if it has no identity yet.
+    pub fn renew(&mut self, fresh_id: StoreId) -> Result<Boot, StoreError> {
+        self.end_journal()?;
+        let before = self.tables.meta()?.and_then(|meta| meta.boot);
+        let boot = before.and_then(|before| before.put_back(fresh_id));
+        let boot = boot.ok_or_else(|| self.tables.unreadable("it has never been started"))?;
+        self.tables.set_identity(boot)?;
+        Ok(boot)
     }
 
     fn with(
@@ -211,6 +245,12 @@ impl Store for RedbStore {
         written
     }
 
+    fn snapshot(&mut self) -> Result<Box<dyn Snapshot>, StoreError> {
+        // What is on its way into the tables may be there or not: to take it once more changes nothing.
+        let newer = self.absorption.rows().into_iter().chain([Arc::new(self.pending.clone())]).collect();
+        Ok(Box::new(RedbSnapshot::new(self.tables.clone(), newer)?))
+    }
+
     // Then the next start needs no journal.
     fn close(&mut self) -> Result<(), StoreError> {
         if self.failed { Ok(()) } else { self.end_journal() }
@@ -229,7 +269,12 @@ enum Absorption {
     /// In the caller's thread.
     AtOnce,
     /// In a thread of its own, while the other half is written.
-    Aside(Option<JoinHandle<Result<(), StoreError>>>),
+    Aside(Option<UnderWay>),
+}
+
+struct UnderWay {
+    rows: Arc<Pending>,
+    thread: JoinHandle<Result<(), StoreError>>,
 }
 
 impl Absorption {
@@ -237,24 +282,33 @@ impl Absorption {
         match self {
             Absorption::AtOnce => tables.absorb(&rows, Some(up_to)),
             Absorption::Aside(under_way) => {
-                let into = tables.clone();
-                *under_way = Some(thread::spawn(move || into.absorb(&rows, Some(up_to))));
+                let rows = Arc::new(rows);
+                let (into, absorbed) = (tables.clone(), rows.clone());
+                let thread = thread::spawn(move || into.absorb(&absorbed, Some(up_to)));
+                *under_way = Some(UnderWay { rows, thread });
                 Ok(())
             }
+        }
+    }
+
+    fn rows(&self) -> Option<Arc<Pending>> {
+        match self {
+            Absorption::Aside(under_way) => under_way.as_ref().map(|under_way| under_way.rows.clone()),
+            Absorption::AtOnce => None,
         }
     }
 
     // A failed one is to stop the process soon, not only when the next one begins.
     fn check(&mut self, tables: &Tables) -> Result<(), StoreError> {
         match self {
-            Absorption::Aside(Some(under_way)) if under_way.is_finished() => self.wait(tables),
+            Absorption::Aside(Some(under_way)) if under_way.thread.is_finished() => self.wait(tables),
             _ => Ok(()),
         }
     }
 
     fn wait(&mut self, tables: &Tables) -> Result<(), StoreError> {
         let Absorption::Aside(under_way) = self else { return Ok(()) };
-        let Some(ended) = under_way.take().map(JoinHandle::join) else { return Ok(()) };
+        let Some(ended) = under_way.take().map(|under_way| under_way.thread.join()) else { return Ok(()) };
         ended.unwrap_or_else(|_| Err(tables.io("the thread that takes the journal in has panicked")))
     }
 }

@@ -38,6 +38,22 @@ impl Table {
     pub fn from_number(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|table| *table as u8 == number)
     }
+
+    /// What it is called, in databases and for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Table::Branches => "branches",
+            Table::Trips => "trips",
+            Table::Letters => "letters",
+            Table::Evses => "evses",
+            Table::Forced => "forced",
+        }
+    }
+
+    /// The inverse of [`Table::name`].
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|table| table.name() == name)
+    }
 }
 
 /// A row as it is written; one without a value is removed.

@@ -16,7 +16,7 @@ enum For {
     Operator,
 }
 
-const OPERATIONS: [(&str, &str, For); 36] = [
+const OPERATIONS: [(&str, &str, For); 37] = [
     ("get", "/disponibilidade", For::Everybody),
     ("get", "/pontos", For::Everybody),
     ("get", "/rede", For::Everybody),
@@ -41,6 +41,7 @@ const OPERATIONS: [(&str, &str, For); 36] = [
     ("get", "/veiculos/{id}", For::Drivers),
     ("get", "/eventos", For::Drivers),
     ("get", "/auditoria", For::Operator),
+    ("get", "/copia", For::Operator),
     ("get", "/em-duvida", For::Operator),
     ("post", "/em-duvida/{sessao}/forcar", For::Operator),
     ("get", "/painel/config", For::Everybody),

@@ -13,6 +13,7 @@ mod booking;
 mod cars;
 mod changing;
 mod contention;
+mod copies;
 mod doubts;
 mod durability;
 mod holds;

@@ -260,6 +260,7 @@ async fn the_node_explains_itself() {
         "/saude",
         "/metrics",
         "/auditoria",
+        "/copia",
         "/problemas/{tipo}",
     ] {
         assert!(paths.contains_key(path), "{path} is not described");

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
-use recarga_node::store::{Boot, Record, Store, StoreError};
+use recarga_node::store::{Boot, Record, Snapshot, Store, StoreError};
 use recarga_reservation::StoreId;
 
 use super::eventually;
@@ -83,6 +83,10 @@ impl<S: Store> Store for GatedStore<S> {
 
     fn each(&mut self, take: &mut dyn FnMut(Record)) -> Result<(), StoreError> {
         self.store.each(take)
+    }
+
+    fn snapshot(&mut self) -> Result<Box<dyn Snapshot>, StoreError> {
+        self.store.snapshot()
     }
 
     fn append(&mut self, records: &[Record]) -> Result<(), StoreError> {

@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use recarga_node::store::{Forced, Letter, Record, Store};
+use recarga_node::store::copy::{self, CopyError, Head};
+use recarga_node::store::memory::{MemoryDisk, MemoryStore};
+use recarga_node::store::{Boot, Forced, Letter, Record, Restoration, Store, StoreError};
 use recarga_reservation::{
     AbortCause, Branch, EvseId, Fact, Hold, OperatorId, Planned, Plug, RequestKey, Stage, Stop, StoreId,
     TimeWindow, Timestamp, TransactionId, Trip, TripRequest, TripStop,
@@ -165,5 +167,83 @@ pub fn suite(open: Open) {
     };
     expected.retain(|one| !gone(one));
     expected.push(confirmed);
-    assert_eq!(sorted(open().load().unwrap()), sorted(expected));
+    assert_eq!(sorted(open().load().unwrap()), sorted(expected.clone()));
+
+    // A snapshot has what was durable at its moment, wherever it stood by then, and nothing of what came later.
+    let mut store = open();
+    let boot = store.boot(StoreId(4)).unwrap();
+    store.append(&[forced(60, None), Record::Fact(Fact::BranchForgotten(transaction(3)))]).unwrap();
+    expected.retain(|one| !matches!(one, Record::Fact(Fact::Branch(id, _)) if id.counter == 3));
+    expected.push(forced(60, None));
+    let mut snapshot = store.snapshot().unwrap();
+    assert_eq!(snapshot.count().unwrap(), expected.len() as u64);
+    store.append(&[forced(61, None), Record::Fact(Fact::BranchForgotten(transaction(4)))]).unwrap();
+    let head = Head { operator: operator("empresa-a"), boot, made: at(8), rows: snapshot.count().unwrap() };
+    let mut bytes = Vec::new();
+    copy::write(&mut *snapshot, &head, &mut |piece| {
+        bytes.extend(piece);
+        true
+    })
+    .unwrap();
+    let (read, records) = read_copy(&bytes).unwrap();
+    assert_eq!((read, sorted(records)), (head, sorted(expected)));
+    drop(snapshot);
+    assert_eq!(open_again(store, open).boot(StoreId(5)).unwrap().epoch, boot.epoch + 1);
+}
+
+fn open_again(store: Box<dyn Store>, open: Open) -> Box<dyn Store> {
+    drop(store);
+    open()
+}
+
+/// A copy of one record of every shape, of the fifth run of database 7.
+pub fn copy_of_everything() -> Vec<u8> {
+    let mut store = MemoryStore::open(&MemoryDisk::default());
+    store.append(&everything()).unwrap();
+    let mut snapshot = store.snapshot().unwrap();
+    let boot = Boot { store: StoreId(7), epoch: 5 };
+    let rows = snapshot.count().unwrap();
+    let head = Head { operator: operator("empresa-a"), boot, made: at(1_700_000_000_000), rows };
+    let mut bytes = Vec::new();
+    copy::write(&mut *snapshot, &head, &mut |piece| {
+        bytes.extend(piece);
+        true
+    })
+    .unwrap();
+    bytes
+}
+
+/// Reads a copy of `empresa-a`'s record.
+pub fn read_copy(mut bytes: &[u8]) -> Result<(Head, Vec<Record>), CopyError> {
+    let mut records = Vec::new();
+    let head = copy::read(&mut bytes, Some(&operator("empresa-a")), &mut |record| {
+        records.push(record);
+        Ok(())
+    })?;
+    Ok((head, records))
+}
+
+/// What every backend must do that a copy is put back into: `begin` where nothing is yet, `open` afterwards.
+pub fn put_back(begin: &dyn Fn(Boot) -> Result<Box<dyn Restoration>, StoreError>, open: Open) {
+    let (head, records) = read_copy(&copy_of_everything()).unwrap();
+    let boot = head.boot.put_back(StoreId(8)).unwrap();
+    // What is not finished leaves nothing.
+    let mut restoration = begin(boot).unwrap();
+    restoration.take(&records[..9]).unwrap();
+    drop(restoration);
+    let mut restoration = begin(boot).unwrap();
+    restoration.take(&records[..5]).unwrap();
+    restoration.take(&records[5..]).unwrap();
+    restoration.finish().unwrap();
+    let occupied = begin(boot).err().expect("there is a record now");
+    assert!(matches!(occupied, StoreError::Occupied { .. }), "{occupied}");
+    let mut store = open();
+    assert_eq!(sorted(store.load().unwrap()), sorted(records.clone()));
+    // Nobody takes it for the lost one, whose epochs do not come again.
+    let started = store.boot(StoreId(9)).unwrap();
+    assert_eq!(started.store, StoreId(8));
+    assert!(started.epoch > head.boot.epoch + 1000, "{started:?}");
+    store.append(&[forced(70, None)]).unwrap();
+    drop(store);
+    assert_eq!(open().load().unwrap().len(), records.len() + 1);
 }

@@ -46,18 +46,18 @@ pub struct Hold {
 impl Hold {
     /// Whether what `from` says of this transaction, from its database `store`, may be believed.
     ///
-    /// "Commit" is knowledge, whoever has it. "Abort" may be a presumption: the coordinator presumes it of what its
-    /// database does not know, another participant promises it of what it has not voted on. Both are worth something
-    /// only from a database in which the opposite would stand: the one that made the transaction, or the one that
-    /// would have voted.
+    /// "Commit" is knowledge, whoever has it, also from a database that was put back from a copy. "Abort" may be a
+    /// presumption: the coordinator presumes it of what its database does not know, another participant promises it of
+    /// what it has not voted on. Both are worth something only from a database in which the opposite would stand: the
+    /// one that made the transaction, or the one that would have voted.
     pub fn believes(&self, from: &OperatorId, store: StoreId, outcome: Outcome) -> bool {
-        if *from == self.transaction.coordinator {
-            return store == self.transaction.store;
-        }
+        let is_coordinator = *from == self.transaction.coordinator;
         match outcome {
             Outcome::Commit => true,
+            Outcome::Abort if is_coordinator => store == self.transaction.store,
             Outcome::Abort => self.stores.get(from) == Some(&store),
-            Outcome::Pending | Outcome::InDoubt => false,
+            Outcome::Pending => is_coordinator && store == self.transaction.store,
+            Outcome::InDoubt => false,
         }
     }
 

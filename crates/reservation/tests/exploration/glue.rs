@@ -65,7 +65,8 @@ impl<'a> Hand<'a> {
                 self.record(step.facts);
             }
             What::Flush => self.flush(),
-            What::Crash | What::Kill | What::Wipe => self.restart(),
+            What::Copy => self.node.copy = Some(Box::new(self.node.durable.clone())),
+            What::Crash | What::Kill | What::Wipe | What::PutBack => self.restart(),
         }
     }
 
@@ -388,6 +389,15 @@ impl<'a> Hand<'a> {
         let node = &mut *self.node;
         if self.event.what == What::Wipe {
             node.durable = Disk::empty(2);
+            node.history.wiped = true;
+        }
+        if self.event.what == What::PutBack
+            && let Some(copy) = node.copy.take()
+        {
+            node.durable = *copy;
+            // Its epochs were used up by the lost one, or not: with another identity that does not matter.
+            node.durable.store = if self.scenario.plant == Some(Plant::CopyKeepsItsStore) { 1 } else { 2 };
+            node.durable.epoch += 1;
             node.history.wiped = true;
         }
         if self.event.what != What::Kill {

@@ -144,7 +144,7 @@ impl Node {
         if self.waiting.is_empty() {
             self.history.overtaken = 0;
         }
-        let may_wipe = scenario.faults.wipe.contains(&true);
+        let may_wipe = scenario.faults.may_lose_disks();
         for (index, Attempt { trip, transaction, .. }) in attempts.iter().enumerate() {
             let bit = 1 << trip;
             let is_prepared = |node: &Node| {
@@ -182,7 +182,7 @@ impl Node {
     /// record of what was told: abort is told only of a durable tombstone, which stays and refuses, or of a trip
     /// that never commits any more; commit only of a durable record, which stays.
     pub fn broken_step(&self, event: Event, before: &Node, attempts: &[Attempt]) -> Option<&'static str> {
-        if matches!(event.what, What::Crash | What::Kill | What::Wipe) {
+        if matches!(event.what, What::Crash | What::Kill | What::Wipe | What::PutBack) {
             return None; // What was durable still is, except for a lost disk.
         }
         let own = self.company.operator();

@@ -36,6 +36,7 @@ pub struct Info {
     pub durably_cancelled: u8,
     /// Nothing waits to be durable.
     pub is_flushed: bool,
+    pub has_copy: bool,
     /// For each company, the trips of which it is reported lost.
     pub lost: [u8; COMPANIES],
     /// What is wrong within the company, whatever the others do.
@@ -100,6 +101,7 @@ impl Info {
                 matches!(stage, Some(Stage::Cancelled { .. }))
             }),
             is_flushed: node.is_flushed(),
+            has_copy: node.copy.is_some(),
             lost: [lost(0), lost(1), lost(2)],
             violation: local_violation(node),
         }

@@ -87,6 +87,19 @@ fn a_lost_disk() {
 }
 
 #[test]
+fn an_old_copy_put_back() {
+    // As with a lost disk; and what the copy knows is told, so that it need not be asked of a person.
+    let back = |name, trip, put_back| {
+        verify(Scenario { heals: false, ..Scenario::new(name, vec![trip], Faults { put_back, ..CRASHES }) });
+    };
+    let two = || trip(A, "r1", &[(A, 0), (B, 0)]);
+    back("copy of the coordinator's", everywhere(A, 0), [true, false, false]);
+    back("copy of the coordinator's, cancelled", cancelled(two()), [true, false, false]);
+    back("copy of another company's", everywhere(A, 0), [false, true, false]);
+    back("copy of another company's, cancelled", cancelled(two()), [false, true, false]);
+}
+
+#[test]
 fn two_coordinators_at_two_companies() {
     let trips = vec![trip(A, "r1", &[(A, 0), (B, 0)]), trip(B, "r2", &[(A, 0), (B, 0)])];
     verify(Scenario::new("two trips, two companies", trips, CRASHES));

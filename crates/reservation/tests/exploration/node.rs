@@ -68,6 +68,10 @@ pub enum What {
     Kill,
     /// The disk is lost; the company starts again with an empty one.
     Wipe,
+    /// Its operator makes a copy of what is durable.
+    Copy,
+    /// The disk is lost; the company starts again with the copy, as another store.
+    PutBack,
 }
 
 /// What companies and drivers are told. `to` is a company.
@@ -136,6 +140,8 @@ pub struct Node {
     pub company: Company,
     pub durable: Disk,
     pub recorded: Disk,
+    /// Of the disk, until it is put back.
+    pub copy: Option<Box<Disk>>,
     /// By attempt.
     pub waiting: BTreeSet<(u8, Say)>,
     pub history: History,
@@ -146,7 +152,7 @@ impl Node {
         let durable = Disk::empty(1);
         let company = durable.restore(usize::from(me));
         let (recorded, waiting) = (durable.clone(), BTreeSet::new());
-        Self { me, company, durable, recorded, waiting, history: History::default() }
+        Self { me, company, durable, recorded, copy: None, waiting, history: History::default() }
     }
 
     /// Whether something is recorded that a crash would lose, or waits to be said.

@@ -43,6 +43,8 @@ pub enum Plant {
     AnotherStoresAbortBelieved,
     /// A participant that lost its disk grants a hold that was meant for the lost one.
     AnotherStoresHoldGranted,
+    /// A copy of the coordinator's disk that is put back keeps the identity of the lost one.
+    CopyKeepsItsStore,
     /// The coordinator's own branch is not in its commit record.
     OwnBranchNotRecorded,
     /// Told to confirm what it does not know, a company answers with success.
@@ -60,7 +62,7 @@ pub enum Plant {
 }
 
 /// Every broken rule and the invariant that it breaks in the end.
-const PLANTS: [(Plant, &str); 25] = [
+const PLANTS: [(Plant, &str); 26] = [
     (Plant::PreparedExpires, "1:"),
     (Plant::CommitToldEarly, "1:"),
     (Plant::SweepSpeaksEarly, "1:"),
@@ -79,6 +81,7 @@ const PLANTS: [(Plant, &str); 25] = [
     (Plant::MissingStoreMeansAbort, "1:"),
     (Plant::AnotherStoresAbortBelieved, "1:"),
     (Plant::AnotherStoresHoldGranted, "5:"),
+    (Plant::CopyKeepsItsStore, "1:"),
     (Plant::OwnBranchNotRecorded, "3:"),
     (Plant::UnknownConfirmed, "4:"),
     (Plant::CancelledByAbort, "1:"),
@@ -118,6 +121,7 @@ fn scenario(plant: Plant) -> Scenario {
         Plant::CancelledByAbort => (vec![TripPlan { cancel: true, ..one }], CRASHES),
         Plant::EpochReused => (vec![one, TripPlan::new(0, "r2", &[(0, 1), (1, 1), (2, 1)])], CRASHES),
         Plant::MissingStoreMeansAbort => (vec![one], Faults { wipe: [true, false, false], ..CRASHES }),
+        Plant::CopyKeepsItsStore => (vec![one], Faults { put_back: [true, false, false], ..CRASHES }),
         Plant::AnotherStoresAbortBelieved | Plant::AnotherStoresHoldGranted => {
             (vec![one], Faults { wipe: [false, true, false], ..CRASHES })
         }

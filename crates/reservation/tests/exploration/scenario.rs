@@ -63,11 +63,24 @@ pub struct Faults {
     pub heuristic: bool,
     /// Companies whose disk may be lost and replaced by an empty one, once.
     pub wipe: [bool; COMPANIES],
+    /// Companies whose disk may be lost and replaced by a copy of an earlier moment, once.
+    pub put_back: [bool; COMPANIES],
+}
+
+impl Faults {
+    pub fn may_lose_disks(&self) -> bool {
+        self.wipe.contains(&true) || self.put_back.contains(&true)
+    }
 }
 
 /// Any company may crash; nothing else goes wrong beyond what always may.
-pub const CRASHES: Faults =
-    Faults { crashes: [true; COMPANIES], forget: false, heuristic: false, wipe: [false; COMPANIES] };
+pub const CRASHES: Faults = Faults {
+    crashes: [true; COMPANIES],
+    forget: false,
+    heuristic: false,
+    wipe: [false; COMPANIES],
+    put_back: [false; COMPANIES],
+};
 
 /// How the messages on their way are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -280,6 +280,8 @@ fn describe(universe: &Universe, before: &World, after: &World, happening: Happe
         What::Crash => "loses power and restarts".to_owned(),
         What::Kill => "is killed and restarts with what was not yet flushed".to_owned(),
         What::Wipe => "loses its disk and restarts with an empty one".to_owned(),
+        What::Copy => "copies its disk".to_owned(),
+        What::PutBack => "loses its disk and restarts with the copy".to_owned(),
     };
     let said = said(universe, before, after);
     let then = if said.is_empty() { String::new() } else { format!(" -> {}", said.join(", ")) };

@@ -229,6 +229,9 @@ impl Universe {
             if faults.wipe[company] && !info.history.wiped {
                 may(What::Wipe);
             }
+            if faults.put_back[company] && !info.history.wiped {
+                may(if info.has_copy { What::PutBack } else { What::Copy });
+            }
             if faults.heuristic && info.prepared != 0 {
                 may(What::GraceOver);
             }

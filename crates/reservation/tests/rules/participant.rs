@@ -308,7 +308,7 @@ fn only_the_database_that_would_know_is_believed() {
         ("its coordinator's word", &a, 1, Commit, Learnt::Ended),
         ("the coordinator has lost its disk", &a, 2, Pending, Learnt::Nothing),
         ("the coordinator has lost its disk", &a, 2, Abort, Learnt::Nothing),
-        ("the coordinator has lost its disk", &a, 2, Commit, Learnt::Nothing),
+        ("a copy of the coordinator's record was put back, and knows it", &a, 2, Commit, Learnt::Ended),
         ("another participant's word", &c, 7, Abort, Learnt::Ended),
         ("another participant's word", &c, 7, Commit, Learnt::Ended),
         ("only a coordinator can be waiting", &c, 7, Pending, Learnt::Nothing),

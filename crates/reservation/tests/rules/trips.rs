@@ -1,8 +1,10 @@
 //! What a coordinator does with repeats, late votes, inquiries, cancellations and losses.
 
+use std::time::Duration;
+
 use recarga_reservation::{
-    Beginning, Branch, Decision, Fact, NotChangeable, Outcome, Reason, Refusal, Stage, StoreId, Tally, Told,
-    Vote,
+    Beginning, Branch, Company, Decision, Fact, HoldLimits, NotChangeable, Outcome, Reason, Refusal, Stage,
+    StoreId, Tally, Told, Vote,
 };
 
 use crate::federation::{
@@ -162,6 +164,26 @@ fn abort_is_presumed_only_of_what_this_store_handed_out() {
         let asked = all.at("a").inquiry(&operator("b"), foreign, NOW);
         assert!(foreign.coordinator != operator("a") || asked.is_err(), "{foreign}");
     }
+}
+
+#[test]
+fn a_copy_that_was_put_back_tells_what_it_knows_and_presumes_nothing_of_what_it_has_forgotten() {
+    let mut all = Federation::new();
+    let known = all.commit("a", &request("r1", &[("b-1", hours(1, 2))]));
+    let forgotten = all.commit("a", &request("r2", &[("b-1", hours(3, 4))]));
+    // Whatever its epoch: the lost one has handed out as many.
+    let mut company =
+        Company::new(operator("a"), StoreId(2), 9, [], HoldLimits::default(), Duration::from_secs(1));
+    company.restore(Fact::Trip(known.clone()), NOW);
+    let mut asked = |transaction: &_| {
+        let step = company.inquiry(&operator("b"), transaction, NOW);
+        step.map(|step| (step.answer, step.told)).ok()
+    };
+    assert_eq!(asked(&known.transaction), Some((Outcome::Commit, Told::OnceDurable)));
+    assert_eq!(asked(&forgotten.transaction), None);
+    // What it still owes it sends, and the other company takes it.
+    assert_eq!(company.coordinator.owed_of(&known.transaction).len(), 1);
+    assert!(all.at("b").participant.confirm(&operator("a"), &known.transaction).is_ok());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Records broken on purpose, one way at a time: the simulation must notice each. The shipped code carries no switches; what
 //! breaks is the store that a node is given.
 
-use recarga_node::store::{Boot, Record, Store, StoreError};
+use recarga_node::store::{Boot, Record, Snapshot, Store, StoreError};
 use recarga_reservation::{Branch, Fact, Stage, StoreId};
 
 /// A broken rule.
@@ -108,6 +108,10 @@ impl Store for Corrupted {
                 take(record);
             }
         })
+    }
+
+    fn snapshot(&mut self) -> Result<Box<dyn Snapshot>, StoreError> {
+        self.store.snapshot()
     }
 
     fn append(&mut self, records: &[Record]) -> Result<(), StoreError> {

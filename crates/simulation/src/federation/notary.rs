@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use recarga_node::store::{Boot, Record, Store, StoreError};
+use recarga_node::store::{Boot, Record, Snapshot, Store, StoreError};
 use recarga_reservation::{AbortCause, Branch, Fact, Hold, OperatorId, Stage, StoreId, TransactionId, Trip};
 
 use crate::federation::history::History;
@@ -58,6 +58,10 @@ impl Store for Watched {
         self.notary.record(&self.company, &records, true);
         records.into_iter().for_each(take);
         Ok(())
+    }
+
+    fn snapshot(&mut self) -> Result<Box<dyn Snapshot>, StoreError> {
+        self.store.snapshot()
     }
 
     fn append(&mut self, records: &[Record]) -> Result<(), StoreError> {

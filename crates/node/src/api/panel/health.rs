@@ -53,7 +53,7 @@ pub async fn show(State(node): State<Arc<Node>>, _: Reader) -> Response {
     let answer = PanelHealth {
         empresa: node.operator.clone(),
         versao: env!("CARGO_PKG_VERSION").to_owned(),
-        deposito: node.store,
+        deposito: node.boot.store,
         iniciada_em: began,
         estado: state(&node),
         parceiras: node.delivery.reachability().into_iter().map(peer).collect(),

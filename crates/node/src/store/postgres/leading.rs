@@ -72,7 +72,7 @@ impl PostgresStore {
             };
             watch.until_leading()
         };
-        Self::start(shown(&configure(url)?), standing_by, on_lost)
+        Self::start(configure(url)?, standing_by, on_lost)
     }
 }
 

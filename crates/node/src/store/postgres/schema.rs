@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use postgres::GenericClient;
 use recarga_reservation::OperatorId;
 
 use super::Session;
@@ -124,9 +125,7 @@ pub fn set_boot(session: &mut Session, boot: Boot) -> Result<(), StoreError> {
     let Session { client, name, .. } = session;
     let failed = |error: postgres::Error| super::io(name, &error);
     let mut transaction = client.transaction().map_err(failed)?;
-    for (key, value) in [("store", boot.store.to_string()), ("epoch", boot.epoch.to_string())] {
-        transaction.execute(SET, &[&key, &value]).map_err(failed)?;
-    }
+    set_identity(&mut transaction, boot).map_err(failed)?;
     transaction.commit().map_err(failed)
 }
 
@@ -145,4 +144,12 @@ pub fn leader(session: &mut Session) -> Result<Option<Leader>, StoreError> {
         Err(error) if is_no_table(&error) => Ok(None),
         Err(error) => Err(session.failed(&error)),
     }
+}
+
+/// Writes which database this is, in the transaction of the caller's.
+pub fn set_identity(client: &mut impl GenericClient, boot: Boot) -> Result<(), postgres::Error> {
+    for (key, value) in [("store", boot.store.to_string()), ("epoch", boot.epoch.to_string())] {
+        client.execute(SET, &[&key, &value])?;
+    }
+    Ok(())
 }

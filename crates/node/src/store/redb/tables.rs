@@ -6,7 +6,8 @@ use std::ops::Bound;
 
 use recarga_reservation::{OperatorId, StoreId};
 use redb::{
-    Builder, Database, ReadableDatabase, StorageBackend, TableDefinition, TableError, WriteTransaction,
+    Builder, Database, ReadTransaction, ReadableDatabase, StorageBackend, TableDefinition, TableError,
+    WriteTransaction,
 };
 
 use super::cannot_open;
@@ -22,7 +23,7 @@ const CACHE_BYTES: usize = 64 << 20;
 /// Rows that are read in one go.
 const PORTION_ROWS: usize = 256;
 
-type Definition = TableDefinition<'static, &'static str, &'static [u8]>;
+pub type Definition = TableDefinition<'static, &'static str, &'static [u8]>;
 const META: TableDefinition<&str, &str> = TableDefinition::new("meta");
 
 /// Rows on their way into the tables, the latest of each key, in the order of the tables.
@@ -34,8 +35,20 @@ impl Pending {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// Whether the latest of a key is here, and not in the table.
+    pub fn has(&self, table: Table, key: &str) -> bool {
+        self.0.contains_key(&(table, key.to_owned()))
+    }
+
+    /// The rows of a table.
+    pub fn of(&self, table: Table) -> impl Iterator<Item = Row> {
+        let rows = self.0.range((table, String::new())..).take_while(move |((of, _), _)| *of == table);
+        rows.map(|((table, key), value)| Row { table: *table, key: key.clone(), value: value.clone() })
+    }
 }
 
+/// Later ones.
 impl Extend<Row> for Pending {
     fn extend<I: IntoIterator<Item = Row>>(&mut self, rows: I) {
         self.0.extend(rows.into_iter().map(|row| ((row.table, row.key), row.value)));
@@ -163,6 +176,21 @@ impl Tables {
         })
     }
 
+    /// Gives a database without a journal another identity.
+    pub fn set_identity(&self, boot: Boot) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            let mut meta = transaction.open_table(META)?;
+            meta.insert("store", boot.store.to_string().as_str())?;
+            meta.insert("epoch", boot.epoch.to_string().as_str())?;
+            set_format(&mut meta)
+        })
+    }
+
+    /// All of it as it stands now, whatever is written later.
+    pub fn still(&self) -> Result<ReadTransaction, StoreError> {
+        self.database.begin_read().map_err(|error| self.io(error))
+    }
+
     /// Takes rows in, durably, and with them how far the journal is not needed any longer: at all, or up to a frame.
     pub fn absorb(&self, rows: &Pending, up_to: Option<u64>) -> Result<(), StoreError> {
         self.write(|transaction| {
@@ -251,12 +279,6 @@ fn set_format(meta: &mut redb::Table<'_, &'static str, &'static str>) -> Result<
     Ok(())
 }
 
-fn definition(table: Table) -> Definition {
-    Definition::new(match table {
-        Table::Branches => "branches",
-        Table::Trips => "trips",
-        Table::Letters => "letters",
-        Table::Evses => "evses",
-        Table::Forced => "forced",
-    })
+pub fn definition(table: Table) -> Definition {
+    Definition::new(table.name())
 }
