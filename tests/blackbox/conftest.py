@@ -25,6 +25,8 @@ def pytest_configure(config):
     """Draws the seed once, so that every line of output can name it."""
     text = os.environ.get("BLACKBOX_SEED")
     config.blackbox_seed = int(text) if text else random.SystemRandom().randrange(1 << 32)
+    # Tests may run side by side in processes of their own, with one seed for all.
+    os.environ["BLACKBOX_SEED"] = str(config.blackbox_seed)
     config.blackbox_logs = Path(os.environ.get("BLACKBOX_LOGS", REPOSITORY / "target" / "blackbox"))
 
 
@@ -38,6 +40,20 @@ def pytest_terminal_summary(terminalreporter, config):
     terminalreporter.write_line(
         f"{_kills} SIGKILLs; to repeat: BLACKBOX_SEED={config.blackbox_seed} tests/blackbox/run.sh"
     )
+
+
+def pytest_sessionfinish(session):
+    """A process that is one of several tells the first one what it has counted."""
+    told = getattr(session.config, "workeroutput", None)
+    if told is not None:
+        told["kills"] = _kills
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node, error):
+    """And that one adds it up."""
+    global _kills
+    _kills += 0 if error else node.workeroutput["kills"]
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -104,7 +104,8 @@ pub struct Node {
     pub(crate) body_max: usize,
     /// Longest time for a whole request.
     pub(crate) request_max: Duration,
-    /// Longest wait for a trip's answer before the client is told to ask later.
+    /// Longest wait for a trip's answer before the client is told to ask later: twice that for a decision, as the last
+    /// attempt may begin just before the first one's limit.
     pub(crate) answer_max: Duration,
     pub(crate) delivery: Arc<Delivery>,
     pub(crate) termination: Arc<Termination>,
@@ -172,7 +173,6 @@ impl Node {
             vehicles: Vehicles::new(config.limits.vehicles_max),
             body_max: config.limits.body_bytes_max,
             request_max: Duration::from_secs(config.limits.request_seconds_max),
-            // Twice: the last attempt may begin just before the first one's limit.
             answer_max: 2 * decide,
             stopping: CancellationToken::new(),
             broker_connected: watch::Sender::new(false),
