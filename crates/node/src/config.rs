@@ -104,6 +104,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Folder of the database and the archive.
     pub data_dir: PathBuf,
+    /// Folder in which everything that is recorded is logged; without it, it is not.
+    pub audit_log: Option<PathBuf>,
     /// The database in PostgreSQL; without it there is one in the folder.
     pub store: Option<Secret>,
     /// Opens the operator's own calls; without it they are closed.
@@ -203,6 +205,7 @@ struct OperatorTable {
     name: String,
     listen: String,
     data_dir: PathBuf,
+    audit_log: Option<PathBuf>,
     #[serde(default)]
     store: Option<Secret>,
     #[serde(default)]
@@ -357,6 +360,7 @@ fn check(file: File, folder: &Path, problems: &mut Vec<String>) -> Option<Config
         name: file.operator.name,
         listen: listen.ok()?,
         data_dir: file.operator.data_dir,
+        audit_log: file.operator.audit_log,
         store: file.operator.store,
         operator_token: file.operator.operator_token,
         driver_tokens: file.operator.driver_tokens,

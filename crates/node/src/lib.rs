@@ -7,6 +7,7 @@
 pub mod api;
 pub mod app;
 pub mod archive;
+pub mod audit_log;
 pub mod chronicle;
 pub mod clock;
 pub mod config;

@@ -11,6 +11,7 @@ use recarga_node::config::Config;
 use crate::client::Client;
 
 mod finding;
+mod log;
 mod report;
 mod sources;
 mod verdict;
@@ -30,12 +31,17 @@ Examples:
   recarga audit data/empresa-a data/empresa-b data/empresa-c       stopped nodes, by their data folders
   recarga audit --config empresa-a.toml --config empresa-b.toml --config empresa-c.toml
   recarga audit --url http://127.0.0.1:8001 --token demo-operator-a --url http://127.0.0.1:8002 --token demo-operator-b
+  recarga audit log --verify audit-log                             one company's log: nothing was changed or left out
 
 Companies that trips name and that are not examined are listed; what only they know is not judged. Nodes that run are
 asked again for --settle, until no trip is under way and nothing is owed.
 
 Exit status: 0 the audit holds, 1 it does not, 2 wrong arguments, 3 nothing is wrong but something is unsettled.")]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+
     /// Data folders of stopped nodes.
     #[arg(value_name = "FOLDER", required_unless_present_any = ["url", "config"])]
     folders: Vec<PathBuf>,
@@ -65,11 +71,19 @@ pub struct Arguments {
     json: bool,
 }
 
+#[derive(clap::Subcommand)]
+enum Command {
+    Log(log::Arguments),
+}
+
 /// Examines and prints.
 ///
 /// # Errors
 /// A folder or a node cannot be read.
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+    if let Some(Command::Log(arguments)) = &arguments.command {
+        return log::run(arguments);
+    }
     let mut stopped = Vec::new();
     for folder in &arguments.folders {
         let memory = sources::read_folder(folder);

@@ -16,7 +16,7 @@ use recarga_node::traces::Traces;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::serve::{Reach, store_lost};
+use crate::serve::{Reach, logged, store_lost};
 
 /// Passes everything on while another replica leads, leads when none does, and passes on again until it has stopped.
 ///
@@ -49,7 +49,7 @@ pub async fn serve<L: Listener>(
         let setup = Setup {
             archive: reach.archive,
             clock: Arc::new(SystemClock::new()),
-            store: Box::new(record),
+            store: logged(&config, Box::new(record))?,
             writer: Writer::Thread,
             on_failure: Box::new(store_lost),
             connector: reach.connectors,

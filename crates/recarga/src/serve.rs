@@ -9,6 +9,7 @@ use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
 use recarga_node::app::{Connectors, Node, Setup};
 use recarga_node::archive::Archive;
+use recarga_node::audit_log::Audited;
 use recarga_node::clock::SystemClock;
 use recarga_node::config::Config;
 use recarga_node::ledger::{OnFailure, Writer};
@@ -114,7 +115,7 @@ async fn serve_at<L: Listener>(config: Config, traces: Traces, reach: Reach, lis
     let node = Node::start(Setup {
         archive: reach.archive,
         clock: Arc::new(SystemClock::new()),
-        store,
+        store: logged(&config, store)?,
         writer: Writer::Thread,
         on_failure,
         connector: reach.connectors,
@@ -136,6 +137,15 @@ fn warn_of_expiry(identity: &Identity) {
             "the certificate is about to expire, or has; make a fresh one: it is taken over while the node runs"
         );
     }
+}
+
+/// Logs what a store records, where that is wanted.
+///
+/// # Errors
+/// The log cannot be used.
+pub fn logged(config: &Config, store: Box<dyn Store>) -> Result<Box<dyn Store>> {
+    let Some(folder) = &config.audit_log else { return Ok(store) };
+    Ok(Box::new(Audited::new(store, folder, Arc::new(SystemClock::new()))?))
 }
 
 // And what to do when it cannot be written: the process ends, as nobody knows what became of the last write.
