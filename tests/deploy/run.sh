@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../.."
 program=$(realpath "${RECARGA_BIN:-target/release/recarga}")
 [ -x "$program" ] || { echo "tests/deploy/run.sh: no program to test; run \`cargo build --release -p recarga\`" >&2; exit 2; }
 
-promtool check config deploy/prometheus/prometheus.yml
+promtool check config deploy/prometheus/prometheus.yml deploy/prometheus/compose.yml
 promtool test rules deploy/prometheus/rules_test.yml
 python3 tests/deploy/watched.py "$program"
 
@@ -19,6 +19,7 @@ if ! cmp -s tests/deploy/requirements.txt $venv/requirements.txt; then
     $venv/bin/pip install --quiet --disable-pip-version-check --requirement tests/deploy/requirements.txt
     cp tests/deploy/requirements.txt $venv/requirements.txt
 fi
+$venv/bin/python tests/deploy/compose.py
 $venv/bin/kubernetes-validate --strict deploy/kubernetes/company.yaml
 # What the manifest brings as a configuration is one.
 $venv/bin/python -c 'import sys, yaml

@@ -323,7 +323,9 @@ fn check(file: File, folder: &Path, problems: &mut Vec<String>) -> Option<Config
     for (index, token) in file.operator.driver_tokens.iter().enumerate() {
         check_secret(Some(token), &format!("operator.driver_tokens[{index}]"), problems);
     }
-    check_store(file.operator.store.as_ref(), problems);
+    // An empty one, as from the environment, is none.
+    let store = file.operator.store.filter(|url| !url.expose().is_empty());
+    check_store(store.as_ref(), problems);
     let mqtt = file.mqtt.map(|table| mqtt::check(table, folder, problems));
     if let Some(roads) = &file.roads {
         check_url(&roads.url, "http://", "roads.url", problems);
@@ -335,7 +337,7 @@ fn check(file: File, folder: &Path, problems: &mut Vec<String>) -> Option<Config
         }
     }
     if let Some(replica) = &file.replica {
-        replica::check(replica, file.operator.store.is_some(), file.tls.is_some(), problems);
+        replica::check(replica, store.is_some(), file.tls.is_some(), problems);
     }
     limits::check(&file.limits, problems);
     let federation = file.federation.and_then(|table| federation::check(table, folder, problems));
@@ -361,7 +363,7 @@ fn check(file: File, folder: &Path, problems: &mut Vec<String>) -> Option<Config
         listen: listen.ok()?,
         data_dir: file.operator.data_dir,
         audit_log: file.operator.audit_log,
-        store: file.operator.store,
+        store,
         operator_token: file.operator.operator_token,
         driver_tokens: file.operator.driver_tokens,
         vehicle_tokens,
