@@ -64,6 +64,8 @@ pub fn migrate(session: &mut Session, operator: &OperatorId) -> Result<(), Store
     let Session { client, name, .. } = session;
     let failed = |error: postgres::Error| super::io(name, &error);
     let mut transaction = client.transaction().map_err(failed)?;
+    // That a table is there already is no news.
+    transaction.batch_execute("SET LOCAL client_min_messages = warning").map_err(failed)?;
     let made = "CREATE TABLE IF NOT EXISTS recarga_meta (key text PRIMARY KEY, value text NOT NULL)";
     transaction.batch_execute(made).map_err(failed)?;
     let rows = transaction.query("SELECT key, value FROM recarga_meta", &[]).map_err(failed)?;
