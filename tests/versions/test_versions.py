@@ -1,9 +1,11 @@
 """Two versions of the program in one federation: the last release, here called old, and this one, called new."""
 
+import collections
 import json
 import os
 import random
 import secrets
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -77,6 +79,17 @@ def test_the_programs_differ(make_mixed):
     """Or nothing here would mean anything: the new one reads later messages, and says so."""
     federation = make_mixed(B, C).federation
     assert said(federation.a) > said(federation.b) == said(federation.c)
+
+
+def test_doctor_tells_of_an_older_company_as_information(make_mixed, program):
+    """It is no trouble: what it cannot read is not sent to it."""
+    federation = make_mixed(C).federation
+    command = [program, "doctor", "--config", federation.a.config, "--json"]
+    findings = json.loads(subprocess.run(command, capture_output=True, text=True, timeout=60, check=False).stdout)
+    seen = [one["seen"] for one in findings if one["what"] == "company" and one["verdict"] == "ok"]
+    of_b, of_c = sorted(seen)
+    assert of_b.startswith(B) and f"messages {said(federation.b)}, as here" in of_b, of_b
+    assert of_c.startswith(C) and f"messages {said(federation.c)}, older than {said(federation.a)} here" in of_c, of_c
 
 
 @pytest.mark.parametrize("olds", [(B,), (A, C)], ids=["one-is-old", "one-is-new"])
@@ -168,16 +181,19 @@ def sent(federation, target):
 
 def check_whole(collector, trace, span):
     """All that A and B did for a trip, each step within the one that led to it; of C what A asked it."""
-    whole = sorted([
+    whole = collections.Counter([
         (A, "trip", ""), (A, "attempt", ""),
         (A, "hold", A), (A, "hold", A), (A, "hold", B), (A, "hold", C), (B, "hold", A),
         (A, "confirm", B), (A, "confirm", C), (B, "confirm", A),
     ])
-    spans = until(
-        lambda: (found := collector.spans(trace)) and len(found) >= len(whole) and found, f"all of {trace}", 15
-    )
-    steps = sorted((one.company, one.name, one.says.get("recarga.peer", "")) for one in spans)
-    assert steps == whole, spans
+
+    def steps():
+        return collections.Counter((one.company, one.name, one.says.get("recarga.peer", "")) for one in collector.spans(trace))
+
+    until(lambda: not whole - steps(), lambda: f"all of {trace}; missing: {whole - steps()}", 15)
+    # Where the machine is slow, a company asks before it is told, and is told twice.
+    assert {name for _, name, _ in steps() - whole} <= {"confirm", "inquire"}, steps()
+    spans = collector.spans(trace)
     by_id = {one.id: one for one in spans}
     for one in spans:
         assert one.parent == span if one.name == "trip" else one.parent in by_id, (one, spans)
