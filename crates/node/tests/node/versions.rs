@@ -17,6 +17,7 @@ use opentelemetry::trace::{
 use recarga_node::peer::http::{HttpPeer, HttpPeerOptions};
 use recarga_node::peer::{Message, Peer as _, Reply};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use crate::support::bodies::{about, session};
 use crate::support::http::Call;
@@ -36,6 +37,7 @@ struct Company {
     is_old: AtomicBool,
     // Every batch, with the number that came with it.
     batches: Mutex<Vec<(String, Value)>>,
+    came: Notify,
 }
 
 impl Company {
@@ -70,9 +72,13 @@ impl Company {
         let body: Value =
             serde_json::from_slice(&to_bytes(request.into_body(), 1 << 20).await.unwrap()).unwrap();
         let (status, answer) = match is_batch {
-            false => done(&body, "confirmada"),
+            false => {
+                self.batch_has_come().await;
+                done(&body, "confirmada")
+            }
             true => {
                 self.batches.lock().unwrap().push((said, body.clone()));
+                self.came.notify_waiters();
                 self.answer_batch(&body)
             }
         };
@@ -82,6 +88,17 @@ impl Company {
             None => response,
         };
         response.body(Body::from(answer.to_string())).unwrap()
+    }
+
+    // A single message is answered after that, so that the batch is written before the answer is heard.
+    async fn batch_has_come(&self) {
+        loop {
+            let coming = self.came.notified();
+            if !self.batches.lock().unwrap().is_empty() {
+                return;
+            }
+            coming.await;
+        }
     }
 
     fn answer_batch(&self, body: &Value) -> (u16, Value) {
@@ -153,10 +170,12 @@ async fn a_company_that_goes_back_to_an_older_program_misses_nothing() {
     confirm_many(&peer).await;
     assert!(company.traced().contains(&true));
     for says in [None, Some("1")] {
-        // The messages that it is sent before it has said anything are answered all the same.
+        company.becomes(Some("2"), false);
+        confirm_many(&peer).await;
+        // What it is sent before it has said anything it refuses, and is sent again as it can read it.
         company.becomes(says, true);
         confirm_many(&peer).await;
-        assert_eq!(company.traced().last(), Some(&false), "{says:?}");
+        assert_eq!(company.traced(), [true, false], "{says:?}");
         company.becomes(says, true);
         confirm_many(&peer).await;
         assert!(!company.traced().contains(&true), "{says:?}: {:?}", company.traced());
