@@ -37,8 +37,9 @@ def pytest_report_header(config):
 
 def pytest_terminal_summary(terminalreporter, config):
     """And at the bottom."""
+    command = os.environ.get("BLACKBOX_COMMAND", "tests/blackbox/run.sh")
     terminalreporter.write_line(
-        f"{_kills} SIGKILLs; to repeat: BLACKBOX_SEED={config.blackbox_seed} tests/blackbox/run.sh"
+        f"{_kills} SIGKILLs; to repeat: BLACKBOX_SEED={config.blackbox_seed} {command}"
     )
 
 

@@ -17,6 +17,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use opentelemetry::Context;
+use recarga_wire::version::{self, Version};
 use recarga_wire::{Message, PROBLEM_MEDIA_TYPE, Problem, ProblemKind};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
@@ -222,7 +223,7 @@ pub(crate) async fn read_all(body: Body, most: usize) -> Result<Vec<u8>, Fault> 
     }
 }
 
-// Runs before every handler: who calls, how often, and for how long at most.
+// Runs before every handler: who calls, how often, and for how long at most. Every answer says what this program reads.
 async fn guard(
     State(node): State<Arc<Node>>,
     ConnectInfo(address): ConnectInfo<SocketAddr>,
@@ -234,7 +235,7 @@ async fn guard(
     let route = route.as_ref().map_or("none", |route| route.as_str());
     let method = request.method().clone();
     let certified = request.extensions().get::<Certified>().cloned().unwrap_or_default();
-    let response = match node.access.identify(request.headers(), address, &certified) {
+    let mut response = match node.access.identify(request.headers(), address, &certified) {
         Ok(caller) => {
             let local = IsLocal::of(request.headers(), address);
             request.extensions_mut().insert(caller);
@@ -246,6 +247,7 @@ async fn guard(
         }
         Err(problem) => Fault::from(problem).into_response(),
     };
+    response.headers_mut().insert(version::HEADER, Version::OWN.number().into());
     let status = response.status();
     node.metrics.http(route, status.as_u16());
     if status.is_server_error() {

@@ -11,7 +11,7 @@ use fastrand::Rng;
 use recarga_node::store::redb::RedbStore;
 use recarga_node::store::{Letter, Record, Store, StoreError};
 use recarga_reservation::{OperatorId, RequestKey, StoreId, Timestamp};
-use redb::StorageBackend;
+use redb::{StorageBackend, TableDefinition};
 
 const BLOCK: u64 = 4096;
 
@@ -90,6 +90,32 @@ fn as_model(records: &[Record]) -> Model {
     let mut model = Model::new();
     apply(&mut model, records);
     model
+}
+
+#[test]
+fn the_record_of_a_newer_program_is_refused_and_left_as_it_is() {
+    let (tables, journal) = (MemoryFile::default(), MemoryFile::default());
+    let open = || RedbStore::open_on(tables.clone(), journal.clone(), BLOCK, "memory", &operator());
+    let mut store = open().unwrap();
+    store.boot(StoreId(5)).unwrap();
+    store.append(&[letter(1, 100)]).unwrap();
+    drop(store);
+    // What a later program would leave behind, and how it was before.
+    let set = |format: &str| {
+        let database = redb::Builder::new().create_with_backend(tables.clone()).unwrap();
+        let transaction = database.begin_write().unwrap();
+        let mut meta = transaction.open_table(TableDefinition::<&str, &str>::new("meta")).unwrap();
+        let before = meta.insert("format", format).unwrap().unwrap().value().to_owned();
+        drop(meta);
+        transaction.commit().unwrap();
+        before
+    };
+    let format = set("99");
+    let refused = open().err().expect("must be refused");
+    assert!(matches!(refused, StoreError::TooNew { found: 99, .. }), "{refused}");
+    assert!(refused.to_string().contains(&format!("reads up to {format}; use a newer program")), "{refused}");
+    assert_eq!(set(&format), "99");
+    assert_eq!(as_model(&open().unwrap().load().unwrap()), as_model(&[letter(1, 100)]));
 }
 
 #[test]

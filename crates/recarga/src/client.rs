@@ -16,6 +16,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use recarga_node::config::Config;
 use recarga_node::tls::anonymous_connector;
+use recarga_wire::version::{self, Version};
 use recarga_wire::{Problem, decode};
 use serde::de::DeserializeOwned;
 
@@ -55,6 +56,8 @@ pub struct Answer {
     pub body: Bytes,
     /// What time it was there, as the header says it.
     pub date: Option<String>,
+    /// Which version of the messages it reads, as the header says it.
+    pub version: Version,
 }
 
 impl Client {
@@ -184,10 +187,12 @@ impl Client {
 impl Answer {
     async fn read(response: Response<Incoming>) -> Result<Self> {
         let status = response.status().as_u16();
-        let date = response.headers().get(DATE).and_then(|date| date.to_str().ok()).map(str::to_owned);
+        let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let date = header(DATE.as_str()).map(str::to_owned);
+        let version = Version::said(header(version::HEADER));
         let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
         let body = body.map_err(|error| anyhow::anyhow!(error))?.to_bytes();
-        Ok(Self { status, body, date })
+        Ok(Self { status, body, date, version })
     }
 
     /// The message, if it is a success.

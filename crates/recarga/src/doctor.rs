@@ -1,5 +1,6 @@
 //! `recarga doctor`: looks at a running node and at what it stands on, and says what to do.
 
+use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use recarga_tls::{TlsError, provider};
 use recarga_wire::decode;
 use recarga_wire::federation::FederationAnswer;
 use recarga_wire::health::{CheckState, HealthAnswer};
+use recarga_wire::version::Version;
 use serde::Serialize;
 
 use crate::bench::disk::measure_sync;
@@ -263,8 +265,23 @@ async fn look_at_company(config: &Config, company: &OperatorId, url: &str, findi
             "correct its address: peers[].url, or the roll",
         ),
         Ok((answer, health)) => {
-            findings.ok("company", format!("{company} answers, version {}", health.versao));
+            let reads = describe(answer.version);
+            findings.ok("company", format!("{company} answers, version {}, {reads}", health.versao));
             look_at_clock(company.as_str(), &answer, findings);
+        }
+    }
+}
+
+// Another version is no trouble: who is later speaks as the other one can read.
+fn describe(theirs: Version) -> String {
+    let own = Version::OWN;
+    match theirs.cmp(&own) {
+        Ordering::Less => {
+            format!("messages {theirs}, older than {own} here: what it cannot read is not sent to it")
+        }
+        Ordering::Equal => format!("messages {own}, as here"),
+        Ordering::Greater => {
+            format!("messages {theirs}, later than {own} here: it speaks as this company can read")
         }
     }
 }

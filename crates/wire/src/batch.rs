@@ -12,6 +12,7 @@ use crate::hold::{HoldAnswer, HoldRequest};
 use crate::problem::{Problem, ProblemKind};
 use crate::session::{CancelRequest, ConfirmRequest, InquiryAnswer, InquiryRequest, SessionAnswer};
 use crate::text::shown;
+use crate::version::Version;
 
 /// Most operations in one batch.
 pub const BATCH_OPERATIONS_MAX: usize = 256;
@@ -26,16 +27,18 @@ pub struct BatchRequest {
     #[schema(min_items = 1, max_items = 256)]
     pub operacoes: Vec<Operation>,
     /// The trace context (W3C `traceparent`) of each operation, in the same order, where somebody collects traces.
+    /// Since version 2.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(max_items = 256)]
     pub rastros: Option<Vec<Option<String>>>,
 }
 
 impl BatchRequest {
-    /// Operations, each with its trace context; if none has one, nothing is said of it.
-    pub fn new(operations: impl IntoIterator<Item = (Operation, Option<String>)>) -> Self {
+    /// Operations, each with its trace context, as `reader` can read them; if none has a context, nothing is said of it.
+    pub fn new(operations: impl IntoIterator<Item = (Operation, Option<String>)>, reader: Version) -> Self {
         let (operacoes, traces): (Vec<_>, Vec<_>) = operations.into_iter().unzip();
-        let rastros = traces.iter().any(Option::is_some).then_some(traces);
+        let is_told = reader >= Version::WITH_TRACES && traces.iter().any(Option::is_some);
+        let rastros = is_told.then_some(traces);
         Self { operacoes, rastros }
     }
 }

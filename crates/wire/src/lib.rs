@@ -28,6 +28,7 @@ pub mod session;
 pub mod topic;
 pub mod trip;
 pub mod vehicle;
+pub mod version;
 
 mod decode;
 mod fields;

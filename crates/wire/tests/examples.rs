@@ -19,6 +19,7 @@ use recarga_wire::session::{
 };
 use recarga_wire::trip::{TripAnswer, TripBody};
 use recarga_wire::vehicle::{VehicleAnswer, VehicleRequestBody, VehicleStatus, VehicleView, Wish, salvage};
+use recarga_wire::version::Version;
 use recarga_wire::{Problem, ProblemKind, decode, decode_query, encode, instant};
 use serde_json::{Value, json};
 
@@ -189,14 +190,19 @@ fn a_bad_operation_spoils_only_its_own_place_in_a_batch() {
         ]
     );
     let good: Vec<Operation> = operations.into_iter().flatten().collect();
-    let sent = encode(&BatchRequest::new(good.iter().map(|one| (one.clone(), None))));
+    let sent = encode(&BatchRequest::new(good.iter().map(|one| (one.clone(), None)), Version::OWN));
     assert!(!String::from_utf8_lossy(&sent).contains("rastros"), "nobody collects traces");
     let again = recarga_wire::batch::decode_batch(&sent).unwrap();
     assert_eq!(again.operations.into_iter().collect::<Result<Vec<_>, _>>().unwrap(), good);
     assert_eq!(again.traces, vec![None; good.len()]);
     let traced = ["00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"].map(str::to_owned).map(Some);
     let traces = traced.into_iter().chain(std::iter::repeat(None)).take(good.len());
-    let sent = encode(&BatchRequest::new(good.iter().cloned().zip(traces.clone())));
+    let sent = encode(&BatchRequest::new(good.iter().cloned().zip(traces.clone()), Version::FIRST));
+    assert!(
+        !String::from_utf8_lossy(&sent).contains("rastros"),
+        "an older program refuses what it does not know"
+    );
+    let sent = encode(&BatchRequest::new(good.iter().cloned().zip(traces.clone()), Version::WITH_TRACES));
     let again = recarga_wire::batch::decode_batch(&sent).unwrap();
     assert_eq!(again.traces, traces.collect::<Vec<_>>());
 

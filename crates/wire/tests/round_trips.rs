@@ -18,6 +18,7 @@ use recarga_wire::problem::Stops;
 use recarga_wire::session::{CancelReason, CancelRequest, ConfirmRequest, InquiryRequest};
 use recarga_wire::trip::TripBody;
 use recarga_wire::vehicle::{VehicleRequestBody, Wish, salvage};
+use recarga_wire::version::Version;
 use recarga_wire::{Problem, decode, encode};
 
 fn id<T: std::str::FromStr + std::fmt::Debug>() -> impl Strategy<Value = T>
@@ -182,7 +183,7 @@ proptest! {
             Operation::CancelarReserva(CancelRequest::new(&hold.transaction, CancelReason::ViagemCancelada)),
             Operation::ConsultarTransacao(InquiryRequest::new(&hold.transaction)),
         ];
-        let batch = BatchRequest::new(operations.iter().map(|one| (one.clone(), None)));
+        let batch = BatchRequest::new(operations.iter().map(|one| (one.clone(), None)), Version::OWN);
         let read: Result<Vec<_>, _> = decode_batch(&encode(&batch)).unwrap().operations.into_iter().collect();
         prop_assert_eq!(read, Ok(operations));
     }

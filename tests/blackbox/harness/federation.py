@@ -62,8 +62,7 @@ class Company:
         self.operator_token = f"operator-of-{name}"
         self.disk = Disk(federation.shim, folder / "disk-orders")
         environment = {"RECARGA_LOG": "info,recarga_node=debug", "NO_COLOR": "1", **self.disk.environment}
-        command = [*self.place.prefix, program, "serve", "--config", self.config]
-        self.process = Program(command, folder / "log.txt", environment)
+        self.process = Program(self._command(program), folder / "log.txt", environment)
 
     def evse(self, number=1):
         """The id of its nth EVSE, from 1."""
@@ -112,6 +111,13 @@ class Company:
             lines.append(f'  {{ id = "{self.evse(number)}", connectors = [{connector}] }},')
         lines.append("]")
         self.config.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    def use(self, program):
+        """From its next start on it runs this program, as of another version."""
+        self.process.command = self._command(program)
+
+    def _command(self, program):
+        return [str(part) for part in (*self.place.prefix, program, "serve", "--config", self.config)]
 
     def start(self, wait=True):
         """Starts the process and, unless told otherwise, waits until it takes requests."""

@@ -11,6 +11,7 @@ use recarga_wire::session::{CancelRequest, ConfirmRequest, InquiryRequest};
 use recarga_wire::topic::Topic;
 use recarga_wire::trip::{TripBody, TripsParams};
 use recarga_wire::vehicle::{VehicleRequestBody, VehicleStatus, Wish, decode_request, salvage};
+use recarga_wire::version::Version;
 use recarga_wire::{decode_query, encode, instant};
 
 use super::properties::{message, seen, stops, text_value, verdict, written_again};
@@ -100,7 +101,7 @@ fn batch_request(bytes: &[u8]) -> Result<Verdict, String> {
     if good.is_empty() {
         return Ok(Verdict::Refused);
     }
-    let written = encode(&BatchRequest::new(good.iter().map(|one| (one.clone(), None))));
+    let written = encode(&BatchRequest::new(good.iter().map(|one| (one.clone(), None)), Version::OWN));
     let again: Result<Vec<_>, _> =
         decode_batch(&written).map_err(|problem| problem.to_string())?.operations.into_iter().collect();
     if again.as_ref() != Ok(&good) {

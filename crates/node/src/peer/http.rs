@@ -3,9 +3,12 @@
 //! Messages that wait at the same moment travel in one request: a single one under the name that the wire contract
 //! gives it, several as one batch. One request is under way at a time, more only while it takes long, so that batches
 //! form by themselves under load, and an idle pair of companies pays for no waiting.
+//!
+//! What an older program would refuse is sent only to who is known to read it, by the latest answer.
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -22,8 +25,10 @@ use recarga_wire::federation::SignedRoll;
 use recarga_wire::hold::HoldRequest;
 use recarga_wire::peer::{self as answers, Asked, Unclear};
 use recarga_wire::session::{CancelReason, CancelRequest, ConfirmRequest, InquiryRequest};
+use recarga_wire::version::{self, Version};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
+use tracing::debug;
 
 use super::{Catalogue, CatalogueAnswer, Message, Peer, PeerError, Reply};
 use crate::config::Secret;
@@ -74,6 +79,8 @@ struct Line<C> {
     outgoing: Outgoing<C>,
     options: HttpPeerOptions,
     authorization: HeaderValue,
+    // The number of the version of messages that its latest answer has named.
+    version: AtomicU32,
 }
 
 impl<C: Connect + Clone + Send + Sync + 'static> HttpPeer<C> {
@@ -87,7 +94,8 @@ impl<C: Connect + Clone + Send + Sync + 'static> HttpPeer<C> {
         let authorization = HeaderValue::from_str(&format!("Bearer {}", options.token.expose()));
         let mut authorization = authorization.unwrap_or(HeaderValue::from_static(""));
         authorization.set_sensitive(true);
-        let line = Arc::new(Line { outgoing, options, authorization });
+        let version = AtomicU32::new(Version::FIRST.number());
+        let line = Arc::new(Line { outgoing, options, authorization, version });
         let place = Arc::new(Semaphore::new(1));
         tokio::spawn(line.clone().run(queue, place.clone()));
         Self { operator, queue: sender, place, answer_max, line }
@@ -212,11 +220,13 @@ impl<C: Connect + Clone + Send + Sync + 'static> Line<C> {
         }
     }
 
-    async fn send_batch(&self, mut jobs: Vec<Job>) {
-        let operations = jobs.iter_mut().map(|job| (operation(&job.message), job.trace.take()));
-        let body = recarga_wire::encode(&BatchRequest::new(operations));
-        let call = Call { method: Method::POST, path: "/lote".into(), body, trace: None };
-        let exchanged = self.exchange(call).await;
+    async fn send_batch(&self, jobs: Vec<Job>) {
+        let reader = self.version();
+        let mut exchanged = self.exchange(batch(&jobs, reader)).await;
+        // It has gone back to an older program, which refused what it cannot read, and has run nothing of it.
+        if matches!(exchanged, Ok((422, _))) && self.version() < reader {
+            exchanged = self.exchange(batch(&jobs, self.version())).await;
+        }
         let answers = match &exchanged {
             Ok((200, body)) => {
                 batch::decode_batch_answer(body, jobs.len()).map_err(|error| error.to_string())
@@ -248,6 +258,7 @@ impl<C: Connect + Clone + Send + Sync + 'static> Line<C> {
             .method(call.method)
             .uri(format!("{}{}", self.options.url, call.path))
             .header(AUTHORIZATION, self.authorization.clone())
+            .header(version::HEADER, Version::OWN.number())
             .header(CONTENT_TYPE, "application/json");
         let request = match call.trace {
             Some(trace) => request.header(TRACEPARENT, trace),
@@ -257,7 +268,17 @@ impl<C: Connect + Clone + Send + Sync + 'static> Line<C> {
     }
 
     async fn carry(&self, request: Result<Request<Full<Bytes>>, String>) -> Result<(Parts, Bytes), String> {
-        self.outgoing.carry(request?).await
+        let (head, body) = self.outgoing.carry(request?).await?;
+        let said = Version::said(head.headers.get(version::HEADER).and_then(|said| said.to_str().ok()));
+        let before = self.version.swap(said.number(), Ordering::Relaxed);
+        if before != said.number() {
+            debug!(operator = %self.options.operator, before, now = %said, "reads another version of the messages");
+        }
+        Ok((head, body))
+    }
+
+    fn version(&self) -> Version {
+        Version::new(self.version.load(Ordering::Relaxed))
     }
 
     fn read(&self, message: &Message, status: u16, body: &[u8]) -> Result<Reply, PeerError> {
@@ -288,6 +309,13 @@ struct Call {
     path: String,
     body: Vec<u8>,
     trace: Option<String>,
+}
+
+// Several messages, as their reader can read them.
+fn batch(jobs: &[Job], reader: Version) -> Call {
+    let operations = jobs.iter().map(|job| (operation(&job.message), job.trace.clone()));
+    let body = recarga_wire::encode(&BatchRequest::new(operations, reader));
+    Call { method: Method::POST, path: "/lote".into(), body, trace: None }
 }
 
 // One message under its own name.

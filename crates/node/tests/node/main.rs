@@ -22,3 +22,4 @@ mod network;
 mod roads;
 mod serving;
 mod vehicles;
+mod versions;

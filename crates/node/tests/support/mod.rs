@@ -279,7 +279,8 @@ fn run(config: Config, plan: Plan, listener: TcpListener) -> TestNode {
     TestNode { name, http: Http::new(&url), url, stop, running }
 }
 
-fn connector() -> HttpConnector {
+/// Connections over TCP.
+pub fn connector() -> HttpConnector {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
     connector
