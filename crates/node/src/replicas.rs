@@ -30,11 +30,11 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use tower::ServiceExt as _;
 use tracing::{debug, info, warn};
 
-use crate::api::access::same;
 use crate::api::{Fault, read_all};
 use crate::config::Secret;
 use crate::server::Certified;
 use crate::store::postgres::Leader;
+use crate::tokens::same;
 
 /// The leader's secret, with a request that another replica passes on.
 const SECRET: HeaderName = HeaderName::from_static("recarga-replica");

@@ -16,7 +16,7 @@ use recarga_node::traces::Traces;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::serve::{Reach, store_lost};
+use crate::serve::{Reach, hangups, reread_at_hangup, store_lost};
 
 /// Passes everything on while another replica leads, leads when none does, and passes on again until it has stopped.
 ///
@@ -59,7 +59,9 @@ pub async fn serve<L: Listener>(
         };
         let node =
             tokio::task::spawn_blocking(move || Node::start(setup)).await.context("starting ended")??;
+        let rereading = tokio::spawn(reread_at_hangup(node.clone(), hangups()?));
         node.lead(&front, secret, stopping.cancelled_owned()).await;
+        rereading.abort();
     }
     // Somebody else leads by now, or soon: what has come here meanwhile is passed on.
     let (follow, leaderless) = (following(&front), CancellationToken::new());
