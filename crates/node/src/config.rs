@@ -37,6 +37,7 @@ use self::secret::{SideBySide, check_secret};
 use self::stamp::Stamp;
 use self::vehicle_tokens::VehicleTokens;
 use crate::roads::Dialect;
+use crate::store::postgres::Address;
 
 /// What is wrong with a configuration; every message names the field and the cure.
 #[derive(Debug, Error)]
@@ -79,7 +80,7 @@ pub struct Config {
     /// Folder of the database and the archive.
     pub data_dir: PathBuf,
     /// The database in PostgreSQL; without it there is one in the folder.
-    pub store: Option<Secret>,
+    pub store: Option<Address>,
     /// Each opens the operator's own calls; without one they are closed. The program's own commands use the first.
     pub operator_tokens: Vec<Secret>,
     /// If set, drivers' apps must present one of these.
@@ -181,6 +182,7 @@ struct OperatorTable {
     data_dir: PathBuf,
     #[serde(default)]
     store: Option<Secret>,
+    store_ca: Option<PathBuf>,
     #[serde(default)]
     operator_token: Option<SideBySide>,
     #[serde(default)]
@@ -307,7 +309,6 @@ fn check(file: File, folder: &Path, problems: &mut Vec<String>) -> Option<Config
     for (index, token) in file.operator.driver_tokens.iter().enumerate() {
         check_secret(token, &format!("operator.driver_tokens[{index}]"), problems);
     }
-    check_store(file.operator.store.as_ref(), problems);
     let mqtt = file.mqtt.map(|table| mqtt::check(table, folder, problems));
     if let Some(roads) = &file.roads {
         check_url(&roads.url, "http://", "roads.url", problems);
@@ -321,6 +322,7 @@ fn check(file: File, folder: &Path, problems: &mut Vec<String>) -> Option<Config
     if let Some(replica) = &file.replica {
         replica::check(replica, file.operator.store.is_some(), file.tls.is_some(), problems);
     }
+    let store = check_store(file.operator.store, file.operator.store_ca, folder, problems);
     limits::check(&file.limits, problems);
     let federation = file.federation.and_then(|table| federation::check(table, folder, problems));
     let tls = file.tls.map(|tls| tls.found_from(folder));
@@ -344,7 +346,7 @@ fn check(file: File, folder: &Path, problems: &mut Vec<String>) -> Option<Config
         name: file.operator.name,
         listen: listen.ok()?,
         data_dir: file.operator.data_dir,
-        store: file.operator.store,
+        store,
         operator_tokens,
         driver_tokens: file.operator.driver_tokens,
         vehicle_tokens,
@@ -362,14 +364,21 @@ fn check(file: File, folder: &Path, problems: &mut Vec<String>) -> Option<Config
     })
 }
 
-fn check_store(store: Option<&Secret>, problems: &mut Vec<String>) {
-    let is_postgres =
-        |url: &Secret| ["postgres://", "postgresql://"].iter().any(|one| url.expose().starts_with(one));
-    if store.is_some_and(|url| !is_postgres(url)) {
-        problems.push(
-            "operator.store: write postgres://USER:PASSWORD@HOST:PORT/DATABASE, or leave it out".to_owned(),
-        );
-    }
+fn check_store(
+    url: Option<Secret>,
+    authorities: Option<PathBuf>,
+    folder: &Path,
+    problems: &mut Vec<String>,
+) -> Option<Address> {
+    let authorities = authorities.map(|file| folder.join(file));
+    let Some(url) = url else {
+        if authorities.is_some() {
+            problems
+                .push("operator.store_ca: without operator.store it means nothing; set that, too".to_owned());
+        }
+        return None;
+    };
+    Address::new(url.expose(), authorities.as_deref()).map_err(|problem| problems.push(problem)).ok()
 }
 
 fn check_peers(

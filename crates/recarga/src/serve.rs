@@ -160,8 +160,8 @@ fn warn_of_expiry(identity: &Identity) {
 
 // And what to do when it cannot be written: the process ends, as nobody knows what became of the last write.
 fn open_store(config: &Config) -> Result<(Box<dyn Store>, OnFailure)> {
-    if let Some(url) = &config.store {
-        let store = PostgresStore::open(url.expose(), &config.operator, Box::new(store_lost))?;
+    if let Some(address) = &config.store {
+        let store = PostgresStore::open(address, &config.operator, Box::new(store_lost))?;
         return Ok((Box::new(store), Box::new(store_lost)));
     }
     let folder = config.data_dir.clone();

@@ -94,7 +94,7 @@ mod tests {
             [("\"one\"", "[\"x\", \"y\"]"), ("[\"two\"]", "[]"), ("\"three\"", "\"z\""), ("\"four\"", "[]")];
         assert_eq!(differences(&tokens), [""; 0]);
         assert_eq!(
-            differences(&[("heads = 2", "heads = 3"), ("here", "elsewhere")]),
+            differences(&[("heads = 2", "heads = 3"), ("\"here\"", "\"elsewhere\"")]),
             ["limits.heads", "operator.listen"]
         );
         assert_eq!(differences(&[(", { id = \"c\", url = \"far\" }", "")]), ["peers.c"]);
