@@ -1,11 +1,15 @@
 """A company whose record is in PostgreSQL, among others with their own databases: killed, cut off from it, and refused by it."""
 
 import random
+import socket
+import subprocess
+import threading
 import time
 
 import pytest
 
 from harness import http
+from harness.certificates import Certificates
 from harness.load import Load
 from harness.postgres import Postgres
 from harness.waiting import until
@@ -119,3 +123,83 @@ def test_what_cannot_be_used_is_named(in_postgres):
     federation.c.write_config(store=store)
     federation.b.start()
     federation.c.start()
+
+
+SSL_REQUEST = (8).to_bytes(4) + (80877103).to_bytes(4)
+
+
+class Listener:
+    """Somebody who waits where PostgreSQL should be, says that there is no TLS, and keeps what he is told."""
+
+    def __init__(self):
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = self._server.getsockname()[1]
+        self.heard = b""
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self._thread.start()
+
+    def _listen(self):
+        connection, _ = self._server.accept()
+        with connection:
+            self.heard += connection.recv(1024)
+            connection.sendall(b"N")
+            while more := connection.recv(1024):
+                self.heard += more
+
+    def end(self):
+        """All that he was told."""
+        self._thread.join(10)
+        self._server.close()
+        return self.heard
+
+
+def test_over_tls_the_server_is_verified(make_stage, program, request):
+    """The record, a replica that waits to lead and a backup reach it over TLS; nobody else is told the password."""
+    stage = make_stage(start=False)
+    federation = stage.federation
+    certificates = Certificates(program, federation.folder / "certs")
+    certificates.make("issue", "database", "--host", "127.0.0.1")
+    elsewhere = Certificates(program, federation.folder / "elsewhere")
+    postgres = Postgres(federation.folder / "postgres.txt")
+    request.addfinalizer(postgres.end)
+    postgres.start()
+    stores = {company.name: postgres.database(company.name.replace("-", "_")) for company in federation}
+    # Before it has TLS, it is told nothing; nor is anybody else who waits there.
+    listener = Listener()
+
+    def refused(store, authority, told):
+        company = federation.a
+        company.write_config(store=store, store_ca=str(authority))
+        company.process.start()
+        assert company.process.wait(20) == 1, told
+        said = company.process.last_output()
+        assert told in said and "never-shown" not in said, said
+
+    over_tls = stores[A] + "?sslmode=require"
+    refused(over_tls, certificates.authority, "does not support TLS")
+    refused(f"postgres://recarga:never-shown@127.0.0.1:{listener.port}/any?sslmode=require", certificates.authority,
+            "the server needs ssl = on")
+    assert listener.end() == SSL_REQUEST
+    postgres.secure(certificates.folder / "database.pem", certificates.folder / "database.key")
+    refused(over_tls, elsewhere.authority, "certificate")
+    refused(over_tls.replace("127.0.0.1", "localhost"), certificates.authority, "certificate")
+    refused(stores[A], certificates.authority, "operator.store_ca: without TLS")
+    refused(over_tls, federation.folder / "absent.pem", "operator.store_ca: ")
+    for company in federation:
+        tables = {"replica": {"name": "r1", "url": company.url}} if company is federation.b else None
+        company.write_config(store=stores[company.name] + "?sslmode=require", store_ca=str(certificates.authority), tables=tables)
+    federation.start()
+    trips = [federation.trip(A, B, C) for _ in range(3)]
+    for trip in trips:
+        assert stage.client.insist(lambda trip=trip: stage.client.book(trip)).outcome == "confirmed"
+    secured = "FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name = 'recarga'"
+    assert postgres.query(f"SELECT count(*) >= 3 AND bool_and(ssl) AND bool_and(version = 'TLSv1.3') {secured}") == "t"
+    copy = federation.folder / "b.copy"
+    backup = subprocess.run([program, "backup", "--config", federation.b.config, "--to", copy], capture_output=True, text=True)
+    assert backup.returncode == 0, backup
+    federation.b.restart()
+    for trip in trips:
+        assert stage.client.insist(lambda trip=trip: stage.client.book(trip)).outcome == "confirmed"
+    stage.settle(20)
+    for company in federation:
+        assert "never-shown" not in company.process.output(), company.name

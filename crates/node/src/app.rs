@@ -42,6 +42,7 @@ use crate::store::{Boot, Record, Store, StoreError};
 use crate::termination::Termination;
 use crate::tidying::{Forgotten, Tidying};
 use crate::tls::Identity;
+use crate::tokens::Tokens;
 use crate::traces::Traces;
 use crate::vehicles::Vehicles;
 
@@ -53,7 +54,7 @@ const LETTERS_WAITING: usize = 64;
 const SWEEP_TICKS: u64 = 5;
 /// How often what is old is forgotten.
 const TIDY_EVERY: Duration = Duration::from_secs(600);
-/// How often it is looked whether the tokens of cars have changed.
+/// How often it is looked whether files with tokens have changed.
 const REREAD_EVERY: Duration = Duration::from_secs(1);
 
 /// Makes what connects to a company, or to somebody who is none.
@@ -355,9 +356,14 @@ impl Node {
         }
     }
 
-    // Looks whether the file of cars' tokens has changed, if there is one.
+    /// Reads the tokens in the configuration again, and those of cars, whether the files have changed or not.
+    pub async fn reread(self: Arc<Self>) {
+        let _ = tokio::task::spawn_blocking(move || self.access.reread()).await;
+    }
+
+    // Looks whether the configuration or the file of cars' tokens has changed, if there are such files.
     async fn reread_tokens(self: Arc<Self>) {
-        if !self.access.cars().have_file() {
+        if !self.access.has_files() {
             return;
         }
         let mut looks = interval(REREAD_EVERY);
@@ -365,7 +371,7 @@ impl Node {
         loop {
             looks.tick().await;
             let node = self.clone();
-            let _ = tokio::task::spawn_blocking(move || node.access.cars().reread()).await;
+            let _ = tokio::task::spawn_blocking(move || node.access.look()).await;
         }
     }
 
@@ -482,13 +488,10 @@ fn connect<C>(peer: &PeerConfig, answer_max: Duration, connector: &Connectors<C>
 where
     C: Connect + Clone + Send + Sync + 'static,
 {
-    let options = HttpPeerOptions {
-        operator: peer.id.clone(),
-        url: peer.url.clone(),
-        token: peer.token.clone(),
-        answer_max,
-    };
+    let presents = Tokens::new(vec![peer.token.clone()]);
+    let (operator, url, token) = (peer.id.clone(), peer.url.clone(), presents.clone());
+    let options = HttpPeerOptions { operator, url, token, answer_max };
     let http = Arc::new(HttpPeer::new(options, connector(Some(&peer.id))));
-    let (accepts, url) = (peer.accepts.clone(), peer.url.clone());
-    Member { peer: http.clone(), catalogue: http, accepts, url, is_leaving: false }
+    let (accepts, url) = (Tokens::new(peer.accepts.clone()), peer.url.clone());
+    Member { peer: http.clone(), catalogue: http, presents, accepts, url, is_leaving: false }
 }

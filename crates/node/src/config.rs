@@ -1,14 +1,13 @@
 //! A company's configuration: one TOML file. Unknown keys are refused, because a typo must not be ignored; secrets
-//! are never printed; `"${NAME}"` and `"${NAME:-default}"` inside texts are taken from the environment.
+//! are never printed; `"${NAME}"` and `"${NAME:-default}"` inside texts are taken from the environment, and
+//! `"${file:path}"` from a file.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use recarga_reservation::{OperatorId, Station};
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use thiserror::Error;
 
 mod environment;
@@ -18,18 +17,27 @@ pub mod locations;
 mod mqtt;
 mod panel;
 mod replica;
+mod secret;
+pub mod stamp;
 mod tls;
 pub mod vehicle_tokens;
+mod written;
 
 pub use federation::FederationConfig;
 pub use limits::Limits;
 pub use mqtt::Mqtt;
 pub use panel::Map;
 pub use replica::ReplicaConfig;
+pub use secret::Secret;
 pub use tls::TlsConfig;
+pub use written::Written;
 
+use self::environment::Sources;
+use self::secret::{SideBySide, check_secret};
+use self::stamp::Stamp;
 use self::vehicle_tokens::VehicleTokens;
 use crate::roads::Dialect;
+use crate::store::postgres::Address;
 
 /// What is wrong with a configuration; every message names the field and the cure.
 #[derive(Debug, Error)]
@@ -60,39 +68,6 @@ pub enum ConfigError {
     },
 }
 
-/// A text that must not be shown: not in logs, not by `Debug`.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// The text itself: only for the one place that sends or compares it.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-// The library's own message would show what stands there.
-impl<'de> Deserialize<'de> for Secret {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match toml::Value::deserialize(deserializer)? {
-            toml::Value::String(text) => Ok(Self(text)),
-            _ => Err(D::Error::custom("not a text; write it in quotes")),
-        }
-    }
-}
-
-impl From<&str> for Secret {
-    fn from(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("\"***\"")
-    }
-}
-
 /// A checked configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -107,9 +82,9 @@ pub struct Config {
     /// Folder in which everything that is recorded is logged; without it, it is not.
     pub audit_log: Option<PathBuf>,
     /// The database in PostgreSQL; without it there is one in the folder.
-    pub store: Option<Secret>,
-    /// Opens the operator's own calls; without it they are closed.
-    pub operator_token: Option<Secret>,
+    pub store: Option<Address>,
+    /// Each opens the operator's own calls; without one they are closed. The program's own commands use the first.
+    pub operator_tokens: Vec<Secret>,
     /// If set, drivers' apps must present one of these.
     pub driver_tokens: Vec<Secret>,
     /// If there are any, a call for a car needs that car's own.
@@ -134,6 +109,8 @@ pub struct Config {
     pub federation: Option<FederationConfig>,
     /// Explicit limits of everything.
     pub limits: Limits,
+    /// What it was read from.
+    pub written: Written,
 }
 
 /// A routing service.
@@ -170,8 +147,8 @@ pub struct PeerConfig {
     pub url: String,
     /// What we present to it.
     pub token: Secret,
-    /// What it must present to us.
-    pub accepts: Secret,
+    /// What it must present to us: any of these.
+    pub accepts: Vec<Secret>,
 }
 
 #[derive(Deserialize)]
@@ -208,8 +185,9 @@ struct OperatorTable {
     audit_log: Option<PathBuf>,
     #[serde(default)]
     store: Option<Secret>,
+    store_ca: Option<PathBuf>,
     #[serde(default)]
-    operator_token: Option<Secret>,
+    operator_token: Option<SideBySide>,
     #[serde(default)]
     driver_tokens: Vec<Secret>,
     #[serde(default)]
@@ -223,7 +201,7 @@ struct PeerTable {
     id: String,
     url: String,
     token: Secret,
-    accepts: Secret,
+    accepts: SideBySide,
 }
 
 impl Config {
@@ -233,10 +211,15 @@ impl Config {
     /// [`ConfigError`]; all problems that can be found at once are.
     pub fn read(path: &Path) -> Result<Config, ConfigError> {
         let name = path.display().to_string();
+        // Looked at before it is read: what changes meanwhile is seen later.
+        let stamp = Stamp::of(path);
         let text = std::fs::read_to_string(path)
             .map_err(|error| ConfigError::Unreadable { path: name.clone(), reason: error.to_string() })?;
         let folder = path.parent().unwrap_or(Path::new("."));
-        Self::parse(&text, &name, folder, &|variable| std::env::var(variable).ok())
+        let mut config = Self::parse(&text, &name, folder, &|variable| std::env::var(variable).ok())?;
+        config.written.file = Some(path.to_owned());
+        config.written.stamps.push((path.to_owned(), stamp));
+        Ok(config)
     }
 
     /// Checks a text. `name` is for messages, `folder` for the files that it names.
@@ -252,13 +235,16 @@ impl Config {
         let malformed = |reason: String| ConfigError::Malformed { path: name.to_owned(), reason };
         let mut table: toml::Table =
             text.parse().map_err(|error: toml::de::Error| malformed(explain_syntax(text, &error)))?;
-        environment::substitute(&mut table, environment).map_err(malformed)?;
-        let file: File = serde_path_to_error::deserialize(toml::Value::Table(table))
+        let mut sources = Sources { environment, folder, files: Vec::new() };
+        sources.substitute(&mut table).map_err(malformed)?;
+        let file: File = serde_path_to_error::deserialize(toml::Value::Table(table.clone()))
             .map_err(|error| malformed(format!("{}: {}", error.path(), error.inner().message())))?;
         let mut problems = Vec::new();
         let config = check(file, folder, &mut problems);
         match config {
-            Some(config) if problems.is_empty() => Ok(config),
+            Some(config) if problems.is_empty() => {
+                Ok(Config { written: Written::new(table, sources.files), ..config })
+            }
             _ => Err(ConfigError::Invalid { path: name.to_owned(), problems }),
         }
     }
@@ -278,10 +264,10 @@ impl Config {
                 self.listen
             ));
         }
-        let secrets = self.peers.iter().flat_map(|peer| [&peer.token, &peer.accepts]);
+        let secrets = self.peers.iter().flat_map(|peer| [&peer.token].into_iter().chain(&peer.accepts));
         let known =
             |secret: &&Secret| ["demo-", "replace-me"].iter().any(|known| secret.expose().starts_with(known));
-        if open && secrets.chain(&self.operator_token).any(|secret| known(&secret)) {
+        if open && secrets.chain(&self.operator_tokens).any(|secret| known(&secret)) {
             warnings.push(
                 "tokens of the public demo or of an example are in use; set your own before others can reach this node".into(),
             );
@@ -319,22 +305,22 @@ fn check(file: File, folder: &Path, problems: &mut Vec<String>) -> Option<Config
         problems
             .push(format!("operator.listen: \"{given}\" is no address; write IP:PORT as in 127.0.0.1:8001"));
     }
-    check_secret(file.operator.operator_token.as_ref(), "operator.operator_token", problems);
+    let operator_tokens = file.operator.operator_token.map_or(Vec::new(), |tokens| {
+        tokens.check("operator.operator_token", problems);
+        tokens.0
+    });
     for (index, token) in file.operator.driver_tokens.iter().enumerate() {
-        check_secret(Some(token), &format!("operator.driver_tokens[{index}]"), problems);
+        check_secret(token, &format!("operator.driver_tokens[{index}]"), problems);
     }
     // An empty one, as from the environment, is none.
     let store = file.operator.store.filter(|url| !url.expose().is_empty());
-    check_store(store.as_ref(), problems);
+    let store = check_store(store, file.operator.store_ca, folder, problems);
     let mqtt = file.mqtt.map(|table| mqtt::check(table, folder, problems));
     if let Some(roads) = &file.roads {
         check_url(&roads.url, "http://", "roads.url", problems);
     }
     if let Some(traces) = &file.traces {
-        check_url(&traces.url, "http://", "traces.url", problems);
-        if !(0.0..=1.0).contains(&traces.share) {
-            problems.push("traces.share: a part of all trips; use 0 to 1".to_owned());
-        }
+        check_traces(traces, problems);
     }
     if let Some(replica) = &file.replica {
         replica::check(replica, store.is_some(), file.tls.is_some(), problems);
@@ -344,7 +330,7 @@ fn check(file: File, folder: &Path, problems: &mut Vec<String>) -> Option<Config
     let tls = file.tls.map(|tls| tls.found_from(folder));
     let peers = check_peers(file.peers, operator.as_ref(), tls.is_some(), problems);
     let vehicle_tokens = {
-        let others = other_secrets(&file.operator.operator_token, &file.operator.driver_tokens, &peers);
+        let others = other_secrets(&operator_tokens, &file.operator.driver_tokens, &peers);
         let path = file.operator.vehicle_tokens_file.map(|path| folder.join(path));
         vehicle_tokens::check(file.operator.vehicle_tokens, path, &others, problems)
     };
@@ -364,7 +350,7 @@ fn check(file: File, folder: &Path, problems: &mut Vec<String>) -> Option<Config
         data_dir: file.operator.data_dir,
         audit_log: file.operator.audit_log,
         store,
-        operator_token: file.operator.operator_token,
+        operator_tokens,
         driver_tokens: file.operator.driver_tokens,
         vehicle_tokens,
         mqtt,
@@ -377,17 +363,32 @@ fn check(file: File, folder: &Path, problems: &mut Vec<String>) -> Option<Config
         traces: file.traces,
         federation,
         limits: file.limits,
+        written: Written::default(),
     })
 }
 
-fn check_store(store: Option<&Secret>, problems: &mut Vec<String>) {
-    let is_postgres =
-        |url: &Secret| ["postgres://", "postgresql://"].iter().any(|one| url.expose().starts_with(one));
-    if store.is_some_and(|url| !is_postgres(url)) {
-        problems.push(
-            "operator.store: write postgres://USER:PASSWORD@HOST:PORT/DATABASE, or leave it out".to_owned(),
-        );
+fn check_traces(traces: &TracesConfig, problems: &mut Vec<String>) {
+    check_url(&traces.url, "http://", "traces.url", problems);
+    if !(0.0..=1.0).contains(&traces.share) {
+        problems.push("traces.share: a part of all trips; use 0 to 1".to_owned());
     }
+}
+
+fn check_store(
+    url: Option<Secret>,
+    authorities: Option<PathBuf>,
+    folder: &Path,
+    problems: &mut Vec<String>,
+) -> Option<Address> {
+    let authorities = authorities.map(|file| folder.join(file));
+    let Some(url) = url else {
+        if authorities.is_some() {
+            problems
+                .push("operator.store_ca: without operator.store it means nothing; set that, too".to_owned());
+        }
+        return None;
+    };
+    Address::new(url.expose(), authorities.as_deref()).map_err(|problem| problems.push(problem)).ok()
 }
 
 fn check_peers(
@@ -406,13 +407,16 @@ fn check_peers(
         if is_secure && !has_certificates {
             problems.push(format!("{}: https:// needs the table [tls]; add it", field("url")));
         }
-        check_secret(Some(&table.token), &field("token"), problems);
-        check_secret(Some(&table.accepts), &field("accepts"), problems);
-        if let Some(other) = accepted.insert(table.accepts.expose().to_owned(), index) {
-            problems.push(format!(
-                "{}: the same as peers[{other}].accepts; companies are told apart by it",
-                field("accepts")
-            ));
+        check_secret(&table.token, &field("token"), problems);
+        table.accepts.check(&field("accepts"), problems);
+        for token in &table.accepts.0 {
+            if let Some(other) = accepted.insert(token.expose().to_owned(), index).filter(|one| *one != index)
+            {
+                problems.push(format!(
+                    "{}: the same as peers[{other}].accepts; companies are told apart by it",
+                    field("accepts")
+                ));
+            }
         }
         let Some(id) = id(&table.id, &field("id"), problems) else { continue };
         if own == Some(&id) {
@@ -422,7 +426,7 @@ fn check_peers(
             problems.push(format!("{}: \"{id}\" stands twice; keep one", field("id")));
         }
         let url = table.url.trim_end_matches('/').to_owned();
-        peers.push(PeerConfig { id, url, token: table.token, accepts: table.accepts });
+        peers.push(PeerConfig { id, url, token: table.token, accepts: table.accepts.0 });
     }
     peers
 }
@@ -439,19 +443,9 @@ fn check_url(url: &str, scheme: &str, field: &str, problems: &mut Vec<String>) {
     }
 }
 
-fn check_secret(secret: Option<&Secret>, field: &str, problems: &mut Vec<String>) {
-    if secret.is_some_and(|secret| !is_secret(secret.expose())) {
-        problems.push(format!("{field}: at least 8 printable ASCII characters without spaces"));
-    }
-}
-
-fn is_secret(text: &str) -> bool {
-    text.len() >= 8 && text.bytes().all(|byte| byte.is_ascii_graphic())
-}
-
 // Whatever else opens something here, with its field.
 fn other_secrets<'a>(
-    operator: &'a Option<Secret>,
+    operator: &'a [Secret],
     drivers: &'a [Secret],
     peers: &'a [PeerConfig],
 ) -> Vec<(String, &'a Secret)> {
@@ -459,8 +453,9 @@ fn other_secrets<'a>(
     let drivers = (0..)
         .zip(drivers)
         .map(|(index, secret): (usize, _)| (format!("operator.driver_tokens[{index}]"), secret));
-    let peers =
-        (0..).zip(peers).map(|(index, peer): (usize, _)| (format!("peers[{index}].accepts"), &peer.accepts));
+    let peers = (0..).zip(peers).flat_map(|(index, peer): (usize, _)| {
+        peer.accepts.iter().map(move |secret| (format!("peers[{index}].accepts"), secret))
+    });
     operator.chain(drivers).chain(peers).collect()
 }
 

@@ -38,6 +38,7 @@ pub mod store;
 pub mod termination;
 pub mod tidying;
 pub mod tls;
+pub mod tokens;
 pub mod traces;
 pub mod vehicles;
 mod watched;

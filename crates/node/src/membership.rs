@@ -291,7 +291,7 @@ impl Membership {
         let token = |from, to| pair_token(key, &fellow.key, federation, from, to);
         let (ours, theirs) = (token(&self.operator, operator)?, token(operator, &self.operator)?);
         let (token, accepts): (Secret, Secret) = (ours.as_str().into(), theirs.as_str().into());
-        let met = PeerConfig { id: operator.clone(), url: fellow.url.clone(), token, accepts };
+        let met = PeerConfig { id: operator.clone(), url: fellow.url.clone(), token, accepts: vec![accepts] };
         Ok(Member { is_leaving: fellow.is_leaving, ..(self.connect)(&met) })
     }
 

@@ -295,6 +295,7 @@ mod tests {
     use super::*;
     use crate::peer::{Message, Peer, Reply};
     use crate::peers::Member;
+    use crate::tokens::Tokens;
 
     const HOUR: i64 = HOUR_MILLIS;
 
@@ -380,7 +381,8 @@ mod tests {
             let member = Member {
                 peer: Arc::new(Mute),
                 catalogue,
-                accepts: "accepted".into(),
+                presents: Tokens::default(),
+                accepts: Tokens::default(),
                 url: String::new(),
                 is_leaving: false,
             };

@@ -12,8 +12,9 @@ use hyper_util::client::legacy::connect::Connect;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::timeout;
 
-/// How long a connection is kept that nobody uses.
-const IDLE_MAX: Duration = Duration::from_secs(30);
+/// How long a connection is kept that nobody uses: less than a node keeps it, which is five seconds unless configured, as a
+/// request that meets its end is lost.
+pub const IDLE_MAX: Duration = Duration::from_secs(4);
 
 /// Whoever answers at one address.
 pub struct Outgoing<C> {

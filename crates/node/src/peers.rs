@@ -6,8 +6,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use recarga_reservation::OperatorId;
 use tokio::sync::watch;
 
-use crate::config::Secret;
 use crate::peer::{Catalogue, Peer};
+use crate::tokens::Tokens;
 
 /// Another company.
 #[derive(Clone, Debug)]
@@ -16,8 +16,10 @@ pub struct Member {
     pub peer: Arc<dyn Peer>,
     /// Who says what it offers.
     pub catalogue: Arc<dyn Catalogue>,
-    /// What it must present.
-    pub accepts: Secret,
+    /// What is presented to it: the first of these.
+    pub presents: Tokens,
+    /// What it must present: any of these.
+    pub accepts: Tokens,
     /// Where its node is.
     pub url: String,
     /// It sees through what it has promised, and takes nothing new.

@@ -30,11 +30,12 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use tower::ServiceExt as _;
 use tracing::{debug, info, warn};
 
-use crate::api::access::same;
 use crate::api::{Fault, read_all};
 use crate::config::Secret;
+use crate::outgoing::IDLE_MAX;
 use crate::server::Certified;
 use crate::store::postgres::Leader;
+use crate::tokens::same;
 
 /// The leader's secret, with a request that another replica passes on.
 const SECRET: HeaderName = HeaderName::from_static("recarga-replica");
@@ -48,8 +49,6 @@ const LETTERS: &str = "/replica/pedido";
 const LETTER_MAX: usize = 5 * recarga_mqtt::link::MAX_PACKET_BYTES as usize;
 /// A pause before the same leader is tried again.
 const TRY_AGAIN: Duration = Duration::from_millis(100);
-/// How long a connection to the leader is kept that nobody uses.
-const IDLE_MAX: Duration = Duration::from_secs(30);
 /// Connections to the leader that are kept.
 const IDLE_CONNECTIONS: usize = 64;
 

@@ -21,6 +21,10 @@ use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt as _;
 use tracing::{debug, info, warn};
 
+use self::unsecured::Unsecured;
+
+mod unsecured;
+
 /// So long nobody connects before the door of a server that stops is closed: what a system has accepted and its server
 /// has not is lost.
 const QUIET: Duration = Duration::from_millis(10);
@@ -88,6 +92,7 @@ pub async fn serve<L: Listener>(
 ) {
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(limits.connections_max));
+    let unsecured = Arc::new(Unsecured::default());
     tokio::pin!(stop);
     // Whoever has connected by then, as far as the system knows, is answered, too.
     let mut last_call = None;
@@ -118,13 +123,17 @@ pub async fn serve<L: Listener>(
                 continue;
             }
         };
-        let (router, watcher) = (router.clone(), graceful.watcher());
+        let (router, watcher, unsecured) = (router.clone(), graceful.watcher(), unsecured.clone());
         tokio::spawn(async move {
             match timeout(limits.head_max, L::open(connection)).await {
                 Ok(Ok((connection, certified))) => {
                     serve_one(connection, address, certified, router, limits, watcher).await;
                 }
-                Ok(Err(error)) => info!(%address, %error, "a connection that was not secured"),
+                Ok(Err(error)) => {
+                    if let Some(times) = unsecured.count(&error.to_string(), Instant::now()) {
+                        info!(%address, %error, times, "a connection that was not secured");
+                    }
+                }
                 Err(_) => debug!(%address, "a connection that said nothing in time"),
             }
             drop(place);

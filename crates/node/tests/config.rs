@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use recarga_node::config::{Config, Limits};
+use recarga_node::config::{Config, Limits, Secret};
 
 fn demo() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../networks/demo")
@@ -42,7 +42,10 @@ fn the_demo_is_a_federation() {
             // The same two secrets stand, swapped, in the other's file.
             let other = configs.iter().find(|other| other.operator == peer.id).unwrap();
             let back = other.peers.iter().find(|back| back.id == config.operator).unwrap();
-            assert_eq!((&peer.token, &peer.accepts), (&back.accepts, &back.token));
+            assert_eq!(
+                (&[peer.token.clone()][..], &peer.accepts[..]),
+                (&back.accepts[..], &[back.token.clone()][..])
+            );
             assert_eq!(peer.url, format!("http://{}", other.listen));
         }
         assert_eq!(config.peers.len(), 2);
@@ -62,7 +65,7 @@ fn the_environment_fills_in() {
     };
     let config = Config::parse(&text(), "a.toml", &demo(), &environment).unwrap();
     assert_eq!(config.listen.to_string(), "0.0.0.0:9000");
-    assert_eq!(config.operator_token.as_ref().unwrap().expose(), "another-secret");
+    assert_eq!(config.operator_tokens[0].expose(), "another-secret");
     // Open to others with the tokens of the public demo: that must be said.
     let warnings = config.warnings().join("\n");
     assert!(warnings.contains("driver_tokens") && warnings.contains("demo"), "{warnings}");
@@ -232,7 +235,7 @@ fn secrets_are_never_printed() {
         ("\"${RECARGA_TOKEN_A_TO_B:-demo-a-to-b}\"", "20261201", "20261201"),
         ("\"${RECARGA_TOKEN_A_TO_B:-demo-a-to-b}\"", "hush-hush", "hush-hush"),
         ("\"${RECARGA_OPERATOR_TOKEN:-demo-operator-a}\"", "\"hush-hush", "hush-hush"),
-        ("\"${RECARGA_OPERATOR_TOKEN:-demo-operator-a}\"", "[\"hush-hush\"]", "hush-hush"),
+        ("\"${RECARGA_OPERATOR_TOKEN:-demo-operator-a}\"", "[[\"hush-hush\"]]", "hush-hush"),
         ("${RECARGA_MQTT_PASSWORD:-demo-mqtt-a}", "${HUSH", "hush-hush"),
         ("${RECARGA_MQTT_URL:-mqtt://127.0.0.1:1883}", "mqtt://me:hush-hush@broker:1883", "hush-hush"),
         ("${RECARGA_URL_EMPRESA_B:-http://127.0.0.1:8002}", "http://hush-hush@b:8002", "hush-hush"),
@@ -243,6 +246,26 @@ fn secrets_are_never_printed() {
     }
     let message = error("\"${RECARGA_OPERATOR_TOKEN:-demo-operator-a}\"", "\"hush-hush");
     assert!(message.contains("line 16, column "), "still says where: {message}");
+}
+
+#[test]
+fn an_old_and_a_new_token_stand_side_by_side() {
+    let from = "\"${RECARGA_TOKEN_B_TO_A:-demo-b-to-a}\"";
+    let config = parse(&text().replace(from, "[\"the-new-one\", \"the-old-one\"]")).unwrap();
+    let accepts: Vec<_> = config.peers[0].accepts.iter().map(Secret::expose).collect();
+    assert_eq!(accepts, ["the-new-one", "the-old-one"]);
+    for (to, expected) in [
+        ("[]", "peers[0].accepts: write one token, or a list of at most 3"),
+        ("[\"hush-1-1\", \"hush-2-2\", \"hush-3-3\", \"hush-4-4\"]", "peers[0].accepts: write one token, or"),
+        ("[\"hush-1-1\", \"hush-1-1\"]", "peers[0].accepts: a token stands twice"),
+        ("[\"hush-1-1\", \"hush\"]", "peers[0].accepts: at least 8"),
+        ("[\"hush-1-1\", \"demo-c-to-a\"]", "peers[1].accepts: the same as peers[0].accepts"),
+        ("[\"hush-1-1\", 7]", "peers[0].accepts: not a text, nor a list"),
+    ] {
+        let message = error(from, to);
+        assert!(message.contains(expected), "{to}: {message}");
+        assert!(!message.contains("hush"), "{message}");
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use cluster::Cluster;
-use recarga_node::store::postgres::{Leader, PostgresRestoration, PostgresStore};
+use recarga_node::store::postgres::{Address, Leader, PostgresRestoration, PostgresStore};
 use recarga_node::store::{Record, Store, StoreError};
 use recarga_reservation::{Branch, Fact, Hold, Stop, StoreId, TimeWindow};
 use records::{at, hold, operator, put_back, sorted, suite, transaction};
@@ -25,13 +25,20 @@ fn cluster() -> &'static Cluster {
     CLUSTER.get_or_init(Cluster::start)
 }
 
+fn at_url(url: &str) -> Address {
+    Address::new(url, None).unwrap()
+}
+
 fn open(url: &str) -> Result<PostgresStore, StoreError> {
-    PostgresStore::open(url, &operator("empresa-a"), Box::new(|_| {}))
+    PostgresStore::open(&at_url(url), &operator("empresa-a"), Box::new(|_| {}))
 }
 
 fn refused(url: &str, name: &str) -> String {
-    let opened = PostgresStore::open(url, &operator(name), Box::new(|_| {}));
-    let error = opened.err().expect("must be refused").to_string();
+    let opened = Address::new(url, None).and_then(|address| {
+        let opened = PostgresStore::open(&address, &operator(name), Box::new(|_| {}));
+        opened.map_err(|error| error.to_string())
+    });
+    let error = opened.err().expect("must be refused");
     assert!(!error.contains("not-told"), "a secret is shown: {error}");
     error
 }
@@ -45,9 +52,10 @@ fn postgres_keeps_the_contract() {
 #[test]
 fn a_copy_is_put_back_into_postgres() {
     let url = cluster().database();
-    put_back(&|boot| Ok(Box::new(PostgresRestoration::begin(&url, &operator("empresa-a"), boot)?)), &|| {
-        Box::new(open(&url).unwrap())
-    });
+    put_back(
+        &|boot| Ok(Box::new(PostgresRestoration::begin(&at_url(&url), &operator("empresa-a"), boot)?)),
+        &|| Box::new(open(&url).unwrap()),
+    );
     let windows = Cluster::look_into(&url).query_one("SELECT count(*) FROM recarga_windows", &[]).unwrap();
     assert!(windows.get::<_, i64>(0) > 0, "PostgreSQL knows what is reserved");
     // And one that pg_restore has put back gets another identity.
@@ -164,7 +172,7 @@ fn a_connection_that_is_lost_while_nothing_is_written_is_told_of() {
     let url = cluster().database();
     let (lost, is_lost) = channel();
     let on_lost = Box::new(move |error: &StoreError| lost.send(error.to_string()).unwrap());
-    let _idle = PostgresStore::open(&url, &operator("empresa-a"), on_lost).unwrap();
+    let _idle = PostgresStore::open(&at_url(&url), &operator("empresa-a"), on_lost).unwrap();
     let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
         WHERE datname = current_database() AND pid <> pg_backend_pid()";
     Cluster::look_into(&url).execute(cut, &[]).unwrap();
@@ -187,8 +195,14 @@ fn replica(url: &str, name: &str) -> Replica {
             let _ = tell.send(leader);
         });
         let (company, is_stopping) = (operator("empresa-a"), Box::new(move || stopped.is_cancelled()));
-        let leading =
-            PostgresStore::stand_by(&url, &company, candidate, on_leader, is_stopping, Box::new(|_| {}));
+        let leading = PostgresStore::stand_by(
+            &at_url(&url),
+            &company,
+            candidate,
+            on_leader,
+            is_stopping,
+            Box::new(|_| {}),
+        );
         let _ = lead.send(leading);
     });
     Replica { told, leads, stop }

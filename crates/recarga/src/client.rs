@@ -96,7 +96,7 @@ impl Client {
     /// # Errors
     /// The company has no such token.
     pub fn of_operator(config: &Config, path: &Path) -> Result<Self> {
-        let Some(token) = &config.operator_token else {
+        let Some(token) = config.operator_tokens.first() else {
             bail!(
                 "{}: operator.operator_token is missing; without it what is the operator's is closed",
                 path.display()

@@ -11,12 +11,12 @@ use recarga_node::ledger::Writer;
 use recarga_node::mqtt;
 use recarga_node::replicas::Front;
 use recarga_node::server::{self, Listener};
-use recarga_node::store::postgres::{self, Leader, OnLeader, PostgresStore};
+use recarga_node::store::postgres::{self, Address, Leader, OnLeader, PostgresStore};
 use recarga_node::traces::Traces;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::serve::{Reach, logged, store_lost};
+use crate::serve::{Reach, hangups, logged, reread_at_hangup, store_lost};
 
 /// Passes everything on while another replica leads, leads when none does, and passes on again until it has stopped.
 ///
@@ -25,7 +25,7 @@ use crate::serve::{Reach, logged, store_lost};
 pub async fn serve<L: Listener>(
     config: Config,
     replica: ReplicaConfig,
-    store: Secret,
+    store: Address,
     traces: Traces,
     reach: Reach,
     listener: L,
@@ -59,12 +59,14 @@ pub async fn serve<L: Listener>(
         };
         let node =
             tokio::task::spawn_blocking(move || Node::start(setup)).await.context("starting ended")??;
+        let rereading = tokio::spawn(reread_at_hangup(node.clone(), hangups()?));
         node.lead(&front, secret, stopping.cancelled_owned()).await;
+        rereading.abort();
     }
     // Somebody else leads by now, or soon: what has come here meanwhile is passed on.
     let (follow, leaderless) = (following(&front), CancellationToken::new());
     let until = leaderless.clone();
-    let watch = move || postgres::watch(store.expose(), follow, Box::new(move || until.is_cancelled()));
+    let watch = move || postgres::watch(store, follow, Box::new(move || until.is_cancelled()));
     let watching = tokio::task::spawn_blocking(watch);
     closing.cancel();
     serving.await.context("serving ended")?;
@@ -80,7 +82,7 @@ async fn stand_by<C: Connect + Clone + Send + Sync + 'static>(
     config: &Config,
     name: String,
     leader: Leader,
-    store: &Secret,
+    store: &Address,
     front: &Arc<Front<C>>,
     stopping: &CancellationToken,
 ) -> Result<Option<PostgresStore>> {
@@ -92,7 +94,7 @@ async fn stand_by<C: Connect + Clone + Send + Sync + 'static>(
     let stopping = stopping.clone();
     let waiting = tokio::task::spawn_blocking(move || {
         let is_stopping = Box::new(move || stopping.is_cancelled());
-        PostgresStore::stand_by(store.expose(), &operator, leader, follow, is_stopping, Box::new(store_lost))
+        PostgresStore::stand_by(&store, &operator, leader, follow, is_stopping, Box::new(store_lost))
     });
     let record = waiting.await.context("standing by ended")??;
     // The broker knows this replica by one name, whether it leads or not.

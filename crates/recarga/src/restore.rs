@@ -103,14 +103,14 @@ fn read(
 
 fn begin(config: &Config, boot: Boot) -> Result<Box<dyn Restoration>, StoreError> {
     Ok(match &config.store {
-        Some(url) => Box::new(PostgresRestoration::begin(url.expose(), &config.operator, boot)?),
+        Some(address) => Box::new(PostgresRestoration::begin(address, &config.operator, boot)?),
         None => Box::new(RedbRestoration::begin(&config.data_dir, &config.operator, boot)?),
     })
 }
 
 fn renew(config: &Config, fresh_id: StoreId) -> Result<Boot, StoreError> {
     match &config.store {
-        Some(url) => PostgresStore::open(url.expose(), &config.operator, Box::new(|_| {}))?.renew(fresh_id),
+        Some(address) => PostgresStore::open(address, &config.operator, Box::new(|_| {}))?.renew(fresh_id),
         None => RedbStore::open_existing(&config.data_dir, &config.operator)?.renew(fresh_id),
     }
 }

@@ -20,7 +20,7 @@ use recarga_node::store::{Store, StoreError};
 use recarga_node::tls::{self, Identity};
 use recarga_node::traces::Traces;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
 /// Exit status when the disk refused a write (`EX_IOERR` of sysexits.h): a person has to look first.
@@ -38,6 +38,7 @@ Examples:
   RECARGA_LOG_FORMAT=json recarga serve --config empresa-a.toml 2>> empresa-a.log
 
 SIGINT or SIGTERM: takes nothing new, finishes what is under way, and stops.
+SIGHUP: reads the configuration and the file of cars' tokens again, for the tokens in them; so does a change of either.
 Exit status: 0 stopped, 1 could not start, 2 wrong arguments, 74 the disk refused a write, 75 PostgreSQL was lost or
 refused a write; start it again.")]
 pub struct Arguments {
@@ -69,6 +70,8 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
 }
 
 async fn serve(config: Config, traces: Traces) -> Result<()> {
+    // From now on it ends nobody, also one who waits to lead.
+    drop(hangups()?);
     let listen = config.listen;
     let listener = TcpListener::bind(listen).await.with_context(|| {
         format!(
@@ -124,8 +127,25 @@ async fn serve_at<L: Listener>(config: Config, traces: Traces, reach: Reach, lis
         config,
     })?;
     info!(address = %listen, company = name, evses, peers, tls, "ready");
+    let rereading = tokio::spawn(reread_at_hangup(node.clone(), hangups()?));
     node.run(listener, stop_signal()?).await;
+    rereading.abort();
     Ok(())
+}
+
+/// SIGHUPs from now on.
+///
+/// # Errors
+/// Signals cannot be caught.
+pub fn hangups() -> Result<Signal> {
+    signal(SignalKind::hangup()).context("cannot catch SIGHUP")
+}
+
+/// Has a node read again what can change while it runs, for ever.
+pub async fn reread_at_hangup(node: Arc<Node>, mut hangups: Signal) {
+    while hangups.recv().await.is_some() {
+        node.clone().reread().await;
+    }
 }
 
 fn warn_of_expiry(identity: &Identity) {
@@ -150,8 +170,8 @@ pub fn logged(config: &Config, store: Box<dyn Store>) -> Result<Box<dyn Store>> 
 
 // And what to do when it cannot be written: the process ends, as nobody knows what became of the last write.
 fn open_store(config: &Config) -> Result<(Box<dyn Store>, OnFailure)> {
-    if let Some(url) = &config.store {
-        let store = PostgresStore::open(url.expose(), &config.operator, Box::new(store_lost))?;
+    if let Some(address) = &config.store {
+        let store = PostgresStore::open(address, &config.operator, Box::new(store_lost))?;
         return Ok((Box::new(store), Box::new(store_lost)));
     }
     let folder = config.data_dir.clone();

@@ -51,6 +51,20 @@ class Postgres:
         until(lambda: self.query("SELECT 1") == "1", "PostgreSQL to answer", 20)
         return self
 
+    def secure(self, certificate, key):
+        """From now on it takes nobody without TLS and a password; psql finds its way by itself."""
+        data = self.folder / "data"
+        for source, name in ((certificate, "server.crt"), (key, "server.key")):
+            shutil.copyfile(source, data / name)
+            os.chmod(data / name, 0o600)
+            if self._user:
+                os.chown(data / name, self._user.pw_uid, self._user.pw_gid)
+        self.query("ALTER USER recarga PASSWORD 'never-shown'")
+        self.query("ALTER SYSTEM SET ssl = on")
+        (data / "pg_hba.conf").write_text("hostssl all all 127.0.0.1/32 scram-sha-256\nhost all all all reject\n")
+        self.query("SELECT pg_reload_conf()")
+        until(lambda: self.query("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()") == "t", "TLS at PostgreSQL", 10)
+
     def crash(self):
         """As a power cut leaves it: nothing is written down, nobody is told."""
         self.process.signal(signal.SIGQUIT)
@@ -65,7 +79,8 @@ class Postgres:
         """What psql prints, without decoration; nothing if the server is away."""
         command = [self._programs / "psql", "-h", "127.0.0.1", "-p", str(self.port), "-U", "recarga", "-XAtq", database,
                    "-c", text]
-        return subprocess.run(command, capture_output=True, text=True, timeout=20).stdout.strip()
+        environment = {**os.environ, "PGPASSWORD": "never-shown"}
+        return subprocess.run(command, capture_output=True, text=True, timeout=20, env=environment).stdout.strip()
 
     def end(self):
         """Everything is gone."""

@@ -34,7 +34,7 @@ fn environment(bytes: &[u8]) -> Result<Verdict, String> {
     let text = format!("{COMPANY}operator_token = \"${{TOKEN}}\"\n");
     let config = Config::parse(&text, "empresa.toml", Path::new("/nonexistent"), &|_| Some(value.to_owned()));
     if let Ok(config) = &config
-        && config.operator_token.as_ref().is_none_or(|token| token.expose() != value)
+        && config.operator_tokens.first().is_none_or(|token| token.expose() != value)
     {
         return Err("the token is not the variable's value".to_owned());
     }

@@ -11,18 +11,20 @@ use axum::http::request::Parts;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use recarga_reservation::{OperatorId, VehicleId};
 use recarga_wire::{Problem, ProblemKind};
-use subtle::ConstantTimeEq;
 use tracing::warn;
 
 use self::cars::Cars;
+use self::renewal::Renewal;
 use super::Fault;
 use crate::app::Node;
-use crate::config::{Config, Secret};
+use crate::config::Config;
 use crate::peers::{Member, Peers};
 use crate::server::Certified;
 use crate::tls::is_in_name_of;
+use crate::tokens::Tokens;
 
 mod cars;
+mod renewal;
 
 /// Who calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,24 +45,28 @@ pub enum Caller {
 #[derive(Debug)]
 pub struct Access {
     companies: Peers,
-    operator: Option<Secret>,
-    drivers: Vec<Secret>,
+    operator: Tokens,
+    drivers: Tokens,
     cars: Cars,
+    renewal: Renewal,
     by_company: Option<DefaultKeyedRateLimiter<OperatorId>>,
     by_address: Option<DefaultKeyedRateLimiter<IpAddr>>,
 }
 
 impl Access {
-    /// As configured.
+    /// As configured, and as the configuration has been changed since.
     pub fn new(config: &Config, companies: Peers) -> Self {
-        Self {
+        let access = Self {
             companies,
-            operator: config.operator_token.clone(),
-            drivers: config.driver_tokens.clone(),
+            operator: Tokens::new(config.operator_tokens.clone()),
+            drivers: Tokens::new(config.driver_tokens.clone()),
             cars: Cars::new(config.vehicle_tokens.clone()),
+            renewal: Renewal::of(config),
             by_company: limiter(config.limits.peer_requests_per_second_max),
             by_address: limiter(config.limits.client_requests_per_second_max),
-        }
+        };
+        access.catch_up();
+        access
     }
 
     /// Who calls, by the token presented; whether they call too often.
@@ -120,12 +126,17 @@ impl Access {
 
     /// Whether the operator has a token, without which nothing of the operator's is open.
     pub fn knows_operator(&self) -> bool {
-        self.operator.is_some()
+        !self.operator.are_none()
     }
 
     /// Whether drivers' apps must present a token.
     pub fn knows_drivers(&self) -> bool {
-        !self.drivers.is_empty() || self.cars.are_known()
+        !self.drivers.are_none() || self.cars.are_known()
+    }
+
+    /// Whether there are files that may change.
+    pub fn has_files(&self) -> bool {
+        self.cars.have_file() || self.renewal.has_file()
     }
 
     /// The tokens of single cars.
@@ -137,17 +148,15 @@ impl Access {
     fn holder(&self, token: &str) -> Option<Caller> {
         let mut holder = None;
         for (company, member) in &*self.companies.all() {
-            if same(token, &member.accepts) {
+            if member.accepts.hold(token) {
                 holder = Some(Caller::Company(company.clone()));
             }
         }
-        if self.operator.as_ref().is_some_and(|secret| same(token, secret)) {
+        if self.operator.hold(token) {
             holder = Some(Caller::Operator);
         }
-        for secret in &self.drivers {
-            if same(token, secret) {
-                holder = Some(Caller::Driver);
-            }
+        if self.drivers.hold(token) {
+            holder = Some(Caller::Driver);
         }
         // Last, so that a token that opens more is only a car's where somebody made it one by mistake.
         self.cars.holder(token).map(Caller::Vehicle).or(holder)
@@ -306,11 +315,6 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 fn bearer(value: &str) -> Option<&str> {
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-}
-
-/// Whether a token is the one that is known, in a time that tells nothing.
-pub fn same(token: &str, secret: &Secret) -> bool {
-    token.as_bytes().ct_eq(secret.expose().as_bytes()).into()
 }
 
 // One second's worth may come at once, twice as much in a burst.

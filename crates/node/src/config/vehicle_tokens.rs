@@ -3,13 +3,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use recarga_reservation::VehicleId;
 
-use super::{Secret, is_secret};
+use super::Secret;
+use super::secret::is_secret;
 
 /// The largest file that is read: some hundred thousand cars.
 const FILE_BYTES_MAX: u64 = 64 << 20;
@@ -26,14 +27,6 @@ pub struct VehicleTokens {
     pub file: Option<PathBuf>,
 }
 
-/// By which it is seen that a file is not the one that was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stamp {
-    inode: u64,
-    changed: (i64, i64),
-    length: u64,
-}
-
 impl VehicleTokens {
     /// Whether a call for a car needs that car's token.
     pub fn are_required(&self) -> bool {
@@ -45,18 +38,6 @@ impl VehicleTokens {
         let mode = self.file.as_ref().and_then(|path| fs::metadata(path).ok()).map(|file| file.mode());
         mode.is_some_and(|mode| mode & 0o007 != 0)
     }
-}
-
-/// What the file looks like from outside.
-///
-/// # Errors
-/// It is not there, or may not be looked at.
-pub fn stamp(path: &Path) -> io::Result<Stamp> {
-    fs::metadata(path).map(|file| Stamp {
-        inode: file.ino(),
-        changed: (file.mtime(), file.mtime_nsec()),
-        length: file.len(),
-    })
 }
 
 /// Reads a file, whose tokens must not be those of other cars in `inline`. A car may have several tokens, so that the old one still opens until the car has the new one.

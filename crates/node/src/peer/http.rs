@@ -33,6 +33,7 @@ use tracing::debug;
 use super::{Catalogue, CatalogueAnswer, Message, Peer, PeerError, Reply};
 use crate::config::Secret;
 use crate::outgoing::{Outgoing, OutgoingLimits};
+use crate::tokens::Tokens;
 use crate::traces::{self, TRACEPARENT};
 
 /// Requests under way to one company.
@@ -54,8 +55,8 @@ pub struct HttpPeerOptions {
     pub operator: OperatorId,
     /// `http://host:port`.
     pub url: String,
-    /// What it knows this company by.
-    pub token: Secret,
+    /// What it knows this company by: the first of these.
+    pub token: Tokens,
     /// From a message's sending to its reply.
     pub answer_max: Duration,
 }
@@ -78,7 +79,6 @@ struct Job {
 struct Line<C> {
     outgoing: Outgoing<C>,
     options: HttpPeerOptions,
-    authorization: HeaderValue,
     // The number of the version of messages that its latest answer has named.
     version: AtomicU32,
 }
@@ -90,12 +90,8 @@ impl<C: Connect + Clone + Send + Sync + 'static> HttpPeer<C> {
         let (operator, answer_max) = (options.operator.clone(), options.answer_max);
         let (idle_max, bytes_max) = (REQUESTS_MAX, ANSWER_BYTES_MAX);
         let outgoing = Outgoing::new(connector, OutgoingLimits { answer_max, bytes_max, idle_max });
-        // The configuration lets only printable ASCII through.
-        let authorization = HeaderValue::from_str(&format!("Bearer {}", options.token.expose()));
-        let mut authorization = authorization.unwrap_or(HeaderValue::from_static(""));
-        authorization.set_sensitive(true);
         let version = AtomicU32::new(Version::FIRST.number());
-        let line = Arc::new(Line { outgoing, options, authorization, version });
+        let line = Arc::new(Line { outgoing, options, version });
         let place = Arc::new(Semaphore::new(1));
         tokio::spawn(line.clone().run(queue, place.clone()));
         Self { operator, queue: sender, place, answer_max, line }
@@ -257,7 +253,7 @@ impl<C: Connect + Clone + Send + Sync + 'static> Line<C> {
         let request = Request::builder()
             .method(call.method)
             .uri(format!("{}{}", self.options.url, call.path))
-            .header(AUTHORIZATION, self.authorization.clone())
+            .header(AUTHORIZATION, self.authorization())
             .header(version::HEADER, Version::OWN.number())
             .header(CONTENT_TYPE, "application/json");
         let request = match call.trace {
@@ -265,6 +261,17 @@ impl<C: Connect + Clone + Send + Sync + 'static> Line<C> {
             None => request,
         };
         request.body(Full::new(Bytes::from(call.body))).map_err(|error| error.to_string())
+    }
+
+    // With each request anew, as the token may have been renewed.
+    fn authorization(&self) -> HeaderValue {
+        let tokens = self.options.token.all();
+        let token = tokens.first().map_or("", Secret::expose);
+        // The configuration lets only printable ASCII through.
+        let authorization = HeaderValue::from_str(&format!("Bearer {token}"));
+        let mut authorization = authorization.unwrap_or(HeaderValue::from_static(""));
+        authorization.set_sensitive(true);
+        authorization
     }
 
     async fn carry(&self, request: Result<Request<Full<Bytes>>, String>) -> Result<(Parts, Bytes), String> {

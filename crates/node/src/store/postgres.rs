@@ -4,22 +4,22 @@
 //! One statement, one round trip, one flush for each call of [`Store::append`]. The client's work is done in a thread of
 //! its own, since it must not block within an asynchronous runtime.
 
+mod address;
 mod leading;
 mod restoration;
 mod schema;
 mod snapshot;
 
 use std::collections::BTreeMap;
-use std::str::FromStr;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use postgres::config::Host;
 use postgres::error::SqlState;
-use postgres::{Client, Config, NoTls, Statement};
+use postgres::{Client, Statement};
 use recarga_reservation::{Branch, Fact, OperatorId, StoreId};
 
+pub use self::address::Address;
 pub use self::leading::{IsStopping, Leader, OnLeader, watch};
 pub use self::restoration::PostgresRestoration;
 use self::snapshot::PostgresSnapshot;
@@ -43,9 +43,7 @@ const READ_AHEAD: usize = 1024;
 /// A database of PostgreSQL.
 pub struct PostgresStore {
     jobs: Sender<Job>,
-    config: Config,
-    // For messages: without what is secret.
-    name: String,
+    address: Address,
 }
 
 type Job = Box<dyn FnOnce(&mut Session) + Send>;
@@ -61,32 +59,27 @@ struct Session {
 }
 
 impl PostgresStore {
-    /// Opens the database at `url` (`postgres://user:password@host:port/database`) and makes or changes its tables as this
-    /// program needs them. Only one process can have it open.
+    /// Opens a database and makes or changes its tables as this program needs them. Only one process can have it open.
     ///
     /// # Errors
     /// Not reached, in use, of another company, or of a newer program.
-    pub fn open(url: &str, operator: &OperatorId, on_lost: OnLost) -> Result<Self, StoreError> {
-        let (config, operator) = (configure(url)?, operator.clone());
-        let name = shown(&config);
-        let address = config.clone();
-        let open = move |name| Session::open(&address, name, &operator).map(Some);
-        Self::start(config, open, on_lost)?.ok_or_else(|| ended(&name))
+    pub fn open(address: &Address, operator: &OperatorId, on_lost: OnLost) -> Result<Self, StoreError> {
+        let (there, operator) = (address.clone(), operator.clone());
+        let open = move || Session::open(&there, &operator).map(Some);
+        Self::start(address.clone(), open, on_lost)?.ok_or_else(|| ended(address.name()))
     }
 
     // None if it was not opened, although nothing went wrong.
     fn start(
-        config: Config,
-        open: impl FnOnce(String) -> Result<Option<Session>, StoreError> + Send + 'static,
+        address: Address,
+        open: impl FnOnce() -> Result<Option<Session>, StoreError> + Send + 'static,
         on_lost: OnLost,
     ) -> Result<Option<Self>, StoreError> {
-        let name = shown(&config);
         let (jobs, todo) = channel::<Job>();
         let (opened, is_open) = sync_channel(1);
-        let called = name.clone();
         thread::spawn(move || {
             // Whoever asked may have gone.
-            let session = match open(called) {
+            let session = match open() {
                 Ok(Some(session)) => session,
                 Ok(None) => return drop(opened.send(Ok(false))),
                 Err(error) => return drop(opened.send(Err(error))),
@@ -95,8 +88,8 @@ impl PostgresStore {
                 session.work(&todo, on_lost);
             }
         });
-        let is_open = is_open.recv().map_err(|_| ended(&name))??;
-        Ok(is_open.then_some(Self { jobs, config, name }))
+        let is_open = is_open.recv().map_err(|_| ended(address.name()))??;
+        Ok(is_open.then_some(Self { jobs, address }))
     }
 
     /// Gives a record that was put back by other means than this program's another identity. It must have been started
@@ -114,8 +107,8 @@ impl PostgresStore {
     ) -> Result<A, StoreError> {
         let (reply, replied) = sync_channel(1);
         let job: Job = Box::new(move |session| drop(reply.send(job(session))));
-        let gone = |_| ended(&self.name);
-        self.jobs.send(job).map_err(|_| ended(&self.name))?;
+        let gone = |_| ended(self.address.name());
+        self.jobs.send(job).map_err(|_| ended(self.address.name()))?;
         replied.recv().map_err(gone)?
     }
 }
@@ -133,18 +126,20 @@ impl Store for PostgresStore {
                 let _ = read.send(Err(error));
             }
         });
-        self.jobs.send(job).map_err(|_| ended(&self.name))?;
+        self.jobs.send(job).map_err(|_| ended(self.address.name()))?;
         records.into_iter().try_for_each(|record| record.map(&mut *take))
     }
 
     // A connection of its own, which is made when it is first read.
     fn snapshot(&mut self) -> Result<Box<dyn Snapshot>, StoreError> {
-        Ok(Box::new(PostgresSnapshot::new(self.config.clone(), self.name.clone())))
+        Ok(Box::new(PostgresSnapshot::new(self.address.clone())))
     }
 
     fn append(&mut self, records: &[Record]) -> Result<(), StoreError> {
-        let parcel = Parcel::of(records)
-            .map_err(|error| StoreError::Io { path: self.name.clone(), reason: error.to_string() })?;
+        let parcel = Parcel::of(records).map_err(|error| StoreError::Io {
+            path: self.address.name().to_owned(),
+            reason: error.to_string(),
+        })?;
         self.ask(move |session| session.append(&parcel))
     }
 }
@@ -166,13 +161,15 @@ impl Session {
         let _ = self.client.close();
     }
 
-    fn open(config: &Config, name: String, operator: &OperatorId) -> Result<Self, StoreError> {
-        let client = config.connect(NoTls);
-        let client = client.map_err(|error| StoreError::Io { path: name.clone(), reason: chain(&error) })?;
-        let mut session = Self { client, name, append: None };
+    fn open(address: &Address, operator: &OperatorId) -> Result<Self, StoreError> {
+        let mut session = Self::connect(address)?;
         session.lock()?;
         schema::migrate(&mut session, operator)?;
         Ok(session)
+    }
+
+    fn connect(address: &Address) -> Result<Self, StoreError> {
+        Ok(Self { client: address.connect()?, name: address.name().to_owned(), append: None })
     }
 
     // Belongs to the connection, so it ends with the process, however that ends.
@@ -314,30 +311,12 @@ impl Parcel {
     }
 }
 
-fn configure(url: &str) -> Result<Config, StoreError> {
-    let mut config = Config::from_str(url)
-        .map_err(|error| StoreError::Io { path: "operator.store".to_owned(), reason: chain(&error) })?;
-    config.connect_timeout(CONNECT_MAX).tcp_user_timeout(SILENCE_MAX).application_name("recarga");
-    Ok(config)
-}
-
 fn io(name: &str, error: &postgres::Error) -> StoreError {
     StoreError::Io { path: name.to_owned(), reason: chain(error) }
 }
 
 fn ended(name: &str) -> StoreError {
     StoreError::Io { path: name.to_owned(), reason: "the connection has ended".to_owned() }
-}
-
-// Where it is, without user and password.
-fn shown(config: &Config) -> String {
-    let host = match config.get_hosts().first() {
-        Some(Host::Tcp(host)) => host.clone(),
-        Some(Host::Unix(folder)) => folder.display().to_string(),
-        None => "localhost".to_owned(),
-    };
-    let port = config.get_ports().first().copied().unwrap_or(5432);
-    format!("postgres://{host}:{port}/{}", config.get_dbname().unwrap_or(""))
 }
 
 // The library's own message ("db error") says nothing without its cause.

@@ -16,6 +16,7 @@ use opentelemetry::trace::{
 };
 use recarga_node::peer::http::{HttpPeer, HttpPeerOptions};
 use recarga_node::peer::{Message, Peer as _, Reply};
+use recarga_node::tokens::Tokens;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
@@ -47,7 +48,7 @@ impl Company {
         let options = HttpPeerOptions {
             operator: STRANGER.parse().unwrap(),
             url: format!("http://{}", listener.local_addr().unwrap()),
-            token: toml::Value::from("a-token-of-a-test").try_into().unwrap(),
+            token: Tokens::new(vec!["a-token-of-a-test".into()]),
             answer_max: Duration::from_secs(5),
         };
         let there = company.clone();

@@ -322,7 +322,7 @@ impl Member {
     }
 
     fn client(&self) -> Result<Client> {
-        Client::new(&self.url(), self.config.operator_token.as_ref().map(|token| token.expose().to_owned()))
+        Client::new(&self.url(), self.config.operator_tokens.first().map(|token| token.expose().to_owned()))
     }
 }
 

@@ -88,7 +88,7 @@ pub async fn serve(
     let (companies, tokens) = {
         let federation = federation.lock().await;
         let token = |config: &recarga_node::config::Config| {
-            let token = config.operator_token.as_ref()?;
+            let token = config.operator_tokens.first()?;
             let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose())).ok()?;
             value.set_sensitive(true);
             Some((config.operator.to_string(), value))

@@ -8,8 +8,9 @@ use std::sync::{PoisonError, RwLock};
 use recarga_reservation::VehicleId;
 use tracing::{error, info};
 
-use super::same;
-use crate::config::vehicle_tokens::{self, Stamp, VehicleToken, VehicleTokens};
+use crate::config::stamp::Stamp;
+use crate::config::vehicle_tokens::{self, VehicleToken, VehicleTokens};
+use crate::tokens::same;
 
 /// Who the cars are.
 #[derive(Debug)]
@@ -63,7 +64,7 @@ impl Cars {
     pub fn reread(&self) {
         let Some(path) = &self.tokens.file else { return };
         // Looked at before it is read: what changes meanwhile is seen the next time.
-        let stamp = vehicle_tokens::stamp(path).ok();
+        let stamp = Stamp::of(path);
         if self.known.read().unwrap_or_else(PoisonError::into_inner).stamp == stamp {
             return;
         }

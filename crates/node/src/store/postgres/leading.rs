@@ -8,11 +8,10 @@ use std::time::Duration;
 use std::{fmt, thread};
 
 use postgres::error::SqlState;
-use postgres::{Config, NoTls};
 use recarga_reservation::OperatorId;
 use tracing::{info, warn};
 
-use super::{OnLost, PostgresStore, Session, configure, io, schema, shown};
+use super::{Address, OnLost, PostgresStore, Session, schema};
 use crate::store::StoreError;
 
 /// How often it is tried to lead, and looked who does.
@@ -53,18 +52,17 @@ impl PostgresStore {
     /// # Errors
     /// Not reached when first tried; of another company or of a newer program. What is lost later is tried again.
     pub fn stand_by(
-        url: &str,
+        address: &Address,
         operator: &OperatorId,
         candidate: Leader,
         on_leader: OnLeader,
         is_stopping: IsStopping,
         on_lost: OnLost,
     ) -> Result<Option<Self>, StoreError> {
-        let (config, operator) = (configure(url)?, operator.clone());
-        let standing_by = move |name| {
+        let (there, operator) = (address.clone(), operator.clone());
+        let standing_by = move || {
             let mut watch = Watch {
-                config,
-                name,
+                address: there,
                 candidate: Some((candidate, operator)),
                 on_leader,
                 is_stopping,
@@ -72,7 +70,7 @@ impl PostgresStore {
             };
             watch.until_leading()
         };
-        Self::start(configure(url)?, standing_by, on_lost)
+        Self::start(address.clone(), standing_by, on_lost)
     }
 }
 
@@ -80,15 +78,12 @@ impl PostgresStore {
 ///
 /// # Errors
 /// Not reached when first tried.
-pub fn watch(url: &str, on_leader: OnLeader, is_stopping: IsStopping) -> Result<(), StoreError> {
-    let config = configure(url)?;
-    let name = shown(&config);
-    Watch { config, name, candidate: None, on_leader, is_stopping, known: None }.until_leading().map(drop)
+pub fn watch(address: Address, on_leader: OnLeader, is_stopping: IsStopping) -> Result<(), StoreError> {
+    Watch { address, candidate: None, on_leader, is_stopping, known: None }.until_leading().map(drop)
 }
 
 struct Watch {
-    config: Config,
-    name: String,
+    address: Address,
     // Who would lead, of which company.
     candidate: Option<(Leader, OperatorId)>,
     on_leader: OnLeader,
@@ -118,10 +113,9 @@ impl Watch {
     }
 
     fn reach(&self) -> Result<Session, StoreError> {
-        let client =
-            self.config.connect(NoTls).and_then(|mut client| client.batch_execute(SILENCE).map(|()| client));
-        let client = client.map_err(|error| io(&self.name, &error))?;
-        Ok(Session { client, name: self.name.clone(), append: None })
+        let mut session = Session::connect(&self.address)?;
+        session.client.batch_execute(SILENCE).map_err(|error| session.failed(&error))?;
+        Ok(session)
     }
 
     // None if it is time to stop.

@@ -2,7 +2,7 @@
 
 use recarga_reservation::OperatorId;
 
-use super::{PostgresStore, Session, schema};
+use super::{Address, PostgresStore, Session, schema};
 use crate::store::{Boot, Record, Restoration, Store, StoreError};
 
 /// A database that had no record. What is not finished is rolled back, at the latest when the connection ends.
@@ -15,8 +15,8 @@ impl PostgresRestoration {
     ///
     /// # Errors
     /// There is a record, or as [`PostgresStore::open`].
-    pub fn begin(url: &str, operator: &OperatorId, boot: Boot) -> Result<Self, StoreError> {
-        let store = PostgresStore::open(url, operator, Box::new(|_| {}))?;
+    pub fn begin(address: &Address, operator: &OperatorId, boot: Boot) -> Result<Self, StoreError> {
+        let store = PostgresStore::open(address, operator, Box::new(|_| {}))?;
         store.ask(move |session| session.begin_restoration(boot))?;
         Ok(Self { store })
     }

@@ -1,32 +1,31 @@
 //! The rows as they stood at one moment, by a connection of its own: trips need not wait for it.
 
+use postgres::Client;
 use postgres::fallible_iterator::FallibleIterator;
-use postgres::{Client, Config, NoTls};
 
+use super::Address;
 use crate::store::rows::{Row, Table};
 use crate::store::{Snapshot, StoreError};
 
 /// The moment is when it is counted.
 pub struct PostgresSnapshot {
-    config: Config,
-    name: String,
+    address: Address,
     client: Option<Client>,
 }
 
 impl PostgresSnapshot {
-    /// Of the database that is called `name` in messages.
-    pub fn new(config: Config, name: String) -> Self {
-        Self { config, name, client: None }
+    /// Of a database.
+    pub fn new(address: Address) -> Self {
+        Self { address, client: None }
     }
 
     fn client(&mut self) -> Result<&mut Client, StoreError> {
-        let failed = |error: postgres::Error| super::io(&self.name, &error);
         match &mut self.client {
             Some(client) => Ok(client),
             none => {
-                let mut client = self.config.connect(NoTls).map_err(failed)?;
+                let mut client = self.address.connect()?;
                 let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-                client.batch_execute(begin).map_err(failed)?;
+                client.batch_execute(begin).map_err(|error| super::io(self.address.name(), &error))?;
                 Ok(none.insert(client))
             }
         }
@@ -36,12 +35,12 @@ impl PostgresSnapshot {
 impl Snapshot for PostgresSnapshot {
     fn count(&mut self) -> Result<u64, StoreError> {
         let row = self.client()?.query_one("SELECT count(*) FROM recarga_rows", &[]);
-        let count: i64 = row.map_err(|error| super::io(&self.name, &error))?.get(0);
+        let count: i64 = row.map_err(|error| super::io(self.address.name(), &error))?.get(0);
         Ok(count.unsigned_abs())
     }
 
     fn each(&mut self, take: &mut dyn FnMut(Row) -> bool) -> Result<(), StoreError> {
-        let name = self.name.clone();
+        let name = self.address.name().to_owned();
         each_row(self.client()?, &name, take)
     }
 }
