@@ -132,3 +132,54 @@ impl Access {
         renewed
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+    use crate::peers::Peers;
+
+    fn write(file: &Path, operator: &str, drivers: &str) {
+        let text = format!(
+            "[operator]\nid = \"empresa-a\"\nname = \"A\"\nlisten = \"127.0.0.1:0\"\ndata_dir = \"unused\"\n\
+             operator_token = \"{operator}\"\n{drivers}"
+        );
+        fs::write(file, text).unwrap();
+    }
+
+    #[test]
+    fn who_has_waited_to_lead_begins_with_the_tokens_of_now() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.toml");
+        write(&file, "the-old-one", "");
+        let config = Config::read(&file).unwrap();
+        write(&file, "the-one-of-now", "");
+        let access = Access::new(&config, Peers::default());
+        assert!(access.operator.hold("the-one-of-now") && !access.operator.hold("the-old-one"));
+    }
+
+    #[test]
+    fn half_a_file_opens_no_door() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.toml");
+        write(&file, "operators-token", "driver_tokens = [\"drivers-token\"]");
+        let access = Access::new(&Config::read(&file).unwrap(), Peers::default());
+        access.look();
+        access.look();
+        // Whoever writes it has come so far, which would be in order; then to the end.
+        write(&file, "operators-token", "");
+        access.look();
+        assert!(access.knows_drivers());
+        write(&file, "operators-token", "driver_tokens = [\"drivers-token\", \"another-one\"]");
+        access.look();
+        assert!(access.drivers.hold("drivers-token") && !access.drivers.hold("another-one"));
+        access.look();
+        assert!(access.drivers.hold("drivers-token") && access.drivers.hold("another-one"));
+        write(&file, "operators-token", "");
+        access.look();
+        access.look();
+        assert!(!access.knows_drivers(), "that is what it says now");
+    }
+}
