@@ -62,7 +62,9 @@ def test_one_that_stands_still_is_followed_by_another(replicated):
     assert client.insist(lambda: client.book(before)).outcome == "confirmed"
     leader = replicas.leader()
     replicas.programs[leader].freeze()
-    replicas.wait_for_leader(20, other_than=leader)
+    took = replicas.wait_for_leader(20, other_than=leader)
+    print(f"another one led after {took:.2f} s")
+    assert took <= TAKEOVER_MAX, took
     after = federation.trip(A, B, C)
     assert client.insist(lambda: client.book(after), seconds=30).outcome == "confirmed"
     # What it knows is old, and it must not speak.

@@ -245,7 +245,7 @@ fn secrets_are_never_printed() {
         assert!(!message.contains(secret), "{message}");
     }
     let message = error("\"${RECARGA_OPERATOR_TOKEN:-demo-operator-a}\"", "\"hush-hush");
-    assert!(message.contains("line 16, column "), "still says where: {message}");
+    assert!(message.contains("line 17, column "), "still says where: {message}");
 }
 
 #[test]

@@ -20,9 +20,9 @@ const TRY_EVERY: Duration = Duration::from_millis(150);
 const REACH_EVERY: Duration = Duration::from_millis(500);
 /// A leader from which PostgreSQL hears nothing for so long leads no longer. It says something every second.
 const SILENCE: &str = "
-    SET idle_session_timeout = '4s';
-    SET tcp_keepalives_idle = 1; SET tcp_keepalives_interval = 1; SET tcp_keepalives_count = 3;
-    SET tcp_user_timeout = '4s'";
+    SET idle_session_timeout = '3500ms';
+    SET tcp_keepalives_idle = 1; SET tcp_keepalives_interval = 1; SET tcp_keepalives_count = 2;
+    SET tcp_user_timeout = '3500ms'";
 
 /// A replica that answers everybody's requests.
 #[derive(Clone, PartialEq, Eq)]
