@@ -276,7 +276,6 @@ fn tls_to_the_broker_is_all_or_nothing() {
         ("own.pem", made.cert.pem()),
         ("own.key", made.signing_key.serialize_pem()),
         ("password", "hush-hush\n".to_owned()),
-        ("empty", "\n".to_owned()),
     ] {
         std::fs::write(folder.path().join(file), text).unwrap();
     }
@@ -290,7 +289,7 @@ fn tls_to_the_broker_is_all_or_nothing() {
     let mqtt = parse(&format!("{secure}certificate = \"own.pem\"\nkey = \"own.key\"")).unwrap().mqtt.unwrap();
     let own = mqtt.tls.and_then(|tls| tls.own).unwrap();
     assert_eq!((own.key, mqtt.username), (folder.path().join("own.key"), None));
-    let by_password = format!("{secure}username = \"empresa-a\"\npassword_file = \"password\"");
+    let by_password = format!("{secure}username = \"empresa-a\"\npassword = \"${{file:password}}\"");
     let mqtt = parse(&by_password).unwrap().mqtt.unwrap();
     assert_eq!(
         mqtt.password.as_ref().map(|password| password.expose()),
@@ -318,14 +317,7 @@ fn tls_to_the_broker_is_all_or_nothing() {
             "absent.pem: ",
         ),
         (format!("{secure}certificate = \"own.pem\"\nkey = \"own.pem\""), "mqtt.key", "own.pem: "),
-        (format!("{plain}\nusername = \"a\"\npassword_file = \"empty\""), "mqtt.password_file", "is empty"),
-        (
-            format!("{plain}\nusername = \"a\"\npassword_file = \"absent\""),
-            "mqtt.password_file",
-            "cannot read",
-        ),
         (format!("{plain}\npassword = \"hush-hush\""), "mqtt.username", "needs a user name"),
-        (format!("{plain}\npassword = \"hush-hush\"\npassword_file = \"password\""), "mqtt", "either"),
     ] {
         let message = parse(&lines).unwrap_err();
         assert!(message.contains(&format!("  - {field}: ")) && message.contains(cure), "{lines}: {message}");

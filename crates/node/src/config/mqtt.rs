@@ -26,7 +26,6 @@ pub(super) struct MqttTable {
     url: String,
     username: Option<String>,
     password: Option<Secret>,
-    password_file: Option<PathBuf>,
     ca: Option<PathBuf>,
     certificate: Option<PathBuf>,
     key: Option<PathBuf>,
@@ -36,15 +35,7 @@ pub(super) fn check(table: MqttTable, folder: &Path, problems: &mut Vec<String>)
     let is_secure = table.url.starts_with("mqtts://");
     check_url(&table.url, if is_secure { "mqtts://" } else { "mqtt://" }, "mqtt.url", problems);
     let found = |path: PathBuf| folder.join(path);
-    let password = match (table.password, table.password_file.map(found)) {
-        (Some(_), Some(_)) => {
-            problems.push("mqtt: set either password or password_file".to_owned());
-            None
-        }
-        (None, Some(file)) => read_password(&file, problems),
-        (password, None) => password,
-    };
-    if password.is_some() && table.username.is_none() {
+    if table.password.is_some() && table.username.is_none() {
         problems.push("mqtt.username: a password needs a user name; usually it is operator.id".to_owned());
     }
     let own = match (table.certificate, table.key) {
@@ -78,7 +69,7 @@ pub(super) fn check(table: MqttTable, folder: &Path, problems: &mut Vec<String>)
     if let Some(files) = &tls {
         check_files(files, problems);
     }
-    Mqtt { url: table.url, username: table.username, password, tls }
+    Mqtt { url: table.url, username: table.username, password: table.password, tls }
 }
 
 // What is wrong with them would else be found out by cars that get no answer.
@@ -93,20 +84,5 @@ fn check_files(files: &ClientFiles, problems: &mut Vec<String>) {
         && let Err(error) = own.read(&provider())
     {
         problems.push(wrong(if error.path == own.key { "key" } else { "certificate" }, &error));
-    }
-}
-
-// The end of the line is none of it.
-fn read_password(file: &Path, problems: &mut Vec<String>) -> Option<Secret> {
-    match std::fs::read_to_string(file).map(|text| Secret::from(text.trim_end_matches(['\r', '\n']))) {
-        Ok(password) if !password.expose().is_empty() => Some(password),
-        Ok(_) => {
-            problems.push(format!("mqtt.password_file: {} is empty", file.display()));
-            None
-        }
-        Err(error) => {
-            problems.push(format!("mqtt.password_file: cannot read {}: {error}", file.display()));
-            None
-        }
     }
 }
