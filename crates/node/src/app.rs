@@ -1,7 +1,7 @@
 //! The only wiring: from a configuration, a clock, a store and a way to connect, to a running node.
 
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use axum::Router;
@@ -116,8 +116,6 @@ pub struct Node {
     identity: Option<Arc<Identity>>,
     stopping: CancellationToken,
     broker_connected: watch::Sender<bool>,
-    // Cars' requests that came to other replicas, until somebody takes them.
-    passed_on: Mutex<Option<mpsc::Receiver<PassedOn>>>,
     /// Places for those who watch events, which have no end: most connections are kept for others.
     pub(crate) watchers: Arc<Semaphore>,
     /// The place for one who copies the record: to read all of it is work enough.
@@ -177,7 +175,6 @@ impl Node {
             answer_max: 2 * decide,
             stopping: CancellationToken::new(),
             broker_connected: watch::Sender::new(false),
-            passed_on: Mutex::default(),
             watchers: Arc::new(Semaphore::new(config.limits.watchers())),
             copying: Arc::new(Semaphore::new(1)),
             coordinator: Arc::new(coordinator),
@@ -207,7 +204,7 @@ impl Node {
         stop: impl Future<Output = ()> + Send + 'static,
     ) {
         let limits = self.config.limits.server();
-        self.work(stop, |router, stop| server::serve(listener, router, limits, stop)).await;
+        self.work(None, stop, |router, stop| server::serve(listener, router, limits, stop)).await;
     }
 
     /// As [`Node::run`], for requests that come to the replicas of a company. `secret` is how others are known.
@@ -220,12 +217,14 @@ impl Node {
         C: Connect + Clone + Send + Sync + 'static,
     {
         let (letters, passed_on) = mpsc::channel(LETTERS_WAITING);
-        *self.passed_on.lock().unwrap_or_else(PoisonError::into_inner) = Some(passed_on);
-        self.work(stop, |router, stop| front.lead(Desk { router, letters, secret }, stop)).await;
+        let serve = |router, stop| front.lead(Desk { router, letters, secret }, stop);
+        self.work(Some(passed_on), stop, serve).await;
     }
 
+    // `passed_on` are cars' requests that came to other replicas.
     async fn work<S: Future<Output = ()>>(
         self: Arc<Self>,
+        passed_on: Option<mpsc::Receiver<PassedOn>>,
         stop: impl Future<Output = ()> + Send + 'static,
         serve: impl FnOnce(Router, BoxFuture<'static, ()>) -> S,
     ) {
@@ -242,7 +241,6 @@ impl Node {
         let enrolling = tokio::spawn(async move { membership.follow().await });
         let cars = self.config.mqtt.clone().map(|broker| {
             let (node, connected) = (self.clone(), self.broker_connected.clone());
-            let passed_on = self.passed_on.lock().unwrap_or_else(PoisonError::into_inner).take();
             let replica = self.config.replica.as_ref().map(|replica| replica.name.clone());
             tokio::spawn(mqtt::serve(node, broker, replica, connected, passed_on, self.stopping.clone()))
         });

@@ -229,7 +229,8 @@ fn end(record: &Record) -> Option<Timestamp> {
     }
 }
 
-fn month_of(at: Timestamp) -> String {
+/// As in the names of files, UTC.
+pub fn month_of(at: Timestamp) -> String {
     let at = jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or(jiff::Timestamp::MAX);
     at.strftime("%Y-%m").to_string()
 }

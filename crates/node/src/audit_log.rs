@@ -3,8 +3,9 @@
 //!
 //! A line is a JSON object that ends with its hash: SHA-256 of the hash before it (32 bytes) and of the line itself up to
 //! `,"hash":`. So nothing can be changed, left out or put in without every later hash being another one; whoever has
-//! noted one of them elsewhere can tell. A line is written before what it tells is durable and told, and reaches the disk
-//! within a second: a crash can leave a line about something that never was, and a power cut can take the last second.
+//! noted one of them elsewhere can tell. A line is written before what it tells is durable and told, and reaches
+//! the disk within a second while more is written, else when the system writes it back: a crash can leave a line about
+//! something that never was, and a power cut can take the last lines.
 
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
@@ -13,12 +14,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::tz::TimeZone;
 use recarga_reservation::{StoreId, Timestamp};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+use crate::archive::month_of;
 use crate::clock::Clock;
 use crate::store::rows::Row;
 use crate::store::{Boot, Record, Snapshot, Store, StoreError};
@@ -163,7 +164,7 @@ impl AuditLog {
     ) -> Result<(), AuditLogError> {
         let mut lines = String::new();
         // A clock that goes back does not go back to an older file: lines stand in the order of files.
-        let month = month(now).max(self.month.clone());
+        let month = month_of(now).max(self.month.clone());
         let path = self.folder.join(format!("{month}{ENDING}"));
         let failed = |error: io::Error| AuditLogError::new(&path, error);
         if month != self.month {
@@ -342,12 +343,4 @@ fn last_line(path: &Path) -> io::Result<Option<String>> {
     let lines = end[..whole].strip_suffix(b"\n").unwrap_or_default();
     let last = lines.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
     Ok(Some(String::from_utf8_lossy(last).into_owned()).filter(|line| !line.is_empty()))
-}
-
-fn month(at: Timestamp) -> String {
-    match jiff::Timestamp::from_millisecond(at.as_millis()) {
-        Ok(at) => at.to_zoned(TimeZone::UTC).strftime("%Y-%m").to_string(),
-        // No clock says that.
-        Err(_) => "0000-00".to_owned(),
-    }
 }
