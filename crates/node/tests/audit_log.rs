@@ -180,3 +180,16 @@ fn what_a_crash_has_cut_short_is_taken_away_and_the_chain_goes_on() {
     let store = Box::new(MemoryStore::open(&MemoryDisk::default()));
     assert!(Audited::new(store, folder.path(), clock).is_err());
 }
+
+#[test]
+fn what_cannot_be_logged_is_not_recorded() {
+    let (folder, disk, clock) = (tempfile::tempdir().unwrap(), MemoryDisk::default(), Arc::<Hand>::default());
+    let mut store = open(folder.path(), &disk, &clock);
+    store.boot(StoreId(7)).unwrap();
+    // Where the next month's file should be there is none that can be written.
+    fs::create_dir(folder.path().join("2026-02.jsonl")).unwrap();
+    clock.turn(2000);
+    let error = store.append(&everything()).unwrap_err().to_string();
+    assert!(error.contains("2026-02.jsonl") && error.contains("the audit log cannot be written"), "{error}");
+    assert!(store.load().unwrap().is_empty(), "nothing is recorded that is not in the log");
+}

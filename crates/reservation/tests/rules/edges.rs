@@ -108,32 +108,42 @@ fn a_refusal_says_whether_to_come_again() {
     assert!(passing.iter().all(Reason::is_passing) && !lasting.iter().any(Reason::is_passing));
 }
 
-#[test]
-fn an_evse_out_of_service_keeps_what_it_promised_and_promises_nothing() {
+// Whoever keeps a copy hears of it once; nothing new is promised, and what was promised stands.
+fn keeps_what_it_promised_and_promises_nothing(close: impl Fn(&mut Participant, bool)) {
     let mut participant = company();
     let (promised, soft) = (hold(1, &[hours(1, 2)]), hold(2, &[hours(2, 3)]));
     assert_eq!(refusal(&mut participant, &promised, Firmness::Prepared), None);
     assert_eq!(refusal(&mut participant, &soft, Firmness::Soft), None);
     let evse = promised.stops[0].evse.clone();
     participant.take_touched();
-    assert!(participant.set_in_service(&evse, false));
+    close(&mut participant, true);
     assert!(participant.take_touched().contains(&evse), "whoever keeps a copy must hear of it");
-    // Again: nothing changes.
-    assert!(participant.set_in_service(&evse, false) && participant.take_touched().is_empty());
+    close(&mut participant, true);
+    assert!(participant.take_touched().is_empty(), "nothing has changed");
     assert_eq!((participant.is_out_of_service(&evse), participant.out_of_service_count()), (true, 1));
     for (counter, firmness) in [(3, Firmness::Soft), (4, Firmness::Prepared)] {
         let refused = refusal(&mut participant, &hold(counter, &[hours(4, 5)]), firmness);
         assert_eq!(refused, Some(Reason::OutOfService), "{firmness:?}");
     }
-    assert!(!Reason::OutOfService.is_passing(), "nobody should try the same again at once");
-    // What was promised stands, and a repeat is told the same.
+    // A repeat is told the same, and both are confirmed all the same.
     assert_eq!(refusal(&mut participant, &promised, Firmness::Prepared), None);
     assert_eq!(refusal(&mut participant, &soft, Firmness::Prepared), None);
     let _ = participant.confirm(&operator("a"), &promised.transaction).unwrap();
-    assert!(participant.set_in_service(&evse, true) && participant.take_touched().contains(&evse));
+    let _ = participant.confirm(&operator("a"), &soft.transaction).unwrap();
+    close(&mut participant, false);
+    assert!(participant.take_touched().contains(&evse) && !participant.is_out_of_service(&evse));
     assert_eq!(refusal(&mut participant, &hold(5, &[hours(4, 5)]), Firmness::Prepared), None);
+}
+
+#[test]
+fn an_evse_out_of_service_keeps_what_it_promised_and_promises_nothing() {
+    let evse = hold(1, &[hours(1, 2)]).stops[0].evse.clone();
+    keeps_what_it_promised_and_promises_nothing(|participant, is_closed| {
+        assert!(participant.set_in_service(&evse, !is_closed));
+    });
+    assert!(!Reason::OutOfService.is_passing(), "nobody should try the same again at once");
     // One that nobody knows is not remembered, but for what was once durable.
-    let other = EvseId::new("nowhere").unwrap();
+    let (mut participant, other) = (company(), EvseId::new("nowhere").unwrap());
     assert!(!participant.set_in_service(&other, false) && !participant.is_out_of_service(&other));
     participant.restore_out_of_service(other.clone());
     assert_eq!((participant.is_out_of_service(&other), participant.out_of_service_count()), (true, 0));
@@ -141,31 +151,13 @@ fn an_evse_out_of_service_keeps_what_it_promised_and_promises_nothing() {
 
 #[test]
 fn a_company_that_leaves_keeps_what_it_promised_and_promises_nothing() {
-    let mut participant = company();
-    let (promised, soft) = (hold(1, &[hours(1, 2)]), hold(2, &[hours(2, 3)]));
-    assert_eq!(refusal(&mut participant, &promised, Firmness::Prepared), None);
-    assert_eq!(refusal(&mut participant, &soft, Firmness::Soft), None);
-    let evse = promised.stops[0].evse.clone();
-    participant.take_touched();
+    keeps_what_it_promised_and_promises_nothing(Participant::set_closed);
+    // An EVSE that was out of service by itself stays so when the company is open again.
+    let (mut participant, evse) = (company(), hold(1, &[hours(1, 2)]).stops[0].evse.clone());
     participant.set_closed(true);
-    assert!(participant.take_touched().contains(&evse), "whoever keeps a copy must hear of it");
-    participant.set_closed(true);
-    assert!(participant.take_touched().is_empty(), "nothing has changed");
-    for (counter, firmness) in [(3, Firmness::Soft), (4, Firmness::Prepared)] {
-        let refused = refusal(&mut participant, &hold(counter, &[hours(4, 5)]), firmness);
-        assert_eq!(refused, Some(Reason::OutOfService), "{firmness:?}");
-    }
-    // What was promised is prepared and confirmed all the same, and a repeat is told the same.
-    assert_eq!(refusal(&mut participant, &promised, Firmness::Prepared), None);
-    assert_eq!(refusal(&mut participant, &soft, Firmness::Prepared), None);
-    let _ = participant.confirm(&operator("a"), &promised.transaction).unwrap();
-    let _ = participant.confirm(&operator("a"), &soft.transaction).unwrap();
-    // One EVSE that was out of service by itself stays so when the company is open again.
     assert!(participant.set_in_service(&evse, false));
     participant.set_closed(false);
     assert!(participant.is_out_of_service(&evse));
-    assert!(participant.set_in_service(&evse, true));
-    assert_eq!(refusal(&mut participant, &hold(5, &[hours(4, 5)]), Firmness::Prepared), None);
 }
 
 #[test]
