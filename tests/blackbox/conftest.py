@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from harness.audit import settle  # noqa: E402
 from harness.broker import Broker, EmbeddedBroker  # noqa: E402
 from harness.broker_tls import TlsBroker  # noqa: E402
+from harness.car import Car  # noqa: E402
 from harness.client import Client  # noqa: E402
 from harness.federation import NAMES, Federation  # noqa: E402
 from harness.history import History  # noqa: E402
@@ -205,3 +206,19 @@ def stage(request, _shared):
     report = getattr(request.node, "report_call", None)
     if report is None or report.failed:
         _shared.drop()
+
+
+@pytest.fixture
+def cars(stage):
+    """Makes connected cars, through one door of the broker if it has several, and says goodbye for them at the end."""
+    made = []
+
+    def make(version=5, by="certificate", **options):
+        broker = getattr(stage.broker, "doors", {}).get(by, stage.broker)
+        car = Car(broker, stage.history, version, **options).start()
+        made.append(car)
+        return car
+
+    yield make
+    for car in made:
+        car.stop()

@@ -5,27 +5,11 @@ import subprocess
 
 import pytest
 
-from harness.car import Car
 from harness.federation import instant, now
 from harness.waiting import until
 
 A, B, C = "empresa-a", "empresa-b", "empresa-c"
 BROKER = "mosquitto"
-
-
-@pytest.fixture
-def cars(stage):
-    """Makes connected cars, and says goodbye for them at the end."""
-    made = []
-
-    def make(**options):
-        car = Car(stage.broker, stage.history, 5, **options).start()
-        made.append(car)
-        return car
-
-    yield make
-    for car in made:
-        car.stop()
 
 
 def journey(federation, vehicle, prefer, hours=24):

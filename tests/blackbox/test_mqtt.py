@@ -11,7 +11,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from harness.broker import MONITOR
-from harness.car import Car, Listener
+from harness.car import Listener
 from harness.client import PASSING
 from harness.federation import instant, now
 from harness.load import Load
@@ -21,21 +21,6 @@ from harness.waiting import until
 A, B, C = "empresa-a", "empresa-b", "empresa-c"
 BROKER = "mosquitto"
 VERSIONS = pytest.mark.parametrize("version", [4, 5], ids=["3.1.1", "5"])
-
-
-@pytest.fixture
-def cars(stage):
-    """Makes connected cars, and says goodbye for them at the end."""
-    made = []
-
-    def make(version=5, **options):
-        car = Car(stage.broker, stage.history, version, **options).start()
-        made.append(car)
-        return car
-
-    yield make
-    for car in made:
-        car.stop()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import paho.mqtt.client as mqtt
 import pytest
 
 from harness.broker_tls import REPOSITORY, SIMULATED, shipped_settings
-from harness.car import Car, Listener, status_of
+from harness.car import Listener, status_of
 from harness.certificates import Certificates
 from harness.federation import NAMES
 from harness.process import Program
@@ -19,21 +19,6 @@ from harness.waiting import until
 A = "empresa-a"
 BROKER = "mosquitto-tls"
 DOORS = pytest.mark.parametrize("by", ["certificate", "password"])
-
-
-@pytest.fixture
-def cars(stage):
-    """Makes cars that are connected through one of the doors, and says goodbye for them at the end."""
-    made = []
-
-    def make(by="certificate", **options):
-        car = Car(stage.broker.doors[by], stage.history, **options).start()
-        made.append(car)
-        return car
-
-    yield make
-    for car in made:
-        car.stop()
 
 
 @pytest.fixture
@@ -87,7 +72,7 @@ def refusal_of(door, context=None, login=None):
 @pytest.mark.parametrize("version", [4, 5], ids=["3.1.1", "5"])
 def test_a_trip_is_booked_over_tls(stage, cars, by, version):
     """Companies by certificate, cars by either."""
-    booked(stage.federation, cars(by, version=version))
+    booked(stage.federation, cars(version, by))
     stage.settle()
 
 
@@ -152,7 +137,7 @@ def test_a_car_reaches_its_own_topics_only(stage, cars, others, by):
 @pytest.mark.parametrize("target", ["certificate", "password"])
 def test_no_car_disconnects_another(stage, cars, others, by, target):
     """Who connects under another's client id is a client under his own name."""
-    car = cars(target)
+    car = cars(by=target)
     lost = []
     car.client.on_disconnect = lambda *_: lost.append(True)
     thief = others(by, [f"veiculo/{car.name}/resposta"], client_id=car.name).start()
@@ -167,7 +152,7 @@ def test_no_car_disconnects_another(stage, cars, others, by, target):
     federation.a.start()
     until(lambda: federation.a.metric("answers_owed") == 0 and federation.a.metric('trips{outcome="booked"}') > 0,
           "the answer to be at the broker", 10)
-    back = cars(target, name=car.name)
+    back = cars(by=target, name=car.name)
     until(lambda: back.answers_to(request["requisicao_id"]), "the answer that waited", 5)
     assert not thief.messages and not again.messages
     assert "closing old connection" not in stage.broker.process.last_output()
