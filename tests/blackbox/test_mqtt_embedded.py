@@ -2,7 +2,6 @@
 that was killed is not asked of it, but that nothing is lost by it is."""
 
 from test_mqtt import (  # noqa: F401
-    cars,
     monitor,
     test_a_car_books_and_cancels,
     test_a_car_hears_only_its_own_answers,
