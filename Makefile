@@ -17,8 +17,8 @@ web: ## Build the page in the browser, which is built into the program (needs No
 package: ## A Debian package with the service, in target/package
 	scripts/package
 
-test: ## Check everything, installing what that needs
-	scripts/test
+test: ## Check everything, installing what that needs (ARGS=--release: with the program as it ships, twice as long)
+	scripts/test $(ARGS)
 
 torture: ## Hours of faults: simulations of millions of seeds, 1,000 faults for real processes (ARGS="--faults 200")
 	scripts/torture $(ARGS)

@@ -30,6 +30,8 @@ const WARM_UP: Duration = Duration::from_secs(1);
 /// What is on its way arrives before the next measurement begins.
 const SETTLE: Duration = Duration::from_millis(500);
 const BROKER_MAX: Duration = Duration::from_secs(20);
+/// The niceness of who yields to everybody else.
+const BEHIND: i32 = 19;
 
 /// Let many cars tell one node where they are while trips are booked.
 #[derive(clap::Args)]
@@ -38,6 +40,7 @@ Examples:
   recarga bench cars
   recarga bench cars --broker mosquitto --rate 20000 --rounds 5
   recarga bench cars --together 25 --json
+  recarga bench cars --behind
 
 It starts three companies for each broker, and books trips with one stop at each as `recarga bench trips` does, at a
 steady pace. Each round measures trips alone, trips while cars speak, and cars alone (for the processor time of a message),
@@ -78,6 +81,10 @@ pub struct Arguments {
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
 
+    /// Let broker and cars yield to the nodes and to who books, as if they had processors of their own.
+    #[arg(long)]
+    behind: bool,
+
     /// Through which broker; by default one after the other.
     #[arg(long, value_enum)]
     broker: Option<Kind>,
@@ -102,6 +109,7 @@ struct Report {
     connections: u32,
     rate: u32,
     statuses_in_one_write: u32,
+    broker_and_cars_yield: bool,
     sides: Vec<Side>,
     audit_holds: bool,
 }
@@ -121,12 +129,13 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         say!("{}", serde_json::to_string_pretty(&report)?);
     } else {
         say!(
-            "{} cars on {} connections, {} statuses a second wanted, {} in one write; {} trips a second wanted\n",
+            "{} cars on {} connections, {} statuses a second wanted, {} in one write; {} trips a second wanted{}\n",
             report.cars,
             report.connections,
             report.rate,
             report.statuses_in_one_write,
-            arguments.trips
+            arguments.trips,
+            if report.broker_and_cars_yield { "; broker and cars yield" } else { "" }
         );
         report.sides.iter().for_each(Side::print);
         say!("{}", if report.audit_holds { "the audit holds" } else { "the audit does not hold" });
@@ -153,8 +162,9 @@ async fn measure(arguments: &Arguments) -> Result<Report> {
         sides.push(side);
         audit_holds &= holds;
     }
-    let Arguments { cars, connections, rate, together, .. } = *arguments;
-    Ok(Report { cars, connections, rate, statuses_in_one_write: together, sides, audit_holds })
+    let Arguments { cars, connections, rate, together: statuses_in_one_write, .. } = *arguments;
+    let broker_and_cars_yield = arguments.behind;
+    Ok(Report { cars, connections, rate, statuses_in_one_write, broker_and_cars_yield, sides, audit_holds })
 }
 
 /// Three companies, of which the first hears cars through a broker.
@@ -200,7 +210,8 @@ impl Network {
         let first = federation.companies.first().context("no company")?;
         let (id, address) = (first.id().to_string(), ([127, 0, 0, 1], port).into());
         let config = folder.path().join(format!("{id}.toml"));
-        let broker = Broker::start(kind, address, &arguments.mosquitto, folder.path(), &id, &config).await?;
+        let Arguments { mosquitto, behind, .. } = arguments;
+        let broker = Broker::start(kind, address, mosquitto, *behind, folder.path(), &id, &config).await?;
         let node = Client::new(first.url(), None)?;
         wait_connected(&node).await?;
         let size = Size {
@@ -208,6 +219,7 @@ impl Network {
             cars: usize::try_from(arguments.cars)?,
             rate: f64::from(arguments.rate),
             together: usize::try_from(arguments.together)?,
+            behind: *behind,
         };
         let crowd = Crowd::connect(address, &id, PASSWORD, size)?;
         let mut targets = Vec::new();

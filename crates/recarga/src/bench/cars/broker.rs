@@ -39,7 +39,7 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// Starts it. The embedded one reads the companies that may log in from `configs`.
+    /// Starts it. The embedded one reads the companies that may log in from `config`. `behind`: it yields to others.
     ///
     /// # Errors
     /// It cannot be run, or does not listen.
@@ -47,19 +47,28 @@ impl Broker {
         kind: Kind,
         address: SocketAddr,
         mosquitto: &Path,
+        behind: bool,
         folder: &Path,
         company: &str,
         config: &Path,
     ) -> Result<Broker> {
+        let command = |program: &Path| match behind {
+            true => {
+                let mut command = Command::new("nice");
+                command.args(["-n", &super::BEHIND.to_string()]).arg(program);
+                command
+            }
+            false => Command::new(program),
+        };
         let mut command = match kind {
             Kind::Mosquitto => {
-                let mut command = Command::new(mosquitto);
+                let mut command = command(mosquitto);
                 command.arg("-c").arg(write_config(address, folder, company)?);
                 command
             }
             Kind::Embedded => {
                 let program = std::env::current_exe().context("cannot find this program's own file")?;
-                let mut command = Command::new(program);
+                let mut command = command(&program);
                 command.args(["broker", "--listen", &address.to_string()]).arg(config);
                 command
             }

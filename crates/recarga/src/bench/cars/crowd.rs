@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use recarga_node::clock::{Clock, SystemClock};
 use recarga_wire::instant;
+use rustix::process::setpriority_process;
 use tokio::time::Instant;
 
 use crate::bench::figures;
@@ -30,6 +31,8 @@ pub struct Size {
     pub rate: f64,
     /// Statuses of one connection's cars that leave in one write.
     pub together: usize,
+    /// Whether the crowd yields to others.
+    pub behind: bool,
 }
 
 /// What the crowd has done.
@@ -104,6 +107,10 @@ impl Drop for Crowd {
 }
 
 fn speak(shared: &Shared, mut lines: Vec<TcpStream>, size: Size) -> Result<()> {
+    if size.behind {
+        // Of this thread alone.
+        setpriority_process(None, super::BEHIND).context("cannot yield to others")?;
+    }
     let mut script = Script::new(size);
     let (mut begun, mut before, mut told) = (None, 0, 0);
     while !shared.stopping.load(Ordering::Relaxed) {
@@ -244,7 +251,8 @@ mod tests {
     #[test]
     fn every_car_speaks_once_in_a_round_and_says_what_a_node_reads() {
         for together in [1, 5] {
-            let mut script = Script::new(Size { connections: 7, cars: 35, rate: 1.0, together });
+            let mut script =
+                Script::new(Size { connections: 7, cars: 35, rate: 1.0, together, behind: false });
             let mut seen = BTreeSet::new();
             for _ in 0..35 / together {
                 let (line, bytes) = script.next();
