@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo web package test torture fuzz mutants bench test-compose test-versions setup clean
+.PHONY: help demo web package test torture fuzz mutants bench test-compose test-package test-versions setup clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ bench: ## Recarga beside PostgreSQL, FastAPI and the disk alone, into docs/perfo
 
 test-compose: ## Bring up the containers, book trips, stop a company, audit (needs root; uses podman)
 	tests/compose/run.sh
+
+test-package: package ## Install the Debian package on a fresh Debian with systemd, in a container, and see it work (needs root)
+	tests/package/run.sh
 
 test-versions: ## The program of the last release beside this one in one federation (builds both; ARGS="-k rolling")
 	$(CARGO) build --locked --quiet -p recarga

@@ -11,6 +11,7 @@ mod schema;
 mod snapshot;
 
 use std::collections::BTreeMap;
+use std::mem;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 use std::time::Duration;
@@ -37,8 +38,10 @@ const LOCK_PAUSE: Duration = Duration::from_millis(50);
 const PULSE: Duration = Duration::from_secs(1);
 /// How long an idle PostgreSQL may take to answer.
 const PULSE_MAX: Duration = Duration::from_secs(15);
-/// Records that were read and wait to be taken.
-const READ_AHEAD: usize = 1024;
+/// Portions of records that were read and wait to be taken.
+const PORTIONS_AHEAD: usize = 16;
+/// Records in a portion.
+const PORTION_RECORDS: usize = 256;
 
 /// A database of PostgreSQL.
 pub struct PostgresStore {
@@ -119,15 +122,18 @@ impl Store for PostgresStore {
     }
 
     fn each(&mut self, take: &mut dyn FnMut(Record)) -> Result<(), StoreError> {
-        let (read, records) = sync_channel(READ_AHEAD);
+        let (read, portions) = sync_channel(PORTIONS_AHEAD);
+        let (end, ended_how) = sync_channel(1);
         let job: Job = Box::new(move |session| {
-            if let Err(error) = session.read(&read) {
-                // Whoever asked may have gone.
-                let _ = read.send(Err(error));
-            }
+            let outcome = session.read(&read);
+            drop(read);
+            // Whoever asked may have gone.
+            let _ = end.send(outcome);
         });
         self.jobs.send(job).map_err(|_| ended(self.address.name()))?;
-        records.into_iter().try_for_each(|record| record.map(&mut *take))
+        portions.into_iter().flatten().for_each(take);
+        // Nothing that comes no longer is taken for the end.
+        ended_how.recv().map_err(|_| ended(self.address.name()))?
     }
 
     // A connection of its own, which is made when it is first read.
@@ -207,20 +213,22 @@ impl Session {
         Ok(boot)
     }
 
-    fn read(&mut self, read: &SyncSender<Result<Record, StoreError>>) -> Result<(), StoreError> {
-        let mut malformed = None;
-        snapshot::each_row(&mut self.client, &self.name, &mut |row| match Row::read(
-            row.table,
-            &row.key,
-            row.value.as_deref().unwrap_or_default(),
-        ) {
-            Ok(record) => read.send(Ok(record)).is_ok(),
-            Err(error) => {
-                malformed = Some(format!("row {}: {error}", row.key));
-                false
+    fn read(&mut self, read: &SyncSender<Vec<Record>>) -> Result<(), StoreError> {
+        let (mut malformed, mut portion) = (None, Vec::new());
+        snapshot::each_row(&mut self.client, &self.name, &mut |row| {
+            match Row::read(row.table, &row.key, row.value.as_deref().unwrap_or_default()) {
+                Ok(record) => portion.push(record),
+                Err(error) => malformed = Some(format!("row {}: {error}", row.key)),
             }
+            let is_wanted = portion.len() < PORTION_RECORDS || read.send(mem::take(&mut portion)).is_ok();
+            malformed.is_none() && is_wanted
         })?;
-        malformed.map_or(Ok(()), |reason| Err(self.unreadable(reason)))
+        if let Some(reason) = malformed {
+            return Err(self.unreadable(reason));
+        }
+        // Whoever asked may have gone.
+        let _ = read.send(portion);
+        Ok(())
     }
 
     // After an error nobody knows whether it was written: the process ends, and the next one reads what is true.

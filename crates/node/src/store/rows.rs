@@ -1,12 +1,14 @@
 //! How facts look on disk: JSON, so that a row can be read by a person and a field can be added without a migration.
 //! These are the disk's names, not the wire's; they change only together with the format number of the store.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::sync::Arc;
 
 use recarga_reservation::{
     AbortCause, Branch, Fact, Hold, OperatorId, Planned, Plug, RequestKey, Stage, Stop, StoreId, TimeWindow,
-    Timestamp, Trip, TripRequest, TripStop,
+    Timestamp, TransactionId, Trip, TripRequest, TripStop,
 };
 use serde::{Deserialize, Serialize};
 
@@ -102,18 +104,18 @@ impl Row {
     pub fn read(table: Table, key: &str, value: &[u8]) -> Result<Record, Malformed> {
         match table {
             Table::Branches => {
-                let (transaction, branch) = (key.parse()?, read_branch(value)?);
-                check_name(key, hold_of(&branch).map(|hold| hold.transaction.to_string()))?;
+                let (transaction, branch): (TransactionId, _) = (key.parse()?, read_branch(value)?);
+                check_name(&transaction, hold_of(&branch).map(|hold| &hold.transaction))?;
                 Ok(Record::Fact(Fact::Branch(transaction, branch)))
             }
             Table::Trips => {
-                let trip = read_trip(value)?;
-                check_name(key, Some(trip.transaction.to_string()))?;
+                let (transaction, trip): (TransactionId, _) = (key.parse()?, read_trip(value)?);
+                check_name(&transaction, Some(&trip.transaction))?;
                 Ok(Record::Fact(Fact::Trip(trip)))
             }
             Table::Letters => {
                 let letter = read_letter(value)?;
-                check_name(key, Some(letter_key(&letter.key)))?;
+                check_name(key, Some(letter_key(&letter.key).as_str()))?;
                 Ok(Record::Letter(letter))
             }
             // A later program may say more of it.
@@ -128,11 +130,12 @@ impl Row {
 
 const OUT_OF_SERVICE: &[u8] = br#"{"state":"out_of_service"}"#;
 
+// Texts are borrowed from what they are of, where they are texts there.
 #[derive(Serialize, Deserialize)]
-struct BranchRow {
+struct BranchRow<'a> {
     state: BranchState,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    hold: Option<HoldRow>,
+    hold: Option<HoldRow<'a>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cause: Option<Cause>,
     // Held: when it expires; aborted: since when. Milliseconds since 1970 in UTC, as everywhere in rows.
@@ -161,60 +164,60 @@ enum Cause {
 }
 
 #[derive(Serialize, Deserialize)]
-struct HoldRow {
-    transaction: String,
-    vehicle: String,
-    request: String,
+struct HoldRow<'a> {
+    transaction: Cow<'a, str>,
+    vehicle: Cow<'a, str>,
+    request: Cow<'a, str>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    plug: Option<String>,
-    participants: Vec<String>,
+    plug: Option<Cow<'a, str>>,
+    participants: Vec<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    stores: BTreeMap<String, String>,
+    stores: BTreeMap<Cow<'a, str>, String>,
     priority: i64,
-    stops: Vec<StopRow>,
+    stops: Vec<StopRow<'a>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     replaces: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct StopRow {
+struct StopRow<'a> {
     // Only in trips: in a hold every stop is at the company whose store this is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    operator: Option<String>,
+    operator: Option<Cow<'a, str>>,
     number: u16,
-    evse: String,
+    evse: Cow<'a, str>,
     start: i64,
     end: i64,
 }
 
 #[derive(Serialize, Deserialize)]
-struct TripRow {
-    id: String,
-    transaction: String,
-    vehicle: String,
-    request: String,
+struct TripRow<'a> {
+    id: Cow<'a, str>,
+    transaction: Cow<'a, str>,
+    vehicle: Cow<'a, str>,
+    request: Cow<'a, str>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    plug: Option<String>,
-    stops: Vec<StopRow>,
+    plug: Option<Cow<'a, str>>,
+    stops: Vec<StopRow<'a>>,
     decided: i64,
     stage: StageName,
     // Who has yet to acknowledge the confirm or the release.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    waiting_for: Vec<String>,
+    waiting_for: Vec<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    lost: Vec<String>,
+    lost: Vec<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     replaces: Option<String>,
-    participants: Vec<String>,
+    participants: Vec<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    planned: Option<PlannedRow>,
+    planned: Option<PlannedRow<'a>>,
 }
 
 // Kept as it was written, byte for byte.
 #[derive(Serialize, Deserialize)]
-struct PlannedRow {
-    wish: String,
-    itinerary: String,
+struct PlannedRow<'a> {
+    wish: Cow<'a, str>,
+    itinerary: Cow<'a, str>,
 }
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -227,25 +230,25 @@ enum StageName {
 }
 
 #[derive(Serialize, Deserialize)]
-struct LetterRow {
-    vehicle: String,
-    request_id: String,
+struct LetterRow<'a> {
+    vehicle: Cow<'a, str>,
+    request_id: Cow<'a, str>,
     received: i64,
-    request: String,
+    request: Cow<'a, str>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    answer: Option<String>,
+    answer: Option<Cow<'a, str>>,
     owed: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    response_topic: Option<String>,
+    response_topic: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    correlation: Option<Vec<u8>>,
+    correlation: Option<Cow<'a, [u8]>>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct ForcedRow {
+struct ForcedRow<'a> {
     at: i64,
-    by: String,
-    reason: String,
+    by: Cow<'a, str>,
+    reason: Cow<'a, str>,
     // Whether the transaction was committed, and when that was heard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     committed: Option<bool>,
@@ -277,7 +280,7 @@ fn write_branch(branch: &Branch) -> Result<Vec<u8>, Malformed> {
 }
 
 fn read_branch(bytes: &[u8]) -> Result<Branch, Malformed> {
-    let row: BranchRow = serde_json::from_slice(bytes)?;
+    let row: BranchRow<'_> = serde_json::from_slice(bytes)?;
     let at = row.at.map(Timestamp::from_millis);
     let hold = row.hold.map(read_hold).transpose()?.map(Arc::new);
     let needed = || hold.clone().ok_or("a branch without its hold");
@@ -311,11 +314,11 @@ fn write_trip(trip: &Trip) -> Result<Vec<u8>, Malformed> {
     };
     let request = &trip.request;
     let row = TripRow {
-        id: trip.id.to_string(),
-        transaction: trip.transaction.to_string(),
-        vehicle: request.key().vehicle.to_string(),
-        request: request.key().request.to_string(),
-        plug: request.plug().map(|plug| plug.name().to_owned()),
+        id: trip.id.as_str().into(),
+        transaction: trip.transaction.to_string().into(),
+        vehicle: request.key().vehicle.as_str().into(),
+        request: request.key().request.as_str().into(),
+        plug: request.plug().map(|plug| plug.name().into()),
         stops: request.stops().iter().map(|one| stop_row(&one.stop, Some(&one.operator))).collect(),
         decided: trip.decided.as_millis(),
         stage,
@@ -324,15 +327,15 @@ fn write_trip(trip: &Trip) -> Result<Vec<u8>, Malformed> {
         replaces: trip.replaces.as_ref().map(ToString::to_string),
         participants: texts(&trip.participants),
         planned: request.planned().map(|planned| PlannedRow {
-            wish: planned.wish.to_string(),
-            itinerary: planned.itinerary.to_string(),
+            wish: Cow::Borrowed(&planned.wish),
+            itinerary: Cow::Borrowed(&planned.itinerary),
         }),
     };
     Ok(serde_json::to_vec(&row)?)
 }
 
 fn read_trip(bytes: &[u8]) -> Result<Trip, Malformed> {
-    let row: TripRow = serde_json::from_slice(bytes)?;
+    let row: TripRow<'_> = serde_json::from_slice(bytes)?;
     let waiting_for = operators(&row.waiting_for)?;
     let mut stops = Vec::with_capacity(row.stops.len());
     for stop in row.stops {
@@ -365,8 +368,8 @@ fn read_trip(bytes: &[u8]) -> Result<Trip, Malformed> {
 fn write_forced(forced: &Forced) -> Result<Vec<u8>, Malformed> {
     let row = ForcedRow {
         at: forced.at.as_millis(),
-        by: forced.by.clone(),
-        reason: forced.reason.clone(),
+        by: forced.by.as_str().into(),
+        reason: forced.reason.as_str().into(),
         committed: forced.turned_out.map(|(committed, _)| committed),
         heard: forced.turned_out.map(|(_, at)| at.as_millis()),
     };
@@ -374,58 +377,58 @@ fn write_forced(forced: &Forced) -> Result<Vec<u8>, Malformed> {
 }
 
 fn read_forced(key: &str, bytes: &[u8]) -> Result<Forced, Malformed> {
-    let row: ForcedRow = serde_json::from_slice(bytes)?;
+    let row: ForcedRow<'_> = serde_json::from_slice(bytes)?;
     Ok(Forced {
         transaction: key.parse()?,
         at: Timestamp::from_millis(row.at),
-        by: row.by,
-        reason: row.reason,
+        by: row.by.into_owned(),
+        reason: row.reason.into_owned(),
         turned_out: row.committed.zip(row.heard.map(Timestamp::from_millis)),
     })
 }
 
 fn write_letter(letter: &Letter) -> Result<Vec<u8>, Malformed> {
     let row = LetterRow {
-        vehicle: letter.key.vehicle.to_string(),
-        request_id: letter.key.request.to_string(),
+        vehicle: letter.key.vehicle.as_str().into(),
+        request_id: letter.key.request.as_str().into(),
         received: letter.received.as_millis(),
-        request: letter.request.clone(),
-        answer: letter.answer.clone(),
+        request: letter.request.as_str().into(),
+        answer: letter.answer.as_deref().map(Cow::Borrowed),
         owed: letter.owed,
-        response_topic: letter.response_topic.clone(),
-        correlation: letter.correlation.clone(),
+        response_topic: letter.response_topic.as_deref().map(Cow::Borrowed),
+        correlation: letter.correlation.as_deref().map(Cow::Borrowed),
     };
     Ok(serde_json::to_vec(&row)?)
 }
 
 fn read_letter(bytes: &[u8]) -> Result<Letter, Malformed> {
-    let row: LetterRow = serde_json::from_slice(bytes)?;
+    let row: LetterRow<'_> = serde_json::from_slice(bytes)?;
     Ok(Letter {
         key: RequestKey { vehicle: row.vehicle.parse()?, request: row.request_id.parse()? },
         received: Timestamp::from_millis(row.received),
-        request: row.request,
-        answer: row.answer,
+        request: row.request.into_owned(),
+        answer: row.answer.map(Cow::into_owned),
         owed: row.owed,
-        response_topic: row.response_topic,
-        correlation: row.correlation,
+        response_topic: row.response_topic.map(Cow::into_owned),
+        correlation: row.correlation.map(Cow::into_owned),
     })
 }
 
-fn hold_row(hold: &Hold) -> HoldRow {
+fn hold_row(hold: &Hold) -> HoldRow<'_> {
     HoldRow {
-        transaction: hold.transaction.to_string(),
-        vehicle: hold.key.vehicle.to_string(),
-        request: hold.key.request.to_string(),
-        plug: hold.plug.map(|plug| plug.name().to_owned()),
+        transaction: hold.transaction.to_string().into(),
+        vehicle: hold.key.vehicle.as_str().into(),
+        request: hold.key.request.as_str().into(),
+        plug: hold.plug.map(|plug| plug.name().into()),
         participants: texts(&hold.participants),
-        stores: hold.stores.iter().map(|(who, store)| (who.to_string(), store.to_string())).collect(),
+        stores: hold.stores.iter().map(|(who, store)| (who.as_str().into(), store.to_string())).collect(),
         priority: hold.priority.as_millis(),
         stops: hold.stops.iter().map(|stop| stop_row(stop, None)).collect(),
         replaces: hold.replaces.as_ref().map(ToString::to_string),
     }
 }
 
-fn read_hold(row: HoldRow) -> Result<Hold, Malformed> {
+fn read_hold(row: HoldRow<'_>) -> Result<Hold, Malformed> {
     Ok(Hold {
         transaction: row.transaction.parse()?,
         key: RequestKey { vehicle: row.vehicle.parse()?, request: row.request.parse()? },
@@ -438,35 +441,35 @@ fn read_hold(row: HoldRow) -> Result<Hold, Malformed> {
     })
 }
 
-fn stop_row(stop: &Stop, operator: Option<&OperatorId>) -> StopRow {
+fn stop_row<'a>(stop: &'a Stop, operator: Option<&'a OperatorId>) -> StopRow<'a> {
     StopRow {
-        operator: operator.map(ToString::to_string),
+        operator: operator.map(|operator| operator.as_str().into()),
         number: stop.number,
-        evse: stop.evse.to_string(),
+        evse: stop.evse.as_str().into(),
         start: stop.window.start().as_millis(),
         end: stop.window.end().as_millis(),
     }
 }
 
-fn read_stop(row: StopRow) -> Result<Stop, Malformed> {
+fn read_stop(row: StopRow<'_>) -> Result<Stop, Malformed> {
     let (start, end) = (Timestamp::from_millis(row.start), Timestamp::from_millis(row.end));
     Ok(Stop { number: row.number, evse: row.evse.parse()?, window: TimeWindow::new(start, end)? })
 }
 
-fn read_store((operator, store): (&String, &String)) -> Result<(OperatorId, StoreId), Malformed> {
+fn read_store((operator, store): (&Cow<'_, str>, &String)) -> Result<(OperatorId, StoreId), Malformed> {
     Ok((operator.parse()?, store.parse()?))
 }
 
-fn texts<'a>(operators: impl IntoIterator<Item = &'a OperatorId>) -> Vec<String> {
-    operators.into_iter().map(ToString::to_string).collect()
+fn texts<'a>(operators: impl IntoIterator<Item = &'a OperatorId>) -> Vec<Cow<'a, str>> {
+    operators.into_iter().map(|operator| operator.as_str().into()).collect()
 }
 
-fn operators<C: FromIterator<OperatorId>>(texts: &[String]) -> Result<C, Malformed> {
+fn operators<C: FromIterator<OperatorId>>(texts: &[Cow<'_, str>]) -> Result<C, Malformed> {
     Ok(texts.iter().map(|text| text.parse()).collect::<Result<_, _>>()?)
 }
 
 // Of two rows that speak of the same thing, the one read last would count.
-fn check_name(key: &str, own: Option<String>) -> Result<(), Malformed> {
+fn check_name<T: PartialEq + Display + ?Sized>(key: &T, own: Option<&T>) -> Result<(), Malformed> {
     match own {
         Some(own) if own != key => Err(format!("it speaks of {own}").into()),
         _ => Ok(()),

@@ -1,5 +1,6 @@
 //! Whose windows are whose: what may be granted, and all that is derived from the branches.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::collections::btree_map::Entry;
 use std::hash::{Hash, Hasher};
@@ -124,11 +125,12 @@ impl Participant {
 
     // Wait-die: only the older waits, so nobody ever waits in a circle.
     fn goes_before(&self, hold: &Hold, other: &Hold, now: Now) -> bool {
-        let age = |hold: &Hold| {
-            let oldest = now.utc - self.limits.priority_age_max;
-            (hold.priority.clamp(oldest, now.utc), hold.transaction.clone())
-        };
-        age(hold) < age(other)
+        let oldest = now.utc - self.limits.priority_age_max;
+        let asked = |hold: &Hold| hold.priority.clamp(oldest, now.utc);
+        match asked(hold).cmp(&asked(other)) {
+            Ordering::Equal => hold.transaction.seniority() < other.transaction.seniority(),
+            order => order.is_lt(),
+        }
     }
 
     pub(super) fn prepare(&mut self, hold: Arc<Hold>, expires: Timestamp, now: Now) -> Vec<Fact> {
