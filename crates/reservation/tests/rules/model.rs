@@ -199,7 +199,8 @@ impl Model {
     fn kind(&self, hold: &Hold, entry: &Entry, now: Now) -> &'static str {
         let age = |hold: &Hold| {
             let oldest = now.utc - self.limits.priority_age_max;
-            (hold.priority.max(oldest).min(now.utc), hold.transaction.clone())
+            let TransactionId { coordinator, store, epoch, counter, nonce } = hold.transaction.clone();
+            (hold.priority.max(oldest).min(now.utc), coordinator, store, epoch, counter, nonce)
         };
         match entry.state {
             State::Confirmed => "Booked",
