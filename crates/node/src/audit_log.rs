@@ -292,21 +292,27 @@ struct Line<'a> {
 struct Members {
     number: u64,
     previous: Option<String>,
-    hash: String,
 }
 
 impl<'a> Line<'a> {
     fn read(text: &'a str) -> Result<Self, String> {
         let members: Members =
             serde_json::from_str(text).map_err(|error| format!("no line of a log: {error}"))?;
-        let sealed = text.rsplit_once(SEAL).map(|(sealed, _)| sealed).ok_or("it has no hash at its end")?;
-        let hash = |digits: &str| {
-            let mut hash = Hash::default();
-            hex::decode_to_slice(digits, &mut hash).map(|()| hash).map_err(|error| format!("hash: {error}"))
-        };
-        let previous = members.previous.as_deref().map(hash).transpose()?;
-        Ok(Self { number: members.number, previous, sealed, hash: hash(&members.hash)? })
+        // To the last character: what the hash is about, and the hash in the one form in which it is written.
+        let (sealed, end) = text.rsplit_once(SEAL).ok_or("it has no hash at its end")?;
+        let digits = end.strip_suffix("\"}").ok_or("something follows its hash")?;
+        let hash = read_hash(digits)?;
+        if hex::encode(hash) != digits {
+            return Err("its hash is not written as this program writes it".to_owned());
+        }
+        let previous = members.previous.as_deref().map(read_hash).transpose()?;
+        Ok(Self { number: members.number, previous, sealed, hash })
     }
+}
+
+fn read_hash(digits: &str) -> Result<Hash, String> {
+    let mut hash = Hash::default();
+    hex::decode_to_slice(digits, &mut hash).map(|()| hash).map_err(|error| format!("hash: {error}"))
 }
 
 fn chained(previous: &Hash, line: &str) -> Hash {

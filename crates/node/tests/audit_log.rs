@@ -138,6 +138,23 @@ fn whatever_is_changed_left_out_or_put_in_is_noticed() {
             refused(&text, &format!("byte {at}"));
         }
     }
+    // Beside the hash, which is about what stands before it; and the same hash in other letters.
+    for at in [1, lines.len() - 1] {
+        let (sealed, end) = lines[at].rsplit_once(",\"hash\":\"").unwrap();
+        let digits = end.trim_end_matches("\"}");
+        let upper = digits.to_uppercase();
+        for end in [
+            &format!("{digits}\",\"by\":\"somebody\"}}"),
+            &format!("{digits}\" }}"),
+            &format!("{digits}\"}} "),
+            &format!("{upper}\"}}"),
+        ] {
+            let mut changed = lines.clone();
+            let other = format!("{sealed},\"hash\":\"{end}");
+            changed[at] = &other;
+            refused(&joined(&changed), &other);
+        }
+    }
     fs::write(&path, &whole).unwrap();
     checked(folder.path()).unwrap();
     // A file in the middle.
