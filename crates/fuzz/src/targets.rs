@@ -2,6 +2,7 @@
 
 mod cars;
 mod config;
+mod files;
 mod messages;
 mod mqtt;
 pub mod properties;
@@ -21,12 +22,13 @@ pub fn all() -> Vec<Target> {
         mqtt::TARGETS,
         config::TARGETS,
         stored::TARGETS,
+        files::TARGETS,
     ]
     .concat()
 }
 
 /// Those that are slow: they open a database, a connection or a whole node for each of their inputs.
 pub fn is_slow(target: &Target) -> bool {
-    let slow = [stored::TARGETS, requests::TARGETS, cars::TARGETS, mqtt::TARGETS];
+    let slow = [stored::TARGETS, files::TARGETS, requests::TARGETS, cars::TARGETS, mqtt::TARGETS];
     slow.concat().iter().any(|one| one.name == target.name)
 }

@@ -12,7 +12,7 @@ use super::requests::ask_and_check;
 use crate::node::{OPERATOR_TOKEN, with_node};
 use crate::{Form, Target, Verdict};
 
-mod contents;
+pub mod contents;
 pub mod damage;
 pub mod disk;
 
@@ -30,7 +30,8 @@ pub const TARGETS: &[Target] = &[
 
 // More than one input needs.
 const EPOCHS: u64 = 8;
-const COMPANY: &str = "empresa-b";
+/// Whose record it is.
+pub const COMPANY: &str = "empresa-b";
 // Room for all that a harness writes.
 const JOURNAL_HALF_BYTES: u64 = 64 << 10;
 
