@@ -5,11 +5,9 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::iter;
 use std::mem;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
@@ -38,8 +36,6 @@ const FILE_JOURNAL: &str = "recarga.journal";
 const POISON: &str = "recarga.poisoned";
 /// Half of the journal: what a start after a crash reads, and what is kept in memory until the tables have it.
 const HALF_BYTES: u64 = 8 << 20;
-/// Portions of records that are decoded before they are taken.
-const PORTIONS_AHEAD: usize = 16;
 
 /// A database file with its journal, or whatever else they can live on.
 pub struct RedbStore {
@@ -240,10 +236,7 @@ impl Store for RedbStore {
             self.absorption.wait(&self.tables)?;
             self.tables.absorb(&mem::take(&mut self.pending), Some(journal.last()))?;
         }
-        match self.absorption {
-            Absorption::AtOnce => each(&self.tables, take),
-            Absorption::Aside(_) => each_ahead(&self.tables, take),
-        }
+        each(&self.tables, take)
     }
 
     fn append(&mut self, records: &[Record]) -> Result<(), StoreError> {
@@ -322,39 +315,18 @@ impl Absorption {
 
 // What takes the records is not guarded: what goes wrong there is no damage.
 fn each(tables: &Tables, take: &mut dyn FnMut(Record)) -> Result<(), StoreError> {
-    for portion in portions(tables) {
-        portion?.into_iter().for_each(&mut *take);
+    for table in Table::ALL {
+        let mut after = None;
+        loop {
+            let portion = guarded(tables.name(), || tables.portion(table, after.as_deref()))?;
+            portion.records.into_iter().for_each(&mut *take);
+            match portion.last {
+                Some(last) => after = Some(last),
+                None => break,
+            }
+        }
     }
     Ok(())
-}
-
-// The same, with a thread that reads and decodes what is next: half of a long start.
-fn each_ahead(tables: &Arc<Tables>, take: &mut dyn FnMut(Record)) -> Result<(), StoreError> {
-    let (read, ready) = sync_channel(PORTIONS_AHEAD);
-    let source = tables.clone();
-    // Once an error was handed over, nobody wants more.
-    let reading = thread::spawn(move || portions(&source).try_for_each(|portion| read.send(portion)).is_ok());
-    for portion in ready {
-        portion?.into_iter().for_each(&mut *take);
-    }
-    // Nothing that comes no longer is taken for the end.
-    let has_ended_well = reading.join().is_ok_and(|is_read| is_read);
-    has_ended_well.then_some(()).ok_or_else(|| tables.io("the thread that reads it has panicked"))
-}
-
-fn portions(tables: &Tables) -> impl Iterator<Item = Result<Vec<Record>, StoreError>> {
-    Table::ALL.into_iter().flat_map(move |table| {
-        // After which key the next portion begins; none once there is no next one.
-        let mut next = Some(None);
-        iter::from_fn(move || {
-            let after: Option<String> = next.take()?;
-            let portion = guarded(tables.name(), || tables.portion(table, after.as_deref()));
-            Some(portion.map(|portion| {
-                next = portion.last.map(Some);
-                portion.records
-            }))
-        })
-    })
 }
 
 // Takes in what the last run left in its journal.
