@@ -17,7 +17,7 @@ web: ## Build the page in the browser, which is built into the program (needs No
 package: ## A Debian package with the service, in target/package
 	scripts/package
 
-test: ## Check everything, installing what that needs (ARGS=--release: with the program as it ships, twice as long)
+test: ## Check everything, installing what that needs (ARGS=--release: with the program as it ships, which takes longer)
 	scripts/test $(ARGS)
 
 torture: ## Hours of faults: simulations of millions of seeds, 1,000 faults for real processes (ARGS="--faults 200")
@@ -35,7 +35,7 @@ bench: ## Recarga beside PostgreSQL, FastAPI and the disk alone, into docs/perfo
 test-compose: ## Bring up the containers, book trips, stop a company, audit (needs root; uses podman)
 	tests/compose/run.sh
 
-test-package: package ## Install the Debian package on a fresh Debian with systemd, in a container, and see it work (needs root)
+test-package: ## Install the Debian package on a fresh Debian with systemd, in a container, and see it work (needs root)
 	tests/package/run.sh
 
 test-versions: ## The program of the last release beside this one in one federation (builds both; ARGS="-k rolling")

@@ -10,7 +10,7 @@ cd "$(dirname "$0")/../.."
 [ "$(id -u)" -eq 0 ] || { echo "$0: run it as root: it boots a container" >&2; exit 2; }
 package=$(realpath "${1:-$(scripts/package | tail -1)}")
 
-if ! command -v debootstrap systemd-nspawn >/dev/null; then
+if ! command -v debootstrap >/dev/null || ! command -v systemd-nspawn >/dev/null; then
     apt-get update -qq
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends debootstrap systemd-container >/dev/null
 fi
@@ -37,8 +37,8 @@ ln -sf /etc/systemd/system/package-test.service $units/multi-user.target.wants/p
 # What it writes is gone with it; its exit status is that of the test.
 status=0
 timeout 300 systemd-nspawn --quiet --directory=$base --volatile=overlay --boot --private-network --register=no --keep-unit \
-    --machine=package-test --console=pipe --bind-ro="$package:/root/recarga.deb" \
-    --bind-ro="$PWD/tests/package/inside.sh:/root/inside.sh" --bind="$results:/results" \
+    --machine=package-test --console=pipe --bind-ro="$package:/mnt/recarga.deb" \
+    --bind-ro="$PWD/tests/package/inside.sh:/mnt/inside.sh" --bind="$results:/results" \
     </dev/null >"$results/console" 2>&1 || status=$?
 cat "$results/log" 2>/dev/null || tail -50 "$results/console"
 [ $status -eq 0 ] || { echo "$0: failed (status $status)" >&2; exit 1; }
