@@ -12,7 +12,7 @@ use super::requests::ask_and_check;
 use crate::node::{OPERATOR_TOKEN, with_node};
 use crate::{Form, Target, Verdict};
 
-pub mod contents;
+pub(super) mod contents;
 pub mod damage;
 pub mod disk;
 
@@ -31,7 +31,7 @@ pub const TARGETS: &[Target] = &[
 // More than one input needs.
 const EPOCHS: u64 = 8;
 /// Whose record it is.
-pub const COMPANY: &str = "empresa-b";
+pub(super) const COMPANY: &str = "empresa-b";
 // Room for all that a harness writes.
 const JOURNAL_HALF_BYTES: u64 = 64 << 10;
 
