@@ -128,6 +128,19 @@ pub fn sorted(mut records: Vec<Record>) -> Vec<String> {
     records.iter().map(|record| format!("{record:?}")).collect()
 }
 
+// More than is read in one go, to the last one, beside what is there.
+fn many(open: Open, beside: &[Record]) {
+    let numbers = 10_000..10_600;
+    let tombstone = || Branch::Aborted { cause: AbortCause::VotedNo, at: at(1), hold: None };
+    let many = numbers.clone().map(|number| Record::Fact(Fact::Branch(transaction(number), tombstone())));
+    let many: Vec<Record> = many.collect();
+    open().append(&many).unwrap();
+    assert_eq!(sorted(open().load().unwrap()), sorted([beside, &many].concat()));
+    let forgotten = numbers.map(|number| Record::Fact(Fact::BranchForgotten(transaction(number))));
+    open().append(&forgotten.collect::<Vec<_>>()).unwrap();
+    assert_eq!(sorted(open().load().unwrap()), sorted(beside.to_vec()));
+}
+
 /// What every backend must do.
 pub fn suite(open: Open) {
     // The identity is the first one given, and no epoch is used twice.
@@ -168,6 +181,8 @@ pub fn suite(open: Open) {
     expected.retain(|one| !gone(one));
     expected.push(confirmed);
     assert_eq!(sorted(open().load().unwrap()), sorted(expected.clone()));
+
+    many(open, &expected);
 
     // A snapshot has what was durable at its moment, wherever it stood by then, and nothing of what came later.
     let mut store = open();
