@@ -12,7 +12,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, Path, Request, State};
 use axum::http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -25,7 +25,6 @@ use tracing::{debug, warn};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use self::access::IsLocal;
 use crate::app::Node;
 use crate::ledger::Stopped;
 use crate::refusal::stopped;
@@ -46,6 +45,8 @@ mod panel;
 mod trips;
 mod vehicles;
 
+/// Every answer says which messages this program reads.
+const VERSION: HeaderName = HeaderName::from_static(version::HEADER);
 /// Longest wait for a body, once its head is there.
 const BODY_WAIT: Duration = Duration::from_secs(10);
 
@@ -237,9 +238,7 @@ async fn guard(
     let certified = request.extensions().get::<Certified>().cloned().unwrap_or_default();
     let mut response = match node.access.identify(request.headers(), address, &certified) {
         Ok(caller) => {
-            let local = IsLocal::of(request.headers(), address);
             request.extensions_mut().insert(caller);
-            request.extensions_mut().insert(local);
             match timeout(node.request_max, next.run(request)).await {
                 Ok(response) => response,
                 Err(_) => Fault::from(too_slow()).into_response(),
@@ -247,7 +246,7 @@ async fn guard(
         }
         Err(problem) => Fault::from(problem).into_response(),
     };
-    response.headers_mut().insert(version::HEADER, Version::OWN.number().into());
+    response.headers_mut().insert(VERSION, Version::OWN.number().into());
     let status = response.status();
     node.metrics.http(route, status.as_u16());
     if status.is_server_error() {

@@ -27,7 +27,7 @@ pub use branch::{
 };
 pub use past::OldBranches;
 
-use self::windows::{Obstacle, Touched};
+use self::windows::{Aside, Obstacle};
 use crate::calendar::Calendar;
 use crate::decision::{Outcome, Reason, Refusal, Step, Unacceptable, Vote};
 use crate::ids::{EvseId, OperatorId, RequestKey, StoreId, TransactionId};
@@ -67,7 +67,10 @@ pub struct Participant {
     changing: BTreeMap<TransactionId, TransactionId>,
     timers: BTreeMap<TransactionId, Timer>,
     usage: BTreeMap<OperatorId, Usage>,
-    touched: Touched,
+    // The EVSEs whose calendars changed since somebody last asked.
+    touched: Aside<BTreeSet<EvseId>>,
+    // Who has ever held something here.
+    coordinators: Aside<BTreeSet<OperatorId>>,
 }
 
 impl Participant {
@@ -94,7 +97,8 @@ impl Participant {
             changing: BTreeMap::new(),
             timers: BTreeMap::new(),
             usage: BTreeMap::new(),
-            touched: Touched::default(),
+            touched: Aside::default(),
+            coordinators: Aside::default(),
         }
     }
 

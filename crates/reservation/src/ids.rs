@@ -21,11 +21,23 @@ pub enum IdError {
 const ID_LENGTH_MAX: usize = 64;
 const HEX_DIGITS: [u8; 16] = *b"0123456789abcdef";
 
+// Which characters an identifier may have, by their code.
+const ALPHABET: [bool; 256] = {
+    let mut alphabet = [false; 256];
+    let mut code = 0;
+    while code < alphabet.len() {
+        let byte = code as u8;
+        alphabet[code] = byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+        code += 1;
+    }
+    alphabet
+};
+
 fn check(text: &str) -> Result<(), IdError> {
     let bytes = text.as_bytes();
     let starts_well = bytes.first().is_some_and(u8::is_ascii_alphanumeric);
-    let all_well = bytes.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
-    if starts_well && all_well && bytes.len() <= ID_LENGTH_MAX { Ok(()) } else { Err(IdError::Malformed) }
+    let all_well = bytes.len() <= ID_LENGTH_MAX && bytes.iter().all(|byte| ALPHABET[usize::from(*byte)]);
+    if starts_well && all_well { Ok(()) } else { Err(IdError::Malformed) }
 }
 
 macro_rules! id {
@@ -90,7 +102,7 @@ pub struct StoreId(pub u128);
 
 impl fmt::Display for StoreId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_hex(f, self.0)
+        f.write_str(str::from_utf8(&hex(self.0)).unwrap_or_default())
     }
 }
 
@@ -103,7 +115,7 @@ impl fmt::Debug for StoreId {
 impl FromStr for StoreId {
     type Err = IdError;
     fn from_str(text: &str) -> Result<Self, IdError> {
-        parse_hex(text).map(StoreId)
+        parse_hex(text.as_bytes()).map(StoreId)
     }
 }
 
@@ -146,10 +158,21 @@ impl PartialOrd for TransactionId {
 }
 
 impl fmt::Display for TransactionId {
+    // In one piece: each message and each record has several of these, and the library's way of writing numbers, of any
+    // width and to any base, takes ten times as long.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { coordinator, store, epoch, counter, nonce } = self;
-        write!(f, "{coordinator}.{store}.{epoch}.{counter}.")?;
-        write_hex(f, *nonce)
+        let mut text = Line::default();
+        text.put(coordinator.as_str().as_bytes());
+        text.put(b".");
+        text.put(&hex(store.0));
+        text.put(b".");
+        text.put_decimal(*epoch);
+        text.put(b".");
+        text.put_decimal(*counter);
+        text.put(b".");
+        text.put(&hex(*nonce));
+        f.write_str(text.as_str())
     }
 }
 
@@ -164,12 +187,19 @@ impl FromStr for TransactionId {
 
     fn from_str(text: &str) -> Result<Self, IdError> {
         // From the right, because a company's id may itself contain dots.
-        let mut parts = text.rsplitn(5, '.');
-        let mut next = || parts.next().ok_or(IdError::MalformedTransaction);
-        let (nonce, counter, epoch, store, coordinator) = (next()?, next()?, next()?, next()?, next()?);
+        let mut rest = text.as_bytes();
+        let mut last = || {
+            let dot = rest.iter().rposition(|byte| *byte == b'.').ok_or(IdError::MalformedTransaction)?;
+            let part = &rest[dot + 1..];
+            rest = &rest[..dot];
+            Ok(part)
+        };
+        let (nonce, counter, epoch, store) = (last()?, last()?, last()?, last()?);
+        // Cut at an ASCII character.
+        let coordinator = &text[..rest.len()];
         Ok(Self {
             coordinator: OperatorId::new(coordinator).map_err(|_| IdError::MalformedTransaction)?,
-            store: store.parse()?,
+            store: StoreId(parse_hex(store)?),
             epoch: parse_decimal(epoch)?,
             counter: parse_decimal(counter)?,
             nonce: parse_hex(nonce)?,
@@ -177,37 +207,86 @@ impl FromStr for TransactionId {
     }
 }
 
-// Each message has several of these: the library's way for any width and any base takes five times as long.
-fn write_hex(f: &mut fmt::Formatter<'_>, number: u128) -> fmt::Result {
-    let mut digits = [0; 32];
-    for (place, byte) in number.to_be_bytes().into_iter().enumerate() {
-        digits[2 * place] = HEX_DIGITS[usize::from(byte >> 4)];
-        digits[2 * place + 1] = HEX_DIGITS[usize::from(byte & 15)];
+const LINE_LENGTH_MAX: usize = ID_LENGTH_MAX + 2 * HEX_LENGTH + 2 * DECIMAL_LENGTH_MAX + 4;
+const HEX_LENGTH: usize = 32;
+const DECIMAL_LENGTH_MAX: usize = 20;
+
+// The text of a transaction's id, while it is written.
+struct Line {
+    bytes: [u8; LINE_LENGTH_MAX],
+    length: usize,
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Self { bytes: [0; LINE_LENGTH_MAX], length: 0 }
     }
-    f.write_str(std::str::from_utf8(&digits).map_err(|_| fmt::Error)?)
+}
+
+impl Line {
+    // What the longest id needs is there.
+    fn put(&mut self, part: &[u8]) {
+        let end = self.length + part.len();
+        self.bytes[self.length..end].copy_from_slice(part);
+        self.length = end;
+    }
+
+    fn put_decimal(&mut self, mut number: u64) {
+        let mut digits = [0; DECIMAL_LENGTH_MAX];
+        let mut first = digits.len();
+        loop {
+            first -= 1;
+            digits[first] = b'0' + (number % 10) as u8;
+            number /= 10;
+            if number == 0 {
+                break;
+            }
+        }
+        self.put(&digits[first..]);
+    }
+
+    fn as_str(&self) -> &str {
+        // Identifiers and digits are ASCII.
+        str::from_utf8(&self.bytes[..self.length]).unwrap_or_default()
+    }
+}
+
+fn hex(number: u128) -> [u8; HEX_LENGTH] {
+    let mut digits = [0; HEX_LENGTH];
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(number.to_be_bytes()) {
+        pair[0] = HEX_DIGITS[usize::from(byte >> 4)];
+        pair[1] = HEX_DIGITS[usize::from(byte & 15)];
+    }
+    digits
 }
 
 // One text for one id: no signs, no leading zeros, lower case only, exactly 32 digits.
-fn parse_hex(text: &str) -> Result<u128, IdError> {
-    if text.len() != 32 {
+fn parse_hex(digits: &[u8]) -> Result<u128, IdError> {
+    if digits.len() != HEX_LENGTH {
         return Err(IdError::MalformedTransaction);
     }
-    text.bytes().try_fold(0, |number, digit| {
-        let digit = match digit {
-            b'0'..=b'9' => digit - b'0',
-            b'a'..=b'f' => digit - b'a' + 10,
-            _ => return Err(IdError::MalformedTransaction),
-        };
-        Ok(number << 4 | u128::from(digit))
-    })
+    let value = |digit: u8| match digit {
+        b'0'..=b'9' => Ok(digit - b'0'),
+        b'a'..=b'f' => Ok(digit - b'a' + 10),
+        _ => Err(IdError::MalformedTransaction),
+    };
+    let mut bytes = [0; HEX_LENGTH / 2];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = value(pair[0])? << 4 | value(pair[1])?;
+    }
+    Ok(u128::from_be_bytes(bytes))
 }
 
-fn parse_decimal(text: &str) -> Result<u64, IdError> {
-    let canonical = text.bytes().all(|b| b.is_ascii_digit()) && (text.len() == 1 || !text.starts_with('0'));
-    if !canonical {
+fn parse_decimal(digits: &[u8]) -> Result<u64, IdError> {
+    let is_canonical = !digits.is_empty() && (digits.len() == 1 || digits[0] != b'0');
+    if !is_canonical {
         return Err(IdError::MalformedTransaction);
     }
-    text.parse().map_err(|_| IdError::MalformedTransaction)
+    digits.iter().try_fold(0u64, |number, digit| {
+        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'));
+        let number = digit.and_then(|digit| number.checked_mul(10)?.checked_add(digit));
+        number.ok_or(IdError::MalformedTransaction)
+    })
 }
 
 /// A client's request, whoever of the companies it was sent to: the key under which repeats are recognised.

@@ -7,12 +7,13 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::decode::decode;
-use crate::fields;
 use crate::hold::{HoldAnswer, HoldRequest};
+use crate::peer::Answer;
 use crate::problem::{Problem, ProblemKind};
 use crate::session::{CancelRequest, ConfirmRequest, InquiryAnswer, InquiryRequest, SessionAnswer};
 use crate::text::shown;
 use crate::version::Version;
+use crate::{express, fields};
 
 /// Most operations in one batch.
 pub const BATCH_OPERATIONS_MAX: usize = 256;
@@ -126,24 +127,32 @@ answer_body! { Hold(HoldAnswer) Session(SessionAnswer) Inquiry(InquiryAnswer) Pr
 /// # Errors
 /// The batch itself is malformed, empty or too long: none of its operations may be run.
 pub fn decode_batch(bytes: &[u8]) -> Result<Batch, Problem> {
-    let batch: RawBatch<'_> = decode(bytes)?;
-    if batch.operacoes.is_empty() || batch.operacoes.len() > BATCH_OPERATIONS_MAX {
-        let detail = format!("`operacoes` deve ter de 1 a {BATCH_OPERATIONS_MAX} elementos; divida o lote");
-        return Err(Problem::new(ProblemKind::InvalidField, detail).at("operacoes"));
+    if let Some(batch) = express::batch(bytes) {
+        return check_length(batch.operations.len()).map(|()| batch);
     }
+    let batch: RawBatch<'_> = decode(bytes)?;
+    check_length(batch.operacoes.len())?;
     let mut traces: Vec<_> =
         batch.rastros.unwrap_or_default().into_iter().map(|trace| trace.map(Cow::into_owned)).collect();
     traces.resize(batch.operacoes.len(), None);
     Ok(Batch { operations: batch.operacoes.iter().map(decode_operation).collect(), traces })
 }
 
-/// One answer in a batch, still as it came: to be read by who knows what was asked, with [`crate::peer`].
-#[derive(Clone, Copy, Debug)]
+fn check_length(operations: usize) -> Result<(), Problem> {
+    if (1..=BATCH_OPERATIONS_MAX).contains(&operations) {
+        return Ok(());
+    }
+    let detail = format!("`operacoes` deve ter de 1 a {BATCH_OPERATIONS_MAX} elementos; divida o lote");
+    Err(Problem::new(ProblemKind::InvalidField, detail).at("operacoes"))
+}
+
+/// One answer in a batch: what it means is read by who knows what was asked, with [`crate::peer`].
+#[derive(Clone, Debug)]
 pub struct RawAnswer<'a> {
     /// HTTP status.
     pub status: u16,
     /// The body.
-    pub body: &'a [u8],
+    pub body: Answer<'a>,
 }
 
 /// Takes the answer to a batch of `asked` operations apart.
@@ -151,16 +160,22 @@ pub struct RawAnswer<'a> {
 /// # Errors
 /// It is malformed, or has another number of answers: then nothing is known of any operation.
 pub fn decode_batch_answer<'a>(bytes: &'a [u8], asked: usize) -> Result<Vec<RawAnswer<'a>>, Problem> {
-    let batch: RawBatchAnswer<'a> = decode(bytes)?;
-    if batch.resultados.len() != asked {
-        let detail = format!("vieram {} resultados para {asked} operações", batch.resultados.len());
+    let answers: Vec<RawAnswer<'a>> = match express::batch_answer(bytes) {
+        Some(answers) => answers,
+        None => {
+            let batch: RawBatchAnswer<'a> = decode(bytes)?;
+            let raw = |answer: RawOperationAnswer<'a>| RawAnswer {
+                status: answer.status,
+                body: Answer::Raw(answer.corpo.get().as_bytes()),
+            };
+            batch.resultados.into_iter().map(raw).collect()
+        }
+    };
+    if answers.len() != asked {
+        let detail = format!("vieram {} resultados para {asked} operações", answers.len());
         return Err(Problem::new(ProblemKind::InvalidField, detail).at("resultados"));
     }
-    let raw = |answer: RawOperationAnswer<'a>| RawAnswer {
-        status: answer.status,
-        body: answer.corpo.get().as_bytes(),
-    };
-    Ok(batch.resultados.into_iter().map(raw).collect())
+    Ok(answers)
 }
 
 #[derive(Deserialize)]

@@ -31,11 +31,13 @@ pub mod vehicle;
 pub mod version;
 
 mod decode;
+mod express;
 mod fields;
 mod stops;
 mod text;
 mod windows;
 
+use recarga_json::Draft;
 use serde::Serialize;
 
 pub use decode::{decode, decode_query};
@@ -48,17 +50,18 @@ pub const BODY_LENGTH_MAX: usize = 64 * 1024;
 /// Writes a message of this crate as JSON.
 pub fn encode<M: Message>(message: &M) -> Vec<u8> {
     // Long enough for a hold, so that the frequent messages are written without moving.
-    let mut bytes = Vec::with_capacity(640);
-    #[expect(
-        clippy::expect_used,
-        reason = "a message has only text keys and nothing in it fails to be written"
-    )]
-    serde_json::to_writer(&mut bytes, message).expect("a message has only text keys and nothing in it fails");
-    bytes
+    let mut draft = Draft::with_capacity(640);
+    message.put(&mut draft);
+    draft.into_bytes()
 }
 
 /// What can be written with [`encode`].
-pub trait Message: Serialize + sealed::Sealed {}
+pub trait Message: Serialize + sealed::Sealed {
+    /// Puts the message down, as the library writes it.
+    fn put(&self, draft: &mut Draft) {
+        draft.any(self);
+    }
+}
 
 mod sealed {
     pub trait Sealed {}
@@ -71,13 +74,32 @@ macro_rules! messages {
     )*};
 }
 
+macro_rules! express_messages {
+    ($($message:ty: $put:path)*) => {$(
+        impl sealed::Sealed for $message {}
+        impl Message for $message {
+            fn put(&self, draft: &mut Draft) {
+                $put(draft, self);
+            }
+        }
+    )*};
+}
+
+express_messages! {
+    batch::BatchAnswer: express::put_batch_answer
+    batch::BatchRequest: express::put_batch
+    hold::HoldAnswer: express::put_hold_answer
+    hold::HoldRequest: express::put_hold
+    session::ConfirmRequest: express::put_confirm
+    session::SessionAnswer: express::put_session_answer
+    trip::TripAnswer: express::put_trip_answer
+}
+
 messages! {
     Problem
     audit::AuditPage
     availability::AvailabilityAnswer
     availability::PointsAnswer
-    batch::BatchAnswer
-    batch::BatchRequest
     demo::DemoAudit
     demo::DemoCompanies
     demo::DemoCompany
@@ -89,8 +111,6 @@ messages! {
     federation::Roll
     federation::SignedRoll
     health::HealthAnswer
-    hold::HoldAnswer
-    hold::HoldRequest
     journey::JourneyBody
     journey::JourneyTripBody
     journey::ModelsAnswer
@@ -109,11 +129,8 @@ messages! {
     panel::SessionsAnswer
     panel::StationView
     session::CancelRequest
-    session::ConfirmRequest
     session::InquiryAnswer
     session::InquiryRequest
-    session::SessionAnswer
-    trip::TripAnswer
     trip::TripBody
     trip::TripsAnswer
     vehicle::VehicleAnswer

@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use crate::availability::AvailabilityAnswer;
 use crate::decode::decode;
+use crate::express;
 use crate::health::HealthAnswer;
 use crate::hold::{HoldAnswer, YesVote};
 use crate::problem::{NotAVote, Problem, ProblemKind};
@@ -53,17 +54,50 @@ pub struct Asked<'a> {
     pub transaction: &'a TransactionId,
 }
 
+/// The body of an answer.
+#[derive(Clone, Debug)]
+pub enum Answer<'a> {
+    /// As it came.
+    Raw(&'a [u8]),
+    /// Read already: the stops are held.
+    Held(HoldAnswer),
+    /// Read already: what was asked is done.
+    Done(SessionAnswer),
+}
+
+impl<'a, B: AsRef<[u8]> + ?Sized> From<&'a B> for Answer<'a> {
+    fn from(body: &'a B) -> Self {
+        let body = body.as_ref();
+        express::only_answer(body).unwrap_or(Answer::Raw(body))
+    }
+}
+
+impl Answer<'_> {
+    // None of the answers that are read already says why something cannot be done.
+    fn body(&self) -> &[u8] {
+        match self {
+            Answer::Raw(body) => body,
+            Answer::Held(_) | Answer::Done(_) => &[],
+        }
+    }
+}
+
 /// How a company voted on a prepared hold.
 ///
 /// # Errors
 /// [`Unclear`]: it has not voted as far as is known.
-pub fn read_vote(asked: Asked<'_>, status: u16, body: &[u8]) -> Result<Vote, Unclear> {
+pub fn read_vote<'a>(asked: Asked<'_>, status: u16, body: impl Into<Answer<'a>>) -> Result<Vote, Unclear> {
+    let answer = body.into();
     if !is_success(status) {
-        let problem = read_problem(status, body)?;
+        let problem = read_problem(status, answer.body())?;
         let refusal: Result<Refusal, NotAVote> = problem.to_refusal();
         return refusal.map(Vote::No).map_err(|NotAVote| Unclear::Problem { status, problem });
     }
-    let answer: HoldAnswer = read_success(status, body)?;
+    let answer = match answer {
+        Answer::Raw(body) => read_success(status, body)?,
+        Answer::Held(answer) => answer,
+        Answer::Done(_) => return Err(Unclear::Mismatched),
+    };
     asked.check(&answer.sessao, &answer.empresa)?;
     match answer.voto {
         Some(YesVote::Sim) => Ok(Vote::Yes { expires: answer.expira_em, store: answer.deposito }),
@@ -75,39 +109,43 @@ pub fn read_vote(asked: Asked<'_>, status: u16, body: &[u8]) -> Result<Vote, Unc
 ///
 /// # Errors
 /// [`Unclear`]: the confirm is still owed.
-pub fn read_confirmed(
+pub fn read_confirmed<'a>(
     asked: Asked<'_>,
     status: u16,
-    body: &[u8],
+    body: impl Into<Answer<'a>>,
 ) -> Result<Result<(), Unacceptable>, Unclear> {
-    read_done(asked, status, body, SessionState::Confirmada)
+    read_done(asked, status, body.into(), SessionState::Confirmada)
 }
 
 /// What a company answered to an abort or a release: done, or a reason why it cannot be.
 ///
 /// # Errors
 /// [`Unclear`]: the message is still owed.
-pub fn read_cancelled(
+pub fn read_cancelled<'a>(
     asked: Asked<'_>,
     status: u16,
-    body: &[u8],
+    body: impl Into<Answer<'a>>,
 ) -> Result<Result<(), Unacceptable>, Unclear> {
-    read_done(asked, status, body, SessionState::Cancelada)
+    read_done(asked, status, body.into(), SessionState::Cancelada)
 }
 
 /// What a company knows of a transaction, and the database it speaks from; or a reason why it does not say.
 ///
 /// # Errors
 /// [`Unclear`]: nothing is known; above all, not that the transaction was aborted.
-pub fn read_outcome(
+pub fn read_outcome<'a>(
     asked: Asked<'_>,
     status: u16,
-    body: &[u8],
+    body: impl Into<Answer<'a>>,
 ) -> Result<Result<(Outcome, StoreId), Unacceptable>, Unclear> {
+    let answer = body.into();
     if !is_success(status) {
-        return read_unacceptable(status, body).map(Err);
+        return read_unacceptable(status, answer.body()).map(Err);
     }
-    let answer: InquiryAnswer = read_success(status, body)?;
+    let answer: InquiryAnswer = match answer {
+        Answer::Raw(body) => read_success(status, body)?,
+        Answer::Held(_) | Answer::Done(_) => return Err(Unclear::Mismatched),
+    };
     asked.check(&answer.sessao, &answer.empresa)?;
     Ok(Ok((answer.outcome(), answer.deposito)))
 }
@@ -150,13 +188,17 @@ impl Asked<'_> {
 fn read_done(
     asked: Asked<'_>,
     status: u16,
-    body: &[u8],
+    answer: Answer<'_>,
     wanted: SessionState,
 ) -> Result<Result<(), Unacceptable>, Unclear> {
     if !is_success(status) {
-        return read_unacceptable(status, body).map(Err);
+        return read_unacceptable(status, answer.body()).map(Err);
     }
-    let answer: SessionAnswer = read_success(status, body)?;
+    let answer = match answer {
+        Answer::Raw(body) => read_success(status, body)?,
+        Answer::Done(answer) => answer,
+        Answer::Held(_) => return Err(Unclear::Mismatched),
+    };
     asked.check(&answer.sessao, &answer.empresa)?;
     if answer.estado == wanted { Ok(Ok(())) } else { Err(Unclear::Mismatched) }
 }

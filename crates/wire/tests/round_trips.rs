@@ -2,21 +2,28 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test a failure to unwrap is the report")]
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use recarga_reservation::{
-    EvseId, Firmness, Hold, OperatorId, Plug, Reason, Refusal, RequestKey, Stop, StoreId, TRIP_STOPS_MAX,
-    TimeWindow, Timestamp, TransactionId, TripRequest, TripStop,
+    EvseId, Firmness, Hold, OperatorId, Plug, Reason, Refusal, RequestKey, Stage, Stop, StoreId,
+    TRIP_STOPS_MAX, TimeWindow, Timestamp, TransactionId, Trip, TripRequest, TripStop,
 };
 use recarga_wire::availability::{AvailabilityQuery, Near};
-use recarga_wire::batch::{BatchRequest, Operation, decode_batch};
-use recarga_wire::hold::HoldRequest;
+use recarga_wire::batch::{
+    BatchAnswer, BatchRequest, Operation, OperationAnswer, decode_batch, decode_batch_answer,
+};
+use recarga_wire::hold::{HoldAnswer, HoldRequest};
+use recarga_wire::peer::{Asked, read_confirmed, read_vote};
 use recarga_wire::problem::Stops;
-use recarga_wire::session::{CancelReason, CancelRequest, ConfirmRequest, InquiryRequest};
-use recarga_wire::trip::TripBody;
+use recarga_wire::session::{
+    CancelReason, CancelRequest, ConfirmRequest, InquiryRequest, SessionAnswer, SessionState,
+};
+use recarga_wire::trip::{TripAnswer, TripBody};
 use recarga_wire::vehicle::{VehicleRequestBody, Wish, salvage};
 use recarga_wire::version::Version;
 use recarga_wire::{Problem, decode, encode};
@@ -167,7 +174,76 @@ fn query() -> impl Strategy<Value = AvailabilityQuery> {
         })
 }
 
+// Written piece by piece or by the library: the same bytes. Read piece by piece or by the library, to which a space
+// leaves the message: the same.
+fn same_bytes(message: &impl recarga_wire::Message) -> Vec<u8> {
+    let written = encode(message);
+    assert_eq!(String::from_utf8_lossy(&written), serde_json::to_string(message).unwrap());
+    written
+}
+
+fn with_a_space(message: &[u8]) -> Vec<u8> {
+    [b" ", message].concat()
+}
+
 proptest! {
+    #[test]
+    fn whoever_writes_and_reads_it(hold in hold(), soft in any::<bool>(), operator in id::<OperatorId>(), at in instant(), name in "\\PC{0,20}") {
+        let firmness = if soft { Firmness::Soft } else { Firmness::Prepared };
+        let request = HoldRequest::new(&hold, firmness, Duration::from_secs(7));
+        same_bytes(&request);
+        let confirm = ConfirmRequest::new(&hold.transaction);
+        same_bytes(&confirm);
+        let cancel = CancelRequest::new(&hold.transaction, CancelReason::Aborto);
+        let mut operations = vec![Operation::ReservaTemporaria(request), Operation::ConfirmarReserva(confirm)];
+        operations.push(Operation::CancelarReserva(cancel));
+        if soft {
+            operations.push(Operation::ConsultarTransacao(InquiryRequest::new(&hold.transaction)));
+        }
+        let traced = operations.into_iter().map(|one| (one, soft.then(|| name.clone())));
+        let batch = same_bytes(&BatchRequest::new(traced, Version::OWN));
+        let (one, other) = (decode_batch(&batch).unwrap(), decode_batch(&with_a_space(&batch)).unwrap());
+        prop_assert_eq!((one.operations, one.traces), (other.operations, other.traces));
+
+        let mut held = HoldAnswer::new(&hold, firmness, &operator, hold.transaction.store, at);
+        held.reservas[0].reserva_id.push_str(&name);
+        let done = SessionAnswer::new(&hold.transaction, SessionState::Confirmada, &operator);
+        let (held_alone, done_alone) = (same_bytes(&held), same_bytes(&done));
+        let asked = Asked { operator: &operator, transaction: &hold.transaction };
+        prop_assert_eq!(read_vote(asked, 201, &held_alone), read_vote(asked, 201, &with_a_space(&held_alone)));
+        prop_assert_eq!(read_confirmed(asked, 200, &done_alone), Ok(Ok(())));
+        prop_assert_eq!(read_confirmed(asked, 200, &with_a_space(&done_alone)), Ok(Ok(())));
+        let answers = vec![
+            OperationAnswer::new(201, held),
+            OperationAnswer::new(200, done),
+            Problem::from_refusal(&Refusal::whole(Reason::Held), Stops::OfTrip).as_vote().into(),
+        ];
+        let answers = answers.into_iter().take(if soft { 3 } else { 2 }).collect();
+        let answers = same_bytes(&BatchAnswer { resultados: answers });
+        let count = if soft { 3 } else { 2 };
+        for answers in [answers.clone(), with_a_space(&answers)] {
+            let read = decode_batch_answer(&answers, count).unwrap();
+            prop_assert_eq!(read_vote(asked, read[0].status, read[0].body.clone()), read_vote(asked, 201, &held_alone));
+            prop_assert_eq!(read_confirmed(asked, read[1].status, read[1].body.clone()), Ok(Ok(())));
+        }
+    }
+
+    #[test]
+    fn booked_trips(request in trip_request(), transaction in transaction(), trip in id(), at in instant(), lost in any::<bool>(), stage in 0..4) {
+        let participants: BTreeSet<OperatorId> = request.stops().iter().map(|one| one.operator.clone()).collect();
+        let stage = match stage {
+            0 => Stage::Committed { unacknowledged: participants.clone() },
+            1 => Stage::Settled,
+            2 => Stage::Cancelled { unreleased: participants.clone() },
+            _ => Stage::Replaced,
+        };
+        let lost = if lost { participants.clone() } else { Default::default() };
+        let request = Arc::new(request);
+        let trip = Trip { id: trip, transaction, request, decided: at, stage, lost, replaces: None, participants };
+        let answer = TripAnswer::new(&trip);
+        prop_assert_eq!(decode::<TripAnswer>(&same_bytes(&answer)), Ok(answer));
+    }
+
     #[test]
     fn holds(hold in hold(), soft in any::<bool>(), seconds in 1u64..=3600) {
         let firmness = if soft { Firmness::Soft } else { Firmness::Prepared };

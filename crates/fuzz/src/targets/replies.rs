@@ -10,7 +10,9 @@ use recarga_wire::batch::decode_batch_answer;
 use recarga_wire::federation::SignedRoll;
 use recarga_wire::health::HealthAnswer;
 use recarga_wire::hold::HoldAnswer;
-use recarga_wire::peer::{Asked, read_cancelled, read_confirmed, read_outcome, read_store, read_vote};
+use recarga_wire::peer::{
+    Answer, Asked, read_cancelled, read_confirmed, read_outcome, read_store, read_vote,
+};
 use recarga_wire::session::{InquiryAnswer, SessionAnswer};
 use recarga_wire::trip::{TripAnswer, TripsAnswer};
 use recarga_wire::vehicle::{VehicleAnswer, VehiclesAnswer};
@@ -178,8 +180,10 @@ fn batch_answer(bytes: &[u8]) -> Result<Verdict, String> {
             return Err(format!("{} answers to {asked} operations", answers.len()));
         }
         for answer in answers {
-            let _ = decode::<Problem>(answer.body);
-            peer_reply(answer.body)?;
+            if let Answer::Raw(body) = answer.body {
+                let _ = decode::<Problem>(body);
+                peer_reply(body)?;
+            }
         }
         return Ok(Verdict::Accepted);
     }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use axum::extract::FromRequestParts;
+use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, HOST};
 use axum::http::request::Parts;
@@ -299,8 +299,22 @@ impl FromRequestParts<Arc<Node>> for Reader {
 
     async fn from_request_parts(parts: &mut Parts, node: &Arc<Node>) -> Result<Self, Fault> {
         let caller = parts.extensions.get().cloned().unwrap_or(Caller::Anonymous);
-        let local = parts.extensions.get().copied().unwrap_or(IsLocal(false));
-        Reader::check(&caller, local, &node.access)
+        Reader::check(&caller, IsLocal::from(&*parts), &node.access)
+    }
+}
+
+impl From<&Parts> for IsLocal {
+    fn from(parts: &Parts) -> Self {
+        let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        address.map_or(IsLocal(false), |ConnectInfo(address)| IsLocal::of(&parts.headers, *address))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for IsLocal {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
+        Ok(IsLocal::from(&*parts))
     }
 }
 

@@ -4,7 +4,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Extension, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use recarga_reservation::{Step, TimeWindow, Timestamp, TransactionId, Trip};
@@ -29,11 +29,7 @@ const EVSES_AT_ONCE: usize = 4;
 
 /// What the page must know first: whose it is, and what whoever asks may do.
 #[utoipa::path(get, path = "/painel/config", tag = "panel", responses((status = 200, body = ConfigAnswer)))]
-pub async fn config(
-    State(node): State<Arc<Node>>,
-    Extension(local): Extension<IsLocal>,
-    caller: Caller,
-) -> Response {
+pub async fn config(State(node): State<Arc<Node>>, local: IsLocal, caller: Caller) -> Response {
     let access = match (&caller, Reader::check(&caller, local, &node.access)) {
         (Caller::Operator, _) => Access::Operador,
         (_, Ok(Reader)) => Access::Leitura,

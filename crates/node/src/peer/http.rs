@@ -14,7 +14,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH};
 use hyper::http::response::Parts;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::client::legacy::connect::Connect;
@@ -23,7 +23,7 @@ use recarga_wire::availability::AvailabilityQuery;
 use recarga_wire::batch::{self, BatchRequest, Operation};
 use recarga_wire::federation::SignedRoll;
 use recarga_wire::hold::HoldRequest;
-use recarga_wire::peer::{self as answers, Asked, Unclear};
+use recarga_wire::peer::{self as answers, Answer, Asked, Unclear};
 use recarga_wire::session::{CancelReason, CancelRequest, ConfirmRequest, InquiryRequest};
 use recarga_wire::version::{self, Version};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -36,10 +36,14 @@ use crate::outgoing::{Outgoing, OutgoingLimits};
 use crate::tokens::Tokens;
 use crate::traces::{self, TRACEPARENT};
 
+const VERSION: HeaderName = HeaderName::from_static(version::HEADER);
 /// Requests under way to one company.
 const REQUESTS_MAX: usize = 4;
 /// How long a message waits for the request under way before it gets another one: that one may wait for a window.
 const REQUEST_PATIENCE: Duration = Duration::from_millis(2);
+/// After a request with so many messages the next one waits for a moment: as many will want to travel in it.
+const CROWD: usize = 4;
+const CROWD_PAUSE: Duration = Duration::from_millis(1);
 /// Messages that wait for one company; more are refused at once.
 const QUEUE_MAX: usize = 4096;
 /// Messages in one request.
@@ -169,6 +173,7 @@ impl<C: Connect + Clone + Send + Sync + 'static> Catalogue for HttpPeer<C> {
 impl<C: Connect + Clone + Send + Sync + 'static> Line<C> {
     async fn run(self: Arc<Self>, mut queue: mpsc::Receiver<Job>, place: Arc<Semaphore>) {
         let others = Arc::new(Semaphore::new(REQUESTS_MAX - 1));
+        let mut is_crowded = false;
         while let Some(first) = queue.recv().await {
             let place = match timeout(REQUEST_PATIENCE, place.clone().acquire_owned()).await {
                 Ok(place) => place,
@@ -176,13 +181,17 @@ impl<C: Connect + Clone + Send + Sync + 'static> Line<C> {
             };
             let Ok(place) = place else { return };
             // Whatever is ready to run goes first: it may have messages for the same request.
-            tokio::task::yield_now().await;
+            match is_crowded {
+                true => tokio::time::sleep(CROWD_PAUSE).await,
+                false => tokio::task::yield_now().await,
+            }
             let mut jobs = vec![first];
             while jobs.len() < BATCH_MAX
                 && let Ok(job) = queue.try_recv()
             {
                 jobs.push(job);
             }
+            is_crowded = jobs.len() >= CROWD;
             // Nobody waits for these any longer: a coordinator that has decided without the vote.
             jobs.retain(|job| !job.reply.is_closed());
             if !jobs.is_empty() {
@@ -206,7 +215,7 @@ impl<C: Connect + Clone + Send + Sync + 'static> Line<C> {
             Some(job) => {
                 let call = Call { trace: job.trace, ..single(&job.message) };
                 let reply = match self.exchange(call).await {
-                    Ok((status, body)) => self.read(&job.message, status, &body),
+                    Ok((status, body)) => self.read(&job.message, status, Answer::from(&body)),
                     Err(reason) => Err(PeerError::Unreachable(reason)),
                 };
                 // Whoever asked may have stopped waiting.
@@ -254,7 +263,7 @@ impl<C: Connect + Clone + Send + Sync + 'static> Line<C> {
             .method(call.method)
             .uri(format!("{}{}", self.options.url, call.path))
             .header(AUTHORIZATION, self.authorization())
-            .header(version::HEADER, Version::OWN.number())
+            .header(VERSION, Version::OWN.number())
             .header(CONTENT_TYPE, "application/json");
         let request = match call.trace {
             Some(trace) => request.header(TRACEPARENT, trace),
@@ -276,7 +285,7 @@ impl<C: Connect + Clone + Send + Sync + 'static> Line<C> {
 
     async fn carry(&self, request: Result<Request<Full<Bytes>>, String>) -> Result<(Parts, Bytes), String> {
         let (head, body) = self.outgoing.carry(request?).await?;
-        let said = Version::said(head.headers.get(version::HEADER).and_then(|said| said.to_str().ok()));
+        let said = Version::said(head.headers.get(VERSION).and_then(|said| said.to_str().ok()));
         let before = self.version.swap(said.number(), Ordering::Relaxed);
         if before != said.number() {
             debug!(operator = %self.options.operator, before, now = %said, "reads another version of the messages");
@@ -288,7 +297,7 @@ impl<C: Connect + Clone + Send + Sync + 'static> Line<C> {
         Version::new(self.version.load(Ordering::Relaxed))
     }
 
-    fn read(&self, message: &Message, status: u16, body: &[u8]) -> Result<Reply, PeerError> {
+    fn read(&self, message: &Message, status: u16, body: Answer<'_>) -> Result<Reply, PeerError> {
         let asked = Asked { operator: &self.options.operator, transaction: message.transaction() };
         let unclear = |unclear: Unclear| PeerError::Unreachable(unclear.to_string());
         let refused = |refused: Unacceptable| PeerError::Refused(refused);

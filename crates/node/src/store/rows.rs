@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Forced, Letter, Record};
 
+mod writing;
+
 /// A row that cannot be understood.
 pub type Malformed = Box<dyn std::error::Error + Send + Sync>;
 
@@ -77,13 +79,13 @@ impl Row {
     pub fn of(record: &Record) -> Result<Self, Malformed> {
         let (table, key, value) = match record {
             Record::Fact(Fact::Branch(transaction, branch)) => {
-                (Table::Branches, transaction.to_string(), Some(write_branch(branch)?))
+                (Table::Branches, transaction.to_string(), Some(writing::branch(branch)))
             }
             Record::Fact(Fact::BranchForgotten(transaction)) => {
                 (Table::Branches, transaction.to_string(), None)
             }
             Record::Fact(Fact::Trip(trip)) => {
-                (Table::Trips, trip.transaction.to_string(), Some(write_trip(trip)?))
+                (Table::Trips, trip.transaction.to_string(), Some(writing::trip(trip)))
             }
             Record::Fact(Fact::TripForgotten(transaction)) => (Table::Trips, transaction.to_string(), None),
             Record::Letter(letter) => (Table::Letters, letter_key(&letter.key), Some(write_letter(letter)?)),
@@ -130,20 +132,20 @@ impl Row {
 
 const OUT_OF_SERVICE: &[u8] = br#"{"state":"out_of_service"}"#;
 
-// Texts are borrowed from what they are of, where they are texts there.
-#[derive(Serialize, Deserialize)]
+// As they are read; `writing` puts them down. Texts are borrowed where nothing in them is escaped.
+#[derive(Deserialize)]
 struct BranchRow<'a> {
     state: BranchState,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     hold: Option<HoldRow<'a>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     cause: Option<Cause>,
     // Held: when it expires; aborted: since when. Milliseconds since 1970 in UTC, as everywhere in rows.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     at: Option<i64>,
 }
 
-#[derive(Clone, Copy, Serialize, Deserialize)]
+#[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum BranchState {
     Held,
@@ -153,7 +155,7 @@ enum BranchState {
     Aborted,
 }
 
-#[derive(Clone, Copy, Serialize, Deserialize)]
+#[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Cause {
     Coordinator,
@@ -163,26 +165,26 @@ enum Cause {
     Heuristic,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct HoldRow<'a> {
     transaction: Cow<'a, str>,
     vehicle: Cow<'a, str>,
     request: Cow<'a, str>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     plug: Option<Cow<'a, str>>,
     participants: Vec<Cow<'a, str>>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default)]
     stores: BTreeMap<Cow<'a, str>, String>,
     priority: i64,
     stops: Vec<StopRow<'a>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     replaces: Option<String>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct StopRow<'a> {
     // Only in trips: in a hold every stop is at the company whose store this is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     operator: Option<Cow<'a, str>>,
     number: u16,
     evse: Cow<'a, str>,
@@ -190,37 +192,37 @@ struct StopRow<'a> {
     end: i64,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct TripRow<'a> {
     id: Cow<'a, str>,
     transaction: Cow<'a, str>,
     vehicle: Cow<'a, str>,
     request: Cow<'a, str>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     plug: Option<Cow<'a, str>>,
     stops: Vec<StopRow<'a>>,
     decided: i64,
     stage: StageName,
     // Who has yet to acknowledge the confirm or the release.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     waiting_for: Vec<Cow<'a, str>>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     lost: Vec<Cow<'a, str>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     replaces: Option<String>,
     participants: Vec<Cow<'a, str>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     planned: Option<PlannedRow<'a>>,
 }
 
 // Kept as it was written, byte for byte.
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct PlannedRow<'a> {
     wish: Cow<'a, str>,
     itinerary: Cow<'a, str>,
 }
 
-#[derive(Clone, Copy, Serialize, Deserialize)]
+#[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum StageName {
     Committed,
@@ -256,29 +258,6 @@ struct ForcedRow<'a> {
     heard: Option<i64>,
 }
 
-fn write_branch(branch: &Branch) -> Result<Vec<u8>, Malformed> {
-    let (state, hold, cause, at) = match branch {
-        Branch::Held { hold, expires } => (BranchState::Held, Some(hold), None, Some(*expires)),
-        Branch::Prepared { hold } => (BranchState::Prepared, Some(hold), None, None),
-        Branch::Confirmed { hold } => (BranchState::Confirmed, Some(hold), None, None),
-        Branch::Released { hold } => (BranchState::Released, Some(hold), None, None),
-        Branch::Aborted { cause, at, hold } => (BranchState::Aborted, hold.as_ref(), Some(*cause), Some(*at)),
-    };
-    let row = BranchRow {
-        state,
-        hold: hold.map(|hold| hold_row(hold)),
-        cause: cause.map(|cause| match cause {
-            AbortCause::Coordinator => Cause::Coordinator,
-            AbortCause::VotedNo => Cause::VotedNo,
-            AbortCause::Expired => Cause::Expired,
-            AbortCause::Inquired => Cause::Inquired,
-            AbortCause::Heuristic => Cause::Heuristic,
-        }),
-        at: at.map(Timestamp::as_millis),
-    };
-    Ok(serde_json::to_vec(&row)?)
-}
-
 fn read_branch(bytes: &[u8]) -> Result<Branch, Malformed> {
     let row: BranchRow<'_> = serde_json::from_slice(bytes)?;
     let at = row.at.map(Timestamp::from_millis);
@@ -303,35 +282,6 @@ fn read_branch(bytes: &[u8]) -> Result<Branch, Malformed> {
             hold,
         },
     })
-}
-
-fn write_trip(trip: &Trip) -> Result<Vec<u8>, Malformed> {
-    let (stage, waiting_for) = match &trip.stage {
-        Stage::Committed { unacknowledged } => (StageName::Committed, texts(unacknowledged)),
-        Stage::Settled => (StageName::Settled, vec![]),
-        Stage::Cancelled { unreleased } => (StageName::Cancelled, texts(unreleased)),
-        Stage::Replaced => (StageName::Replaced, vec![]),
-    };
-    let request = &trip.request;
-    let row = TripRow {
-        id: trip.id.as_str().into(),
-        transaction: trip.transaction.to_string().into(),
-        vehicle: request.key().vehicle.as_str().into(),
-        request: request.key().request.as_str().into(),
-        plug: request.plug().map(|plug| plug.name().into()),
-        stops: request.stops().iter().map(|one| stop_row(&one.stop, Some(&one.operator))).collect(),
-        decided: trip.decided.as_millis(),
-        stage,
-        waiting_for,
-        lost: texts(&trip.lost),
-        replaces: trip.replaces.as_ref().map(ToString::to_string),
-        participants: texts(&trip.participants),
-        planned: request.planned().map(|planned| PlannedRow {
-            wish: Cow::Borrowed(&planned.wish),
-            itinerary: Cow::Borrowed(&planned.itinerary),
-        }),
-    };
-    Ok(serde_json::to_vec(&row)?)
 }
 
 fn read_trip(bytes: &[u8]) -> Result<Trip, Malformed> {
@@ -414,20 +364,6 @@ fn read_letter(bytes: &[u8]) -> Result<Letter, Malformed> {
     })
 }
 
-fn hold_row(hold: &Hold) -> HoldRow<'_> {
-    HoldRow {
-        transaction: hold.transaction.to_string().into(),
-        vehicle: hold.key.vehicle.as_str().into(),
-        request: hold.key.request.as_str().into(),
-        plug: hold.plug.map(|plug| plug.name().into()),
-        participants: texts(&hold.participants),
-        stores: hold.stores.iter().map(|(who, store)| (who.as_str().into(), store.to_string())).collect(),
-        priority: hold.priority.as_millis(),
-        stops: hold.stops.iter().map(|stop| stop_row(stop, None)).collect(),
-        replaces: hold.replaces.as_ref().map(ToString::to_string),
-    }
-}
-
 fn read_hold(row: HoldRow<'_>) -> Result<Hold, Malformed> {
     Ok(Hold {
         transaction: row.transaction.parse()?,
@@ -441,16 +377,6 @@ fn read_hold(row: HoldRow<'_>) -> Result<Hold, Malformed> {
     })
 }
 
-fn stop_row<'a>(stop: &'a Stop, operator: Option<&'a OperatorId>) -> StopRow<'a> {
-    StopRow {
-        operator: operator.map(|operator| operator.as_str().into()),
-        number: stop.number,
-        evse: stop.evse.as_str().into(),
-        start: stop.window.start().as_millis(),
-        end: stop.window.end().as_millis(),
-    }
-}
-
 fn read_stop(row: StopRow<'_>) -> Result<Stop, Malformed> {
     let (start, end) = (Timestamp::from_millis(row.start), Timestamp::from_millis(row.end));
     Ok(Stop { number: row.number, evse: row.evse.parse()?, window: TimeWindow::new(start, end)? })
@@ -458,10 +384,6 @@ fn read_stop(row: StopRow<'_>) -> Result<Stop, Malformed> {
 
 fn read_store((operator, store): (&Cow<'_, str>, &String)) -> Result<(OperatorId, StoreId), Malformed> {
     Ok((operator.parse()?, store.parse()?))
-}
-
-fn texts<'a>(operators: impl IntoIterator<Item = &'a OperatorId>) -> Vec<Cow<'a, str>> {
-    operators.into_iter().map(|operator| operator.as_str().into()).collect()
 }
 
 fn operators<C: FromIterator<OperatorId>>(texts: &[Cow<'_, str>]) -> Result<C, Malformed> {

@@ -1,7 +1,6 @@
 //! Whose windows are whose: what may be granted, and all that is derived from the branches.
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
 use std::collections::btree_map::Entry;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -10,7 +9,7 @@ use std::time::Duration;
 use super::branch::{AbortCause, Branch, Hold};
 use super::{Participant, Timer};
 use crate::decision::{Fact, Reason, Refusal};
-use crate::ids::{EvseId, TransactionId};
+use crate::ids::{OperatorId, TransactionId};
 use crate::time_window::{Now, Timestamp};
 
 /// Why a hold cannot be granted now.
@@ -20,20 +19,19 @@ pub(super) enum Obstacle {
     Firm(Refusal),
 }
 
-// The EVSEs whose calendars changed since somebody last asked. No rule reads it, so two states that differ in nothing
-// else are the same state.
+// What no rule reads: two states that differ in nothing else are the same state.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Touched(pub(super) BTreeSet<EvseId>);
+pub(super) struct Aside<T>(pub(super) T);
 
-impl PartialEq for Touched {
+impl<T> PartialEq for Aside<T> {
     fn eq(&self, _: &Self) -> bool {
         true
     }
 }
 
-impl Eq for Touched {}
+impl<T> Eq for Aside<T> {}
 
-impl Hash for Touched {
+impl<T> Hash for Aside<T> {
     fn hash<H: Hasher>(&self, _: &mut H) {}
 }
 
@@ -190,19 +188,21 @@ impl Participant {
     }
 
     // A reservation is kept for months and there may be a million of them, so a text that is known is not kept again.
-    pub(super) fn share_texts(&self, hold: &mut Hold) {
-        // Branches are in the order of coordinators.
-        let neighbour = self.branches.range(..&hold.transaction).next_back();
-        if let Some((neighbour, _)) = neighbour
-            && neighbour.coordinator == hold.transaction.coordinator
-        {
-            hold.transaction.coordinator = neighbour.coordinator.clone();
+    pub(super) fn share_texts(&mut self, hold: &mut Hold) {
+        let coordinators = &mut self.coordinators.0;
+        match coordinators.get(&hold.transaction.coordinator) {
+            Some(known) => hold.transaction.coordinator = known.clone(),
+            // There are as many as companies that may ask, while participants are whatever these say.
+            None => drop(coordinators.insert(hold.transaction.coordinator.clone())),
         }
-        for participant in &mut hold.participants {
-            let mut known = [&hold.transaction.coordinator, &self.operator].into_iter();
-            if let Some(known) = known.find(|&known| known == participant) {
-                *participant = known.clone();
-            }
+        let known = |operator: OperatorId| match coordinators.get(&operator) {
+            Some(known) => known.clone(),
+            None if operator == self.operator => self.operator.clone(),
+            None => operator,
+        };
+        hold.participants = std::mem::take(&mut hold.participants).into_iter().map(known).collect();
+        if let Some(stores) = (!hold.stores.is_empty()).then(|| std::mem::take(&mut hold.stores)) {
+            hold.stores = stores.into_iter().map(|(operator, store)| (known(operator), store)).collect();
         }
         for stop in &mut hold.stops {
             if let Some((evse, _)) = self.plugs.get_key_value(&stop.evse) {
