@@ -31,11 +31,6 @@ const QUEUE_LONG: usize = 8192;
 const LAZY_DELAY: Duration = Duration::from_millis(50);
 /// How long somebody who is in no hurry waits for others to share a flush with.
 const PATIENT_DELAY: Duration = Duration::from_millis(2);
-/// A flush for which so many have waited is followed by a pause: as many will want the next one, and a flush for each few
-/// of them would take the processor from all.
-const CROWD: usize = 4;
-/// How long the pause is: a few flushes of a fast disk.
-const PAUSE: Duration = Duration::from_millis(1);
 
 /// The node can no longer promise anything: a write failed, or it is shutting down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -76,8 +71,6 @@ struct Inner {
     queue: Vec<Record>,
     // When the queue is to be written at the latest.
     due: Option<Instant>,
-    // Until when nobody's hurry counts.
-    pause: Option<Instant>,
     // Number of the last record ever queued, and of the last durable one.
     queued: u64,
     durable: u64,
@@ -104,7 +97,6 @@ impl Ledger {
             state,
             queue: Vec::new(),
             due: None,
-            pause: None,
             queued: 0,
             durable: 0,
             flushes: 0,
@@ -262,10 +254,9 @@ impl Inner {
         if self.queue.is_empty() {
             return false; // whatever somebody may wait for is being written
         }
-        let now = Instant::now();
         let due = match self.queue.len() {
-            QUEUE_LONG.. => now,
-            _ => self.pause.map_or(now + within, |pause| pause.max(now + within)),
+            QUEUE_LONG.. => Instant::now(),
+            _ => Instant::now() + within,
         };
         let is_sooner = self.due.is_none_or(|before| due < before);
         if is_sooner {
@@ -288,13 +279,10 @@ impl Inner {
     }
 
     fn tell(&mut self) {
-        let mut told = 0;
         while let Some((_, sender)) = self.waiting.pop_front_if(|(ticket, _)| *ticket <= self.durable) {
             // Whoever waited may have gone.
             let _ = sender.send(());
-            told += 1;
         }
-        self.pause = (told >= CROWD).then(|| Instant::now() + PAUSE);
     }
 }
 
@@ -425,4 +413,88 @@ fn next_work(inner: &mut Inner) -> Work {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use std::iter;
+
+    use recarga_reservation::{Company, HoldLimits, OperatorId, RequestKey, StoreId};
+
+    use super::*;
+    use crate::store::memory::{MemoryDisk, MemoryStore};
+    use crate::store::{Boot, Snapshot};
+
+    fn ledger_on(store: Box<dyn Store>) -> Arc<Ledger> {
+        let operator = OperatorId::new("empresa-a").unwrap();
+        let company = Company::new(
+            operator,
+            StoreId(1),
+            1,
+            iter::empty(),
+            HoldLimits::default(),
+            Duration::from_secs(1),
+        );
+        let state = State::new(company, 1);
+        Arc::new(Ledger::start(state, store, Writer::Task, Box::new(|_| {})))
+    }
+
+    fn record() -> Record {
+        let key = RequestKey { vehicle: "carro-1".parse().unwrap(), request: "1".parse().unwrap() };
+        Record::LetterForgotten(key)
+    }
+
+    async fn write(ledger: Arc<Ledger>, haste: Haste) -> Duration {
+        let begun = Instant::now();
+        ledger.run(haste, |_| ((), vec![record()], Told::OnceDurable)).await.unwrap();
+        begun.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_patient_shares_the_next_flush_and_waits_for_it_only_so_long() {
+        let ledger = ledger_on(Box::new(MemoryStore::open(&MemoryDisk::default())));
+        assert_eq!(write(ledger.clone(), Haste::Now).await, Duration::ZERO);
+        // Among themselves, and time does not begin anew with everyone who comes.
+        let first = tokio::spawn(write(ledger.clone(), Haste::Patient));
+        tokio::time::sleep(PATIENT_DELAY / 2).await;
+        let second = tokio::spawn(write(ledger.clone(), Haste::Patient));
+        assert_eq!(second.await.unwrap(), PATIENT_DELAY / 2);
+        assert_eq!(first.await.unwrap(), PATIENT_DELAY);
+        assert_eq!(ledger.figures(), (2, 3, 0), "two flushes for three records");
+        // With somebody who is not.
+        let patient = tokio::spawn(write(ledger.clone(), Haste::Patient));
+        tokio::time::sleep(PATIENT_DELAY / 2).await;
+        assert_eq!(write(ledger.clone(), Haste::Now).await, Duration::ZERO);
+        assert_eq!(patient.await.unwrap(), PATIENT_DELAY / 2);
+        assert_eq!(ledger.figures(), (3, 5, 0));
+        ledger.close().await;
+        assert!(!ledger.is_writing());
+    }
+
+    struct Refusing;
+
+    impl Store for Refusing {
+        fn boot(&mut self, store: StoreId) -> Result<Boot, StoreError> {
+            Ok(Boot { store, epoch: 1 })
+        }
+
+        fn each(&mut self, _: &mut dyn FnMut(Record)) -> Result<(), StoreError> {
+            Ok(())
+        }
+
+        fn snapshot(&mut self) -> Result<Box<dyn Snapshot>, StoreError> {
+            unreachable!("nobody copies it")
+        }
+
+        fn append(&mut self, _: &[Record]) -> Result<(), StoreError> {
+            Err(StoreError::Io { path: "disk".into(), reason: "it refuses".into() })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_is_told_what_a_failed_write_has_lost() {
+        let ledger = ledger_on(Box::new(Refusing));
+        for haste in [Haste::Patient, Haste::Now] {
+            let told = ledger.run(haste, |_| ((), vec![record()], Told::OnceDurable)).await;
+            assert_eq!(told, Err(Stopped), "the first is written, the second comes too late");
+        }
+        assert!(!ledger.is_writing());
+    }
+}

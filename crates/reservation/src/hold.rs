@@ -30,6 +30,7 @@ pub use past::OldBranches;
 use self::windows::{Aside, Obstacle};
 use crate::calendar::Calendar;
 use crate::decision::{Outcome, Reason, Refusal, Step, Unacceptable, Vote};
+use crate::filed::Filed;
 use crate::ids::{EvseId, OperatorId, RequestKey, StoreId, TransactionId};
 use crate::station::{Evse, Plug};
 use crate::time_window::{Now, TimeWindow, Timestamp};
@@ -63,7 +64,7 @@ pub struct Participant {
     is_closed: bool,
     // All below is derived from the branches.
     calendars: BTreeMap<EvseId, Calendar>,
-    live: BTreeMap<RequestKey, Vec<TransactionId>>,
+    live: Filed<RequestKey, Vec<TransactionId>>,
     changing: BTreeMap<TransactionId, TransactionId>,
     timers: BTreeMap<TransactionId, Timer>,
     usage: BTreeMap<OperatorId, Usage>,
@@ -93,7 +94,7 @@ impl Participant {
             out_of_service: BTreeSet::new(),
             is_closed: false,
             calendars: BTreeMap::new(),
-            live: BTreeMap::new(),
+            live: Filed::default(),
             changing: BTreeMap::new(),
             timers: BTreeMap::new(),
             usage: BTreeMap::new(),

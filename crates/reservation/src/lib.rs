@@ -17,6 +17,8 @@ pub mod time_window;
 pub mod trip;
 pub mod vehicle;
 
+mod filed;
+
 pub use calendar::Calendar;
 pub use company::Company;
 pub use decision::{Fact, Outcome, Reason, Refusal, Step, Told, Unacceptable, Vote};

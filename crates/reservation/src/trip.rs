@@ -21,8 +21,8 @@ pub use record::{
     Trip, TripError, TripRequest, TripStop,
 };
 
-use self::past::remove_if;
 use crate::decision::{Fact, Outcome, Reason, Refusal, Step, Vote};
+use crate::filed::Filed;
 use crate::hold::Hold;
 use crate::ids::{OperatorId, RequestKey, StoreId, TransactionId, TripId, VehicleId};
 use crate::time_window::{Now, Timestamp};
@@ -53,8 +53,8 @@ pub struct Coordinator {
     // From which database each other company spoke last. Only in memory: a restart hears of them again.
     stores: BTreeMap<OperatorId, StoreId>,
     // Derived from the waiting and the trips.
-    by_key: BTreeMap<RequestKey, TransactionId>,
-    by_id: BTreeMap<TripId, TransactionId>,
+    by_key: Filed<RequestKey, TransactionId>,
+    by_id: Filed<TripId, TransactionId>,
     owing: BTreeSet<TransactionId>,
 }
 
@@ -71,8 +71,8 @@ impl Coordinator {
             waiting: BTreeMap::new(),
             trips: BTreeMap::new(),
             stores: BTreeMap::new(),
-            by_key: BTreeMap::new(),
-            by_id: BTreeMap::new(),
+            by_key: Filed::default(),
+            by_id: Filed::default(),
             owing: BTreeSet::new(),
         }
     }
@@ -328,7 +328,7 @@ impl Coordinator {
         self.trips.values()
     }
 
-    /// The remembered trips of a car, in the order of their requests' ids.
+    /// The remembered trips of a car, in no particular order.
     pub fn trips_of(&self, vehicle: &VehicleId) -> impl Iterator<Item = &Trip> {
         self.transactions_of(vehicle).filter_map(|transaction| self.trips.get(transaction))
     }
@@ -459,7 +459,7 @@ impl Coordinator {
 
     fn give_up(&mut self, transaction: &TransactionId, refusal: Refusal) -> Option<Step<Decision>> {
         let waiting = self.waiting.remove(transaction)?;
-        remove_if(&mut self.by_key, waiting.request.key(), transaction);
+        self.by_key.remove_if(waiting.request.key(), |known| known == transaction);
         let asked = waiting.participants.into_iter().filter(|one| *one != self.operator).collect();
         Some(Step::lazy(Decision::Abort { asked, refusal }, vec![]))
     }

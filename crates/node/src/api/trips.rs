@@ -1,5 +1,6 @@
 //! Trips, for drivers and apps.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use axum::extract::{RawQuery, Request, State};
@@ -98,7 +99,7 @@ pub async fn list(
     let trips = node.ledger.apply(|state| {
         let own = state.company.coordinator.trips_of(&params.veiculo_id);
         let mut trips: Vec<Trip> = own.filter(wanted).cloned().collect();
-        trips.sort_by_key(|trip| std::cmp::Reverse(trip.decided));
+        trips.sort_by_cached_key(|trip| Reverse((trip.decided, trip.transaction.clone())));
         trips.truncate(LIST_MAX);
         Step::durable(trips, vec![])
     });

@@ -41,9 +41,6 @@ const VERSION: HeaderName = HeaderName::from_static(version::HEADER);
 const REQUESTS_MAX: usize = 4;
 /// How long a message waits for the request under way before it gets another one: that one may wait for a window.
 const REQUEST_PATIENCE: Duration = Duration::from_millis(2);
-/// After a request with so many messages the next one waits for a moment: as many will want to travel in it.
-const CROWD: usize = 4;
-const CROWD_PAUSE: Duration = Duration::from_millis(1);
 /// Messages that wait for one company; more are refused at once.
 const QUEUE_MAX: usize = 4096;
 /// Messages in one request.
@@ -173,7 +170,6 @@ impl<C: Connect + Clone + Send + Sync + 'static> Catalogue for HttpPeer<C> {
 impl<C: Connect + Clone + Send + Sync + 'static> Line<C> {
     async fn run(self: Arc<Self>, mut queue: mpsc::Receiver<Job>, place: Arc<Semaphore>) {
         let others = Arc::new(Semaphore::new(REQUESTS_MAX - 1));
-        let mut is_crowded = false;
         while let Some(first) = queue.recv().await {
             let place = match timeout(REQUEST_PATIENCE, place.clone().acquire_owned()).await {
                 Ok(place) => place,
@@ -181,17 +177,13 @@ impl<C: Connect + Clone + Send + Sync + 'static> Line<C> {
             };
             let Ok(place) = place else { return };
             // Whatever is ready to run goes first: it may have messages for the same request.
-            match is_crowded {
-                true => tokio::time::sleep(CROWD_PAUSE).await,
-                false => tokio::task::yield_now().await,
-            }
+            tokio::task::yield_now().await;
             let mut jobs = vec![first];
             while jobs.len() < BATCH_MAX
                 && let Ok(job) = queue.try_recv()
             {
                 jobs.push(job);
             }
-            is_crowded = jobs.len() >= CROWD;
             // Nobody waits for these any longer: a coordinator that has decided without the vote.
             jobs.retain(|job| !job.reply.is_closed());
             if !jobs.is_empty() {

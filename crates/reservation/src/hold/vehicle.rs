@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Participant;
 use super::branch::{Branch, Hold};
 use crate::decision::Refusal;
-use crate::ids::{RequestId, RequestKey, TransactionId};
+use crate::ids::TransactionId;
 use crate::time_window::Now;
 use crate::vehicle::{VehicleUse, left};
 
@@ -17,10 +17,7 @@ impl Participant {
             return Ok(());
         }
         let mut used = VehicleUse::default();
-        // No id comes before this one.
-        let first = RequestId::new("0").map(|request| RequestKey { request, ..hold.key.clone() });
-        let live = first.into_iter().flat_map(|first| self.live.range(first..));
-        let own = live.take_while(|(key, _)| key.vehicle == hold.key.vehicle);
+        let own = self.live.of_vehicle(&hold.key.vehicle);
         // Of the same request there may be an earlier attempt, which is no second trip and is in the way for itself.
         let others = own.filter(|(key, _)| **key != hold.key).flat_map(|(_, transactions)| transactions);
         for transaction in others {

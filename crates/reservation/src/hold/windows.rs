@@ -1,7 +1,6 @@
 //! Whose windows are whose: what may be granted, and all that is derived from the branches.
 
 use std::cmp::Ordering;
-use std::collections::btree_map::Entry;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
@@ -219,11 +218,9 @@ impl Participant {
             calendar.take(stop.window, hold.transaction.clone());
             self.touched.0.insert(stop.evse.clone());
         }
-        match self.live.entry(hold.key.clone()) {
-            // Nearly always the only one: a change, until it is confirmed, is a second.
-            Entry::Vacant(none) => drop(none.insert(vec![hold.transaction.clone()])),
-            Entry::Occupied(mut live) => live.get_mut().push(hold.transaction.clone()),
-        }
+        // Nearly always the only one: a change, until it is confirmed, is a second.
+        let live = self.live.get_or_insert_with(&hold.key, || Vec::with_capacity(1));
+        live.push(hold.transaction.clone());
         if let Some(old) = &hold.replaces {
             self.changing.insert(old.clone(), hold.transaction.clone());
         }

@@ -1,6 +1,5 @@
 //! Trips that are over for long: found a slice at a time, as [`crate::hold::OldBranches`] are.
 
-use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::time::Duration;
 
@@ -45,16 +44,10 @@ impl Coordinator {
                 continue;
             }
             self.trips.remove(transaction);
-            remove_if(&mut self.by_key, trip.request.key(), transaction);
-            remove_if(&mut self.by_id, &trip.id, transaction);
+            self.by_key.remove_if(trip.request.key(), |known| known == transaction);
+            self.by_id.remove_if(&trip.id, |known| known == transaction);
             facts.push(Fact::TripForgotten(transaction.clone()));
         }
         Step::lazy(facts.len(), facts)
-    }
-}
-
-pub(super) fn remove_if<K: Ord>(map: &mut BTreeMap<K, TransactionId>, key: &K, transaction: &TransactionId) {
-    if map.get(key) == Some(transaction) {
-        map.remove(key);
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Coordinator, Stage, TripRequest};
 use crate::decision::Refusal;
-use crate::ids::{RequestId, RequestKey, TransactionId, VehicleId};
+use crate::ids::{TransactionId, VehicleId};
 use crate::time_window::Now;
 use crate::vehicle::{VehicleLimits, VehicleUse, left};
 
@@ -38,13 +38,9 @@ impl Coordinator {
         checked.map_err(Refusal::whole)
     }
 
-    /// Every transaction of a car that waits or is remembered as a trip, in the order of the requests' ids.
+    /// Every transaction of a car that waits or is remembered as a trip, in no particular order.
     pub(super) fn transactions_of(&self, vehicle: &VehicleId) -> impl Iterator<Item = &TransactionId> {
-        // No id comes before this one.
-        let first = RequestId::new("0").map(|request| RequestKey { vehicle: vehicle.clone(), request });
-        let from_first = first.into_iter().flat_map(|first| self.by_key.range(first..));
-        let own = from_first.take_while(move |(key, _)| key.vehicle == *vehicle);
-        own.map(|(_, transaction)| transaction)
+        self.by_key.of_vehicle(vehicle).map(|(_, transaction)| transaction)
     }
 
     // Until a change is decided it counts as whichever of the two takes longer.
