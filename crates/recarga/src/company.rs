@@ -25,6 +25,10 @@ const STOP_MAX: Duration = Duration::from_secs(40);
 /// How much of a log is quoted when a node did not start.
 const LOG_LINES_QUOTED: usize = 5;
 
+/// What the unit and the image that are shipped set, too, for the allocator: memory that a node has once needed it will need
+/// again.
+const KEEPS_MEMORY: &[(&str, &str)] = &[("MIMALLOC_PURGE_DELAY", "-1")];
+
 /// A `recarga serve` process. Dropping it kills the process.
 #[derive(Debug)]
 pub struct Company {
@@ -55,6 +59,7 @@ impl Company {
         let child = Command::new(program)
             .args(["serve", "--stop-with-parent", "--config"])
             .arg(config)
+            .envs(KEEPS_MEMORY.iter().copied().filter(|(name, _)| std::env::var_os(name).is_none()))
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(lines.try_clone().context("cannot share the log file")?)
