@@ -89,7 +89,13 @@ fn inquiry_request(bytes: &[u8]) -> Result<Verdict, String> {
 }
 
 fn batch_request(bytes: &[u8]) -> Result<Verdict, String> {
-    let Some(batch) = verdict(decode_batch(bytes))? else { return Ok(Verdict::Refused) };
+    let read = decode_batch(bytes);
+    // A space leaves it to the library, which must understand the same.
+    let by_the_library = decode_batch(&[bytes, b" "].concat());
+    if read.is_ok() && format!("{read:?}") != format!("{by_the_library:?}") {
+        return Err(format!("by hand {read:?}, by the library {by_the_library:?}"));
+    }
+    let Some(batch) = verdict(read)? else { return Ok(Verdict::Refused) };
     let (operations, traces) = (batch.operations, batch.traces);
     if operations.is_empty() || operations.len() > BATCH_OPERATIONS_MAX || traces.len() != operations.len() {
         return Err(format!("{} operations, {} traces", operations.len(), traces.len()));

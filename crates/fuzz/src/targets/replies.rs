@@ -129,12 +129,19 @@ fn peer_reply(bytes: &[u8]) -> Result<Verdict, String> {
     let Question { operator, transaction } = question()?;
     let asked = Asked { operator: &operator, transaction: &transaction };
     let mut accepted = false;
+    // A space leaves it to the library, which must understand the same.
+    let spaced = [bytes, b" "].concat();
     for status in [200, 201, 204, 302, 400, 401, 403, 404, 409, 422, 429, 500, 503] {
         let vote = read_vote(asked, status, bytes);
         let confirmed = read_confirmed(asked, status, bytes);
         let cancelled = read_cancelled(asked, status, bytes);
         let outcome = read_outcome(asked, status, bytes);
         let store = read_store(&operator, status, bytes);
+        let by_the_library =
+            (read_vote(asked, status, &spaced).ok(), read_confirmed(asked, status, &spaced).ok());
+        if (vote.clone().ok(), confirmed.clone().ok()) != by_the_library {
+            return Err(format!("by hand {vote:?}, {confirmed:?}, by the library {by_the_library:?}"));
+        }
         let done =
             [matches!(confirmed, Ok(Ok(()))), matches!(cancelled, Ok(Ok(()))), matches!(outcome, Ok(Ok(_)))];
         let yes = matches!(vote, Ok(Vote::Yes { .. }));
@@ -173,9 +180,27 @@ fn is_about(bytes: &[u8]) -> bool {
         .is_ok_and(|about| about.sessao == SESSION && about.empresa == "empresa-b")
 }
 
+// What was read by hand is what the library reads.
+fn is_the_same(by_hand: &Answer<'_>, raw: &Answer<'_>) -> bool {
+    match (by_hand, raw) {
+        (Answer::Raw(one), Answer::Raw(other)) => one == other,
+        (Answer::Held(answer), Answer::Raw(raw)) => decode::<HoldAnswer>(raw).as_ref() == Ok(answer),
+        (Answer::Done(answer), Answer::Raw(raw)) => decode::<SessionAnswer>(raw).as_ref() == Ok(answer),
+        _ => false,
+    }
+}
+
 fn batch_answer(bytes: &[u8]) -> Result<Verdict, String> {
     for asked in [1, 2, 3] {
         let Some(answers) = verdict(decode_batch_answer(bytes, asked))? else { continue };
+        // A space leaves it to the library, which must understand the same.
+        let spaced = [bytes, b" "].concat();
+        let by_the_library = decode_batch_answer(&spaced, asked).map_err(|problem| problem.to_string())?;
+        for (one, other) in answers.iter().zip(&by_the_library) {
+            if one.status != other.status || !is_the_same(&one.body, &other.body) {
+                return Err(format!("by hand {one:?}, by the library {other:?}"));
+            }
+        }
         if answers.len() != asked {
             return Err(format!("{} answers to {asked} operations", answers.len()));
         }
