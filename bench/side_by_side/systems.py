@@ -94,7 +94,8 @@ class Recarga(_Http):
     def _start(self, number, log):
         path = self.folder / f"{NAMES[number]}.toml"
         path.write_text(self._configuration(number))
-        return start([PROGRAM, "serve", "--config", path], log)
+        # As the unit and the image that are shipped do.
+        return start([PROGRAM, "serve", "--config", path], log, {"MIMALLOC_PURGE_DELAY": "-1", **os.environ})
 
     def check(self):
         """Also by the audit over all three databases."""
