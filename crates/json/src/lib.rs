@@ -1,5 +1,5 @@
 //! JSON that is put down piece by piece: for the few messages and records of which every trip takes several. The library
-//! that writes all others takes four to eight times as long for these (docs/decisions/express.md).
+//! that writes all others takes two to three times as many instructions for these (docs/decisions/express.md).
 
 use std::fmt::Display;
 use std::io::Write as _;
