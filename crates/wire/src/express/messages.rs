@@ -1,7 +1,7 @@
 //! Each message, as it is put down and, below that, as it is read again.
 
 use recarga_json::Draft;
-use recarga_reservation::{OperatorId, Timestamp, TransactionId};
+use recarga_reservation::{EvseId, OperatorId, Timestamp, TransactionId};
 
 use super::reader::Reader;
 use crate::batch::{AnswerBody, Batch, BatchAnswer, BatchRequest, Operation, OperationAnswer, RawAnswer};
@@ -32,10 +32,8 @@ fn put_operation(draft: &mut Draft, operation: &Operation) {
             put_confirm(draft, confirm);
         }
         Operation::CancelarReserva(CancelRequest { sessao, coordenador, motivo }) => {
-            draft.put("{\"operacao\":\"cancelar-reserva\",\"corpo\":{\"sessao\":").shown(sessao);
-            if let Some(coordinator) = coordenador {
-                draft.put(",\"coordenador\":").text(coordinator.as_str());
-            }
+            draft.put("{\"operacao\":\"cancelar-reserva\",\"corpo\":");
+            put_session(draft, sessao, coordenador.as_ref());
             let reason = match motivo {
                 CancelReason::Aborto => "aborto",
                 CancelReason::ViagemCancelada => "viagem-cancelada",
@@ -50,11 +48,15 @@ fn put_operation(draft: &mut Draft, operation: &Operation) {
 }
 
 pub(crate) fn put_confirm(draft: &mut Draft, confirm: &ConfirmRequest) {
-    draft.put("{\"sessao\":").shown(&confirm.sessao);
-    if let Some(coordinator) = &confirm.coordenador {
+    put_session(draft, &confirm.sessao, confirm.coordenador.as_ref());
+    draft.put("}");
+}
+
+fn put_session(draft: &mut Draft, session: &TransactionId, coordinator: Option<&OperatorId>) {
+    draft.put("{\"sessao\":").shown(session);
+    if let Some(coordinator) = coordinator {
         draft.put(",\"coordenador\":").text(coordinator.as_str());
     }
-    draft.put("}");
 }
 
 pub(crate) fn put_hold(draft: &mut Draft, hold: &HoldRequest) {
@@ -82,15 +84,26 @@ pub(crate) fn put_hold(draft: &mut Draft, hold: &HoldRequest) {
         draft.put(",\"plugue\":").text(plug.name());
     }
     draft.put("},\"reservas\":").list(&hold.reservas, |draft, stop| {
-        draft.put("{\"parada\":").number(stop.parada);
-        draft.put(",\"ponto_id\":").text(stop.ponto_id.as_str());
-        put_instant(draft.put(",\"janela_inicio\":"), stop.janela_inicio);
-        put_instant(draft.put(",\"janela_fim\":"), stop.janela_fim).put("}");
+        put_place(draft.put("{"), stop.parada, &stop.ponto_id, stop.janela_inicio, stop.janela_fim).put("}");
     });
     if let Some(replaced) = &hold.substitui {
         draft.put(",\"substitui\":").shown(replaced);
     }
     draft.put("}");
+}
+
+// Where and when a stop is, as all messages say it that a company reads or answers.
+fn put_place<'d>(
+    draft: &'d mut Draft,
+    number: u16,
+    evse: &EvseId,
+    start: Timestamp,
+    end: Timestamp,
+) -> &'d mut Draft {
+    draft.put("\"parada\":").number(number);
+    draft.put(",\"ponto_id\":").text(evse.as_str());
+    put_instant(draft.put(",\"janela_inicio\":"), start);
+    put_instant(draft.put(",\"janela_fim\":"), end)
 }
 
 fn put_instant(draft: &mut Draft, instant: Timestamp) -> &mut Draft {
@@ -133,6 +146,17 @@ fn operation(reader: &mut Reader<'_>) -> Option<Operation> {
     Some(operation)
 }
 
+fn place(reader: &mut Reader<'_>) -> Option<(u16, EvseId, Timestamp, Timestamp)> {
+    reader.take("\"parada\":")?;
+    let number = reader.number()?;
+    reader.take(",\"ponto_id\":")?;
+    let evse = reader.text()?;
+    reader.take(",\"janela_inicio\":")?;
+    let start = reader.text()?;
+    reader.take(",\"janela_fim\":")?;
+    Some((number, evse, start, reader.text()?))
+}
+
 fn session(reader: &mut Reader<'_>) -> Option<(TransactionId, Option<OperatorId>)> {
     reader.take("{\"sessao\":")?;
     let session: TransactionId = reader.text()?;
@@ -170,14 +194,8 @@ fn hold(reader: &mut Reader<'_>) -> Option<HoldRequest> {
     let plugue = if reader.has(",\"plugue\":") { Some(reader.text()?) } else { None };
     reader.take("},\"reservas\":[")?;
     let reservas = reader.rest_of_list(|reader| {
-        reader.take("{\"parada\":")?;
-        let parada = reader.number()?;
-        reader.take(",\"ponto_id\":")?;
-        let ponto_id = reader.text()?;
-        reader.take(",\"janela_inicio\":")?;
-        let janela_inicio = reader.text()?;
-        reader.take(",\"janela_fim\":")?;
-        let janela_fim = reader.text()?;
+        reader.take("{")?;
+        let (parada, ponto_id, janela_inicio, janela_fim) = place(reader)?;
         reader.take("}")?;
         Some(HoldStop { parada, ponto_id, janela_inicio, janela_fim })
     })?;
@@ -222,11 +240,8 @@ pub(crate) fn put_hold_answer(draft: &mut Draft, answer: &HoldAnswer) {
     draft.put(",\"deposito\":").shown(&answer.deposito);
     put_instant(draft.put(",\"expira_em\":"), answer.expira_em);
     draft.put(",\"reservas\":").list(&answer.reservas, |draft, stop| {
-        draft.put("{\"reserva_id\":").text(&stop.reserva_id);
-        draft.put(",\"parada\":").number(stop.parada);
-        draft.put(",\"ponto_id\":").text(stop.ponto_id.as_str());
-        put_instant(draft.put(",\"janela_inicio\":"), stop.janela_inicio);
-        put_instant(draft.put(",\"janela_fim\":"), stop.janela_fim).put("}");
+        draft.put("{\"reserva_id\":").text(&stop.reserva_id).put(",");
+        put_place(draft, stop.parada, &stop.ponto_id, stop.janela_inicio, stop.janela_fim).put("}");
     });
     draft.put("}");
 }
@@ -295,14 +310,8 @@ fn rest_of_hold_answer(reader: &mut Reader<'_>, sessao: TransactionId) -> Option
     let reservas = reader.rest_of_list(|reader| {
         reader.take("{\"reserva_id\":")?;
         let reserva_id = reader.plain()?.to_owned();
-        reader.take(",\"parada\":")?;
-        let parada = reader.number()?;
-        reader.take(",\"ponto_id\":")?;
-        let ponto_id = reader.text()?;
-        reader.take(",\"janela_inicio\":")?;
-        let janela_inicio = reader.text()?;
-        reader.take(",\"janela_fim\":")?;
-        let janela_fim = reader.text()?;
+        reader.take(",")?;
+        let (parada, ponto_id, janela_inicio, janela_fim) = place(reader)?;
         reader.take("}")?;
         Some(HeldStop { reserva_id, parada, ponto_id, janela_inicio, janela_fim })
     })?;
@@ -348,7 +357,7 @@ fn put_trip_stop(draft: &mut Draft, stop: &TripStopAnswer) {
 
 #[cfg(test)]
 mod tests {
-    use recarga_reservation::{Hold, RequestKey, Stop, StoreId, TimeWindow, Timestamp};
+    use recarga_reservation::{Hold, RequestKey, Stop, StoreId, TimeWindow};
 
     use super::*;
     use crate::encode;

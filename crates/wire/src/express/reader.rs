@@ -6,7 +6,6 @@ use recarga_reservation::OperatorId;
 use crate::text::Text;
 
 /// What is left to read.
-#[derive(Clone, Copy)]
 pub(super) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
