@@ -1,5 +1,5 @@
 //! Values under names, where there may be a million. Names are texts that lie elsewhere in memory: to compare one with
-//! those on the way down a tree is to wait for memory twenty times. So they are filed by a hash, which lies in the tree;
+//! those on the way down a tree is to wait for memory at each. So they are filed by a hash, which lies in the tree;
 //! the text decides only between names of the same hash, whoever chose them.
 
 use std::collections::BTreeMap;

@@ -10,5 +10,6 @@ mod model;
 mod participant;
 mod past;
 mod queries;
+mod texts;
 mod trips;
 mod vehicles;
