@@ -187,14 +187,10 @@ impl FromStr for TransactionId {
 
     fn from_str(text: &str) -> Result<Self, IdError> {
         // From the right, because a company's id may itself contain dots.
-        let mut rest = text.as_bytes();
-        let mut last = || {
-            let dot = rest.iter().rposition(|byte| *byte == b'.').ok_or(IdError::MalformedTransaction)?;
-            let part = &rest[dot + 1..];
-            rest = &rest[..dot];
-            Ok(part)
-        };
-        let (nonce, counter, epoch, store) = (last()?, last()?, last()?, last()?);
+        let (rest, nonce) = split_hex(text.as_bytes())?;
+        let (rest, counter) = split_decimal(rest)?;
+        let (rest, epoch) = split_decimal(rest)?;
+        let (rest, store) = split_hex(rest)?;
         // Cut at an ASCII character.
         let coordinator = &text[..rest.len()];
         Ok(Self {
@@ -205,6 +201,20 @@ impl FromStr for TransactionId {
             nonce: parse_hex(nonce)?,
         })
     }
+}
+
+// What stands before the last dot, and what follows it: so many digits as these have, or up to so many.
+fn split_hex(text: &[u8]) -> Result<(&[u8], &[u8]), IdError> {
+    let dot = text.len().checked_sub(HEX_LENGTH + 1).filter(|dot| text[*dot] == b'.');
+    let dot = dot.ok_or(IdError::MalformedTransaction)?;
+    Ok((&text[..dot], &text[dot + 1..]))
+}
+
+fn split_decimal(text: &[u8]) -> Result<(&[u8], &[u8]), IdError> {
+    let end = &text[text.len().saturating_sub(DECIMAL_LENGTH_MAX + 1)..];
+    let digits = end.iter().rev().position(|byte| *byte == b'.').ok_or(IdError::MalformedTransaction)?;
+    let dot = text.len() - digits - 1;
+    Ok((&text[..dot], &text[dot + 1..]))
 }
 
 const LINE_LENGTH_MAX: usize = ID_LENGTH_MAX + 2 * HEX_LENGTH + 2 * DECIMAL_LENGTH_MAX + 4;
@@ -254,28 +264,46 @@ impl Line {
 fn hex(number: u128) -> [u8; HEX_LENGTH] {
     let mut digits = [0; HEX_LENGTH];
     for (pair, byte) in digits.chunks_exact_mut(2).zip(number.to_be_bytes()) {
-        pair[0] = HEX_DIGITS[usize::from(byte >> 4)];
-        pair[1] = HEX_DIGITS[usize::from(byte & 15)];
+        pair.copy_from_slice(&HEX_PAIRS[usize::from(byte)]);
     }
     digits
 }
 
 // One text for one id: no signs, no leading zeros, lower case only, exactly 32 digits.
 fn parse_hex(digits: &[u8]) -> Result<u128, IdError> {
-    if digits.len() != HEX_LENGTH {
-        return Err(IdError::MalformedTransaction);
-    }
-    let value = |digit: u8| match digit {
-        b'0'..=b'9' => Ok(digit - b'0'),
-        b'a'..=b'f' => Ok(digit - b'a' + 10),
-        _ => Err(IdError::MalformedTransaction),
-    };
-    let mut bytes = [0; HEX_LENGTH / 2];
+    let digits: &[u8; HEX_LENGTH] = digits.try_into().map_err(|_| IdError::MalformedTransaction)?;
+    // Without a way out before the end: nearly always all of them are digits.
+    let (mut bytes, mut all) = ([0; HEX_LENGTH / 2], 0);
     for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = value(pair[0])? << 4 | value(pair[1])?;
+        let (high, low) = (HEX_VALUES[usize::from(pair[0])], HEX_VALUES[usize::from(pair[1])]);
+        *byte = high << 4 | low;
+        all |= high | low;
     }
-    Ok(u128::from_be_bytes(bytes))
+    if all == NO_HEX_DIGIT { Err(IdError::MalformedTransaction) } else { Ok(u128::from_be_bytes(bytes)) }
 }
+
+// The two digits of each byte.
+const HEX_PAIRS: [[u8; 2]; 256] = {
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < pairs.len() {
+        pairs[byte] = [HEX_DIGITS[byte >> 4], HEX_DIGITS[byte & 15]];
+        byte += 1;
+    }
+    pairs
+};
+
+// All bits, which no digit has.
+const NO_HEX_DIGIT: u8 = u8::MAX;
+const HEX_VALUES: [u8; 256] = {
+    let mut values = [NO_HEX_DIGIT; 256];
+    let mut value = 0;
+    while value < 16 {
+        values[HEX_PAIRS[value][1] as usize] = value as u8;
+        value += 1;
+    }
+    values
+};
 
 fn parse_decimal(digits: &[u8]) -> Result<u64, IdError> {
     let is_canonical = !digits.is_empty() && (digits.len() == 1 || digits[0] != b'0');
