@@ -65,24 +65,33 @@ static int is_full(int fd) {
     return strncmp(order, "enospc", 6) == 0 && count(order) >= atoi(strchr(order, ' ') + 1);
 }
 
-static int flush(int fd, int (*real)(int)) {
+enum fate { GO, FAIL, GO_AND_DIE };
+
+/* What becomes of something that makes a database durable; it may not return. */
+static enum fate fate(int fd) {
     char order[64];
-    if (!is_database(fd)) return real(fd);
+    if (!is_database(fd)) return GO;
     read_order(order, sizeof order);
     while (strncmp(order, "stall", 5) == 0) {
         usleep(2000);
         read_order(order, sizeof order);
     }
-    if (strncmp(order, "eio", 3) == 0) {
+    if (strncmp(order, "eio", 3) == 0) return FAIL;
+    int before = strncmp(order, "kill-before", 11) == 0, after = strncmp(order, "kill-after", 10) == 0;
+    if (!before && !after) return GO;
+    int due = count(order) == atoi(strchr(order, ' ') + 1);
+    if (before && due) kill(getpid(), SIGKILL);
+    return after && due ? GO_AND_DIE : GO;
+}
+
+static int flush(int fd, int (*real)(int)) {
+    enum fate its = fate(fd);
+    if (its == FAIL) {
         errno = EIO;
         return -1;
     }
-    int before = strncmp(order, "kill-before", 11) == 0, after = strncmp(order, "kill-after", 10) == 0;
-    if (!before && !after) return real(fd);
-    int due = count(order) == atoi(strchr(order, ' ') + 1);
-    if (before && due) kill(getpid(), SIGKILL);
     int result = real(fd);
-    if (after && due) kill(getpid(), SIGKILL);
+    if (its == GO_AND_DIE) kill(getpid(), SIGKILL);
     return result;
 }
 
@@ -94,11 +103,19 @@ int fdatasync(int fd) {
     return flush(fd, (int (*)(int))dlsym(RTLD_NEXT, "fdatasync"));
 }
 
+/* A write to a file that was opened with O_DSYNC is a flush, too. */
 ssize_t pwrite64(int fd, const void *data, size_t size, off64_t offset) {
     if (is_full(fd)) {
         errno = ENOSPC;
         return -1;
     }
+    enum fate its = fcntl(fd, F_GETFL) & O_DSYNC ? fate(fd) : GO;
+    if (its == FAIL) {
+        errno = EIO;
+        return -1;
+    }
     ssize_t (*real)(int, const void *, size_t, off64_t) = dlsym(RTLD_NEXT, "pwrite64");
-    return real(fd, data, size, offset);
+    ssize_t result = real(fd, data, size, offset);
+    if (its == GO_AND_DIE) kill(getpid(), SIGKILL);
+    return result;
 }

@@ -3,7 +3,7 @@
 //! What is written goes to the journal, which takes one write and one flush, and from there to the tables in large
 //! portions: when half of the journal is full, when the store is closed, and after a crash at the next start.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
 use std::mem;
 use std::panic::{self, AssertUnwindSafe};
@@ -12,9 +12,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use recarga_reservation::{OperatorId, StoreId};
-use redb::backends::FileBackend;
 use redb::{Database, DatabaseError, StorageBackend};
 
+use self::direct::DirectFile;
 use self::journal::{Journal, JournalError};
 use self::restoration::refuse_half_restored;
 use self::snapshot::RedbSnapshot;
@@ -22,6 +22,7 @@ use self::tables::{JournalState, Meta, Pending, Tables, careful};
 use super::rows::{Row, Table};
 use super::{Boot, Record, Snapshot, Store, StoreError};
 
+mod direct;
 mod journal;
 mod restoration;
 mod snapshot;
@@ -351,9 +352,7 @@ fn recover(tables: &Tables, meta: &Meta, file: &dyn StorageBackend) -> Result<()
 }
 
 fn open_journal(folder: &Path) -> io::Result<Box<dyn StorageBackend>> {
-    let mut options = OpenOptions::new();
-    let file = options.read(true).write(true).create(true).truncate(false).open(folder.join(FILE_JOURNAL))?;
-    Ok(Box::new(FileBackend::new(file).map_err(io::Error::other)?))
+    Ok(Box::new(DirectFile::open(&folder.join(FILE_JOURNAL))?))
 }
 
 // The database would take an empty file for a new one, and a company that had lost everything would not notice.
