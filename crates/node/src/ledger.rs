@@ -84,9 +84,11 @@ struct Inner {
 }
 
 /// How soon a record is wanted.
-#[derive(Clone, Copy)]
-enum Haste {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Haste {
+    /// At once, by somebody who waits for it.
     Now,
+    /// By nobody who waits: it may be held back for a moment, so that its flush is shared with others.
     Patient,
 }
 
@@ -144,19 +146,6 @@ impl Ledger {
         self.apply(fallible(transition)).await
     }
 
-    /// As [`Ledger::try_apply`] for an answer that nobody waits for: it may be held back for a moment, so that its
-    /// flush is shared with others.
-    ///
-    /// # Errors
-    /// As [`Ledger::try_apply`].
-    pub async fn try_apply_patiently<A, E>(
-        &self,
-        transition: impl FnOnce(&mut State) -> Result<Step<A>, E>,
-    ) -> Result<Result<A, E>, Stopped> {
-        let transition = fallible(transition);
-        self.run(Haste::Patient, |state| records(transition(state))).await
-    }
-
     /// Runs a change that leaves records of any kind.
     ///
     /// # Errors
@@ -165,10 +154,14 @@ impl Ledger {
         &self,
         change: impl FnOnce(&mut State) -> (A, Vec<Record>, Told),
     ) -> Result<A, Stopped> {
-        self.run(Haste::Now, change).await
+        self.record_with(Haste::Now, change).await
     }
 
-    async fn run<A>(
+    /// As [`Ledger::record`], as soon as is said.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub async fn record_with<A>(
         &self,
         haste: Haste,
         change: impl FnOnce(&mut State) -> (A, Vec<Record>, Told),
@@ -443,7 +436,7 @@ mod tests {
 
     async fn write(ledger: Arc<Ledger>, haste: Haste) -> Duration {
         let begun = Instant::now();
-        ledger.run(haste, |_| ((), vec![record()], Told::OnceDurable)).await.unwrap();
+        ledger.record_with(haste, |_| ((), vec![record()], Told::OnceDurable)).await.unwrap();
         begun.elapsed()
     }
 
@@ -492,7 +485,7 @@ mod tests {
     async fn nobody_is_told_what_a_failed_write_has_lost() {
         let ledger = ledger_on(Box::new(Refusing));
         for haste in [Haste::Patient, Haste::Now] {
-            let told = ledger.run(haste, |_| ((), vec![record()], Told::OnceDurable)).await;
+            let told = ledger.record_with(haste, |_| ((), vec![record()], Told::OnceDurable)).await;
             assert_eq!(told, Err(Stopped), "the first is written, the second comes too late");
         }
         assert!(!ledger.is_writing());

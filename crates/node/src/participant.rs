@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::join_all;
+use opentelemetry::Context;
 use recarga_reservation::{
-    Confirmation, EvseId, Firmness, Hold, HoldAnswer, Learnt, OperatorId, Outcome, Patience, StoreId, Told,
-    TransactionId, Unacceptable, Vote,
+    Company, Confirmation, EvseId, HoldAnswer, Learnt, Now, OperatorId, Outcome, Patience, Step, StoreId,
+    Told, TransactionId, Unacceptable, Vote,
 };
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
@@ -15,11 +17,15 @@ use tracing::{debug, error, info, warn};
 use crate::chronicle::Happening;
 use crate::clock::Clock;
 use crate::events::{Event, Events};
-use crate::ledger::{Ledger, State, Stopped};
+use crate::ledger::{Haste, Ledger, State, Stopped};
 use crate::metrics::Metrics;
 use crate::peer::{Message, Peer, PeerError, Reply};
 use crate::store::{Forced, Record};
+use crate::traces::Span;
 use crate::watched::Watched;
+
+/// Messages that are done in one go: whoever wants the ledger waits for that long.
+const DONE_AT_ONCE: usize = 32;
 
 /// Why a message to this company has no reply.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -72,31 +78,37 @@ impl Participant {
     /// # Errors
     /// [`Failure`]; nothing has changed that `by` may rely on.
     pub async fn receive(&self, by: &OperatorId, message: Message) -> Result<Reply, Failure> {
-        let name = message.name();
-        let transaction = message.transaction().clone();
-        let trace = self.events.traces().received(name, by, &transaction);
-        let reply = match message {
-            Message::Hold { hold, firmness, valid_for } => {
-                self.hold(by, &hold, firmness, valid_for).await.map(Reply::Vote)
-            }
-            Message::Confirm(transaction) => self.confirm(by, &transaction).await.map(|()| Reply::Done),
-            Message::Abort(transaction) => self.abort(by, &transaction).await.map(|()| Reply::Done),
-            Message::Release(transaction) => self.release(by, &transaction).await.map(|()| Reply::Done),
-            Message::Inquire(transaction) => self.inquiry(by, &transaction).await,
+        let replies = self.receive_all(by, &[message], &[Context::current()]).await;
+        replies.into_iter().next().unwrap_or(Err(Failure::Stopped(Stopped)))
+    }
+
+    /// As [`Participant::receive`] for what came together, each with the trace that it belongs to: it is done in one go,
+    /// in this order, and shares a flush. Only what has to wait for a window is done again, by itself.
+    pub async fn receive_all(
+        &self,
+        by: &OperatorId,
+        messages: &[Message],
+        traces: &[Context],
+    ) -> Vec<Result<Reply, Failure>> {
+        let span = |(message, trace): (&Message, &Context)| {
+            self.events.traces().received(message.name(), by, message.transaction(), trace)
         };
-        match &reply {
-            Ok(Reply::Vote(Vote::No(refusal))) => {
-                trace.say("recarga.refusal", || format!("{:?}", refusal.reason));
-                debug!(%transaction, %by, stop = refusal.stop, reason = ?refusal.reason, "vote: no");
-            }
-            Ok(_) => debug!(%transaction, %by, message = name, "done"),
-            Err(failure) => {
-                trace.fail(|| failure.to_string());
-                self.report(&transaction, by, name, failure);
-            }
+        let spans: Vec<Span> = messages.iter().zip(traces).map(span).collect();
+        let turn = self.turn();
+        let parts = join_all(messages.chunks(DONE_AT_ONCE).map(|some| self.run(by, some, &turn))).await;
+        let mut answers: Vec<_> = parts.into_iter().flatten().collect();
+        let waiting = messages.iter().zip(&mut answers).filter_map(|(message, answer)| {
+            matches!(answer, Ok(Answered::Hold(HoldAnswer::Wait))).then_some((message, answer))
+        });
+        join_all(
+            waiting.map(async |(message, answer)| *answer = self.wait_for_window(by, message, &turn).await),
+        )
+        .await;
+        let mut replies = Vec::with_capacity(messages.len());
+        for ((message, answer), span) in messages.iter().zip(answers).zip(&spans) {
+            replies.push(self.conclude(by, message, answer, span).await);
         }
-        self.metrics.message(name, reply.is_ok());
-        reply
+        replies
     }
 
     /// Lets time pass: soft holds whose time is up go, and what stayed in doubt past its window's start plus grace.
@@ -241,75 +253,138 @@ impl Participant {
         self.given_back.update(|count| *count += 1);
     }
 
-    async fn hold(
+    fn turn(&self) -> Turn {
+        let patience = if self.patience.is_zero() { Patience::MustVote } else { Patience::CanWait };
+        Turn { given_back: self.given_back.get(), patience, deadline: Instant::now() + self.patience }
+    }
+
+    // One answer for each message.
+    async fn run(
         &self,
         by: &OperatorId,
-        hold: &Hold,
-        firmness: Firmness,
-        valid_for: Duration,
-    ) -> Result<Vote, Failure> {
-        let deadline = Instant::now() + self.patience;
-        let mut patience = if self.patience.is_zero() { Patience::MustVote } else { Patience::CanWait };
-        loop {
-            let before = self.given_back.get();
-            let now = self.clock.now();
-            let answer = self
-                .ledger
-                .try_apply(|state| state.company.hold(by, hold, firmness, valid_for, patience, now))
-                .await??;
-            let HoldAnswer::Vote(vote) = answer else {
-                let given_back = self.given_back.wait_for(|count| (*count != before).then_some(()));
-                if tokio::time::timeout_at(deadline, given_back).await.is_err() {
-                    patience = Patience::MustVote;
+        messages: &[Message],
+        turn: &Turn,
+    ) -> Vec<Result<Answered, Failure>> {
+        // For a confirm or a release nobody waits: the driver has the answer, and the coordinator only wants to know that
+        // it may forget.
+        let is_patient = |message: &Message| matches!(message, Message::Confirm(_) | Message::Release(_));
+        let haste = if messages.iter().all(is_patient) { Haste::Patient } else { Haste::Now };
+        let now = self.clock.now();
+        let change = |state: &mut State| {
+            let (mut records, mut told) = (Vec::with_capacity(messages.len()), Told::AtOnce);
+            let mut step = |message| match transition(&mut state.company, by, message, turn.patience, now) {
+                Ok(Step { answer, facts, told: when }) => {
+                    records.extend(facts.into_iter().map(Record::Fact));
+                    if when == Told::OnceDurable {
+                        told = when;
+                    }
+                    Ok(answer)
                 }
-                continue;
+                // It records nothing, but rests on what was recorded before.
+                Err(refused) => {
+                    told = Told::OnceDurable;
+                    Err(Failure::Refused(refused))
+                }
             };
-            if let Vote::No(refusal) = &vote {
-                self.metrics.refused(&refusal.reason);
-                self.events.chronicle().refused(refusal);
+            let answers: Vec<_> = messages.iter().map(&mut step).collect();
+            (answers, records, told)
+        };
+        let stopped = |stopped: Stopped| messages.iter().map(|_| Err(Failure::Stopped(stopped))).collect();
+        self.ledger.record_with(haste, change).await.unwrap_or_else(stopped)
+    }
+
+    // Until it can be had, or its time is up.
+    async fn wait_for_window(
+        &self,
+        by: &OperatorId,
+        message: &Message,
+        first: &Turn,
+    ) -> Result<Answered, Failure> {
+        let (mut before, mut patience) = (first.given_back, first.patience);
+        loop {
+            let given_back = self.given_back.wait_for(|count| (*count != before).then_some(()));
+            if tokio::time::timeout_at(first.deadline, given_back).await.is_err() {
+                patience = Patience::MustVote;
             }
-            self.tell(&hold.transaction, Happening::held(by, &vote));
-            return Ok(vote);
+            before = self.given_back.get();
+            let turn = Turn { given_back: before, patience, ..*first };
+            let answers = self.run(by, std::slice::from_ref(message), &turn).await;
+            let answer = answers.into_iter().next().unwrap_or(Err(Failure::Stopped(Stopped)));
+            if !matches!(answer, Ok(Answered::Hold(HoldAnswer::Wait))) {
+                return answer;
+            }
         }
     }
 
-    async fn confirm(&self, by: &OperatorId, transaction: &TransactionId) -> Result<(), Failure> {
-        let confirm = |state: &mut State| state.company.participant.confirm(by, transaction);
-        // The driver has the answer; the coordinator only wants to know that it may forget.
-        if self.ledger.try_apply_patiently(confirm).await?? == Confirmation::ReleasedHeuristically {
-            // It may have been a change: what it replaces was given back nevertheless.
-            self.windows_given_back();
-            self.heard_of_forced(transaction, true).await?;
-            return Err(Unacceptable::ReleasedHeuristically.into());
+    // What has been done is durable now: whoever has to know is told.
+    async fn conclude(
+        &self,
+        by: &OperatorId,
+        message: &Message,
+        answer: Result<Answered, Failure>,
+        span: &Span,
+    ) -> Result<Reply, Failure> {
+        let (name, transaction) = (message.name(), message.transaction());
+        let reply = match answer {
+            Ok(answer) => self.follow(by, transaction, message, answer).await,
+            Err(failure) => Err(failure),
+        };
+        match &reply {
+            Ok(Reply::Vote(Vote::No(refusal))) => {
+                span.say("recarga.refusal", || format!("{:?}", refusal.reason));
+                debug!(%transaction, %by, stop = refusal.stop, reason = ?refusal.reason, "vote: no");
+            }
+            Ok(_) => debug!(%transaction, %by, message = name, "done"),
+            Err(failure) => {
+                span.fail(|| failure.to_string());
+                self.report(transaction, by, name, failure);
+            }
         }
-        self.tell(transaction, Happening::Confirmed);
-        Ok(())
+        self.metrics.message(name, reply.is_ok());
+        reply
     }
 
-    async fn abort(&self, by: &OperatorId, transaction: &TransactionId) -> Result<(), Failure> {
-        let now = self.clock.now();
-        self.ledger.try_apply(|state| state.company.participant.abort(by, transaction, now)).await??;
-        self.heard_of_forced(transaction, false).await?;
-        self.windows_given_back();
-        self.tell(transaction, Happening::Aborted);
-        Ok(())
-    }
-
-    async fn release(&self, by: &OperatorId, transaction: &TransactionId) -> Result<(), Failure> {
-        let release = |state: &mut State| state.company.participant.release(by, transaction);
-        self.ledger.try_apply_patiently(release).await??;
-        self.heard_of_forced(transaction, true).await?;
-        self.windows_given_back();
-        self.tell(transaction, Happening::Released);
-        Ok(())
-    }
-
-    async fn inquiry(&self, by: &OperatorId, transaction: &TransactionId) -> Result<Reply, Failure> {
-        let now = self.clock.now();
-        let outcome = self.ledger.try_apply(|state| state.company.inquiry(by, transaction, now)).await??;
-        info!(%transaction, %by, ?outcome, "was asked what became of it");
-        self.events.chronicle().note(transaction, Happening::Inquired(by.clone(), outcome));
-        Ok(Reply::Outcome(outcome, self.store))
+    async fn follow(
+        &self,
+        by: &OperatorId,
+        transaction: &TransactionId,
+        message: &Message,
+        answer: Answered,
+    ) -> Result<Reply, Failure> {
+        match answer {
+            Answered::Hold(HoldAnswer::Vote(vote)) => {
+                if let Vote::No(refusal) = &vote {
+                    self.metrics.refused(&refusal.reason);
+                    self.events.chronicle().refused(refusal);
+                }
+                self.tell(transaction, Happening::held(by, &vote));
+                Ok(Reply::Vote(vote))
+            }
+            // Nobody comes here who still waits.
+            Answered::Hold(HoldAnswer::Wait) => Err(Failure::Stopped(Stopped)),
+            Answered::Confirmed(Confirmation::ReleasedHeuristically) => {
+                // It may have been a change: what it replaces was given back nevertheless.
+                self.windows_given_back();
+                self.heard_of_forced(transaction, true).await?;
+                Err(Unacceptable::ReleasedHeuristically.into())
+            }
+            Answered::Confirmed(Confirmation::Reserved) => {
+                self.tell(transaction, Happening::Confirmed);
+                Ok(Reply::Done)
+            }
+            Answered::GivenBack => {
+                let committed = matches!(message, Message::Release(_));
+                self.heard_of_forced(transaction, committed).await?;
+                self.windows_given_back();
+                self.tell(transaction, if committed { Happening::Released } else { Happening::Aborted });
+                Ok(Reply::Done)
+            }
+            Answered::Outcome(outcome) => {
+                info!(%transaction, %by, ?outcome, "was asked what became of it");
+                self.events.chronicle().note(transaction, Happening::Inquired(by.clone(), outcome));
+                Ok(Reply::Outcome(outcome, self.store))
+            }
+        }
     }
 
     // Whoever watches, and whoever asks later.
@@ -327,6 +402,40 @@ impl Participant {
             failure => warn!(%transaction, %by, message, error = %failure, "refused"),
         }
     }
+}
+
+// When messages came, and how long those may wait that need a window.
+struct Turn {
+    given_back: u64,
+    patience: Patience,
+    deadline: Instant,
+}
+
+// What the rules say to a message.
+enum Answered {
+    Hold(HoldAnswer),
+    Confirmed(Confirmation),
+    GivenBack,
+    Outcome(Outcome),
+}
+
+fn transition(
+    company: &mut Company,
+    by: &OperatorId,
+    message: &Message,
+    patience: Patience,
+    now: Now,
+) -> Result<Step<Answered>, Unacceptable> {
+    let participant = &mut company.participant;
+    Ok(match message {
+        Message::Hold { hold, firmness, valid_for } => {
+            company.hold(by, hold, *firmness, *valid_for, patience, now)?.map(Answered::Hold)
+        }
+        Message::Confirm(transaction) => participant.confirm(by, transaction)?.map(Answered::Confirmed),
+        Message::Abort(transaction) => participant.abort(by, transaction, now)?.map(|()| Answered::GivenBack),
+        Message::Release(transaction) => participant.release(by, transaction)?.map(|()| Answered::GivenBack),
+        Message::Inquire(transaction) => company.inquiry(by, transaction, now)?.map(Answered::Outcome),
+    })
 }
 
 /// A company is a peer of itself: its own stops take the same path.

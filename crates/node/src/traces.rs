@@ -80,16 +80,21 @@ impl Traces {
     }
 
     /// What this company does about a message, within the sender's trace; nothing if it came without one.
-    pub fn received(&self, name: &'static str, by: &OperatorId, transaction: &TransactionId) -> Span {
-        let parent = Context::current();
-        if !parent.span().span_context().is_sampled() {
+    pub fn received(
+        &self,
+        name: &'static str,
+        by: &OperatorId,
+        transaction: &TransactionId,
+        parent: &Context,
+    ) -> Span {
+        if self.collected.is_none() || !parent.span().span_context().is_sampled() {
             return Span::none();
         }
         // So that questions about what became of it are seen, too.
         if self.known(transaction).is_none() {
             self.remember(transaction, parent.clone());
         }
-        self.start(name, SpanKind::Server, &parent, || {
+        self.start(name, SpanKind::Server, parent, || {
             vec![text("recarga.peer", by), text("recarga.transaction", transaction)]
         })
     }
@@ -272,7 +277,7 @@ mod tests {
         let sent = async { current() }.with_context(message.context()).await.expect("it is sampled");
         let find = || Some(sent.as_str());
         let arrived = there.come_with(find);
-        drop(async { there.received("confirm", &peer, &transaction()) }.with_context(arrived).await);
+        drop(there.received("confirm", &peer, &transaction(), &arrived));
         drop((message, trip));
         let (spans, elsewhere) =
             (spans.get_finished_spans().unwrap(), elsewhere.get_finished_spans().unwrap());

@@ -5,16 +5,15 @@ use std::sync::Arc;
 use axum::extract::{RawQuery, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use futures_util::future::join_all;
-use opentelemetry::trace::FutureExt as _;
-use recarga_reservation::{Firmness, Hold, OperatorId, TransactionId, Vote};
+use opentelemetry::Context;
+use recarga_reservation::{OperatorId, TransactionId, Vote};
 use recarga_wire::batch::{
     BATCH_LENGTH_MAX, BatchAnswer, BatchRequest, Operation, OperationAnswer, decode_batch,
 };
 use recarga_wire::hold::{HoldAnswer, HoldRequest};
 use recarga_wire::problem::Stops;
 use recarga_wire::session::{
-    CancelReason, CancelRequest, ConfirmRequest, InquiryAnswer, SessionAnswer, SessionState,
+    CancelReason, CancelRequest, ConfirmRequest, InquiryAnswer, InquiryRequest, SessionAnswer, SessionState,
 };
 use recarga_wire::{Problem, ProblemKind, decode, decode_query};
 
@@ -41,7 +40,7 @@ pub async fn hold(
     let (parts, body) = request.into_parts();
     let bytes = read_body(&parts.headers, body, node.body_max).await?;
     let operation = Operation::ReservaTemporaria(decode(&bytes)?);
-    respond(perform(&node, company, operation).with_context(came_with(&node, &parts.headers)).await)
+    perform_one(&node, company, operation, &parts.headers).await
 }
 
 /// Confirm the hold of a transaction: from then on it is a reservation.
@@ -59,7 +58,7 @@ pub async fn confirm(
     let (parts, body) = request.into_parts();
     let bytes = read_body(&parts.headers, body, node.body_max).await?;
     let operation = Operation::ConfirmarReserva(decode(&bytes)?);
-    respond(perform(&node, company, operation).with_context(came_with(&node, &parts.headers)).await)
+    perform_one(&node, company, operation, &parts.headers).await
 }
 
 /// Cancel the hold of a transaction, in the body or by parameters; also of one never seen.
@@ -87,7 +86,7 @@ pub async fn cancel(
         None => decode(&bytes)?,
     };
     let operation = Operation::CancelarReserva(cancel);
-    respond(perform(&node, company, operation).with_context(came_with(&node, &parts.headers)).await)
+    perform_one(&node, company, operation, &parts.headers).await
 }
 
 /// Ask what became of a transaction. Only a company that takes part in it is answered.
@@ -105,8 +104,8 @@ pub async fn inquire(
 ) -> Result<Response, Fault> {
     let company = caller.company()?;
     let session: TransactionId = recarga_wire::parse(&session, "sessao")?;
-    let inquiry = perform_message(&node, company, Message::Inquire(session), None);
-    respond(inquiry.with_context(came_with(&node, &headers)).await)
+    let operation = Operation::ConsultarTransacao(InquiryRequest::new(&session));
+    perform_one(&node, company, operation, &headers).await
 }
 
 /// Several operations in one message, each with its answer, in the same order.
@@ -122,75 +121,89 @@ pub async fn batch(
     let (parts, body) = request.into_parts();
     let bytes = read_body(&parts.headers, body, BATCH_LENGTH_MAX).await?;
     let batch = decode_batch(&bytes)?;
-    let traced = batch.operations.into_iter().zip(batch.traces);
-    // All at once: they share a flush, and one that waits behind a held window does not hold up the rest for long.
-    let answers = traced.map(|(operation, trace)| {
-        let context = node.events.traces().come_with(|| trace.as_deref());
-        let answer = async {
-            match operation {
-                Ok(operation) => perform(&node, company, operation).await,
-                Err(problem) => problem.into(),
-            }
-        };
-        answer.with_context(context)
-    });
-    let resultados = join_all(answers).await;
+    let traces = batch.traces.iter();
+    let traces = traces.map(|trace| node.events.traces().come_with(|| trace.as_deref())).collect();
+    let resultados = perform(&node, company, batch.operations, traces).await;
     Ok(json(StatusCode::OK, &BatchAnswer { resultados }))
 }
 
-async fn perform(node: &Node, company: &OperatorId, operation: Operation) -> OperationAnswer {
-    let decoded = match operation {
-        Operation::ReservaTemporaria(request) => request.into_hold().map(|(hold, firmness, valid_for)| {
-            let kept = Some((hold.clone(), firmness));
-            (Message::Hold { hold: hold.into(), firmness, valid_for }, kept)
-        }),
-        Operation::ConfirmarReserva(request) => {
-            request.into_transaction().map(|transaction| (Message::Confirm(transaction), None))
-        }
-        Operation::CancelarReserva(request) => {
-            request.into_transaction().map(|(transaction, reason)| match reason {
-                CancelReason::Aborto => (Message::Abort(transaction), None),
-                CancelReason::ViagemCancelada => (Message::Release(transaction), None),
-            })
-        }
-        Operation::ConsultarTransacao(request) => Ok((Message::Inquire(request.sessao), None)),
-    };
-    match decoded {
-        Ok((message, hold)) => perform_message(node, company, message, hold).await,
-        Err(problem) => problem.into(),
-    }
-}
-
-async fn perform_message(
+async fn perform_one(
     node: &Node,
     company: &OperatorId,
-    message: Message,
-    hold: Option<(Hold, Firmness)>,
-) -> OperationAnswer {
-    let name = message.name();
-    let session = message.transaction().clone();
-    let confirms = matches!(message, Message::Confirm(_));
-    match node.participant.receive(company, message).await {
-        Ok(Reply::Vote(vote)) => match (vote, hold) {
-            (Vote::Yes { expires, store }, Some((hold, firmness))) => {
-                OperationAnswer::new(201, HoldAnswer::new(&hold, firmness, &node.operator, store, expires))
+    operation: Operation,
+    headers: &HeaderMap,
+) -> Result<Response, Fault> {
+    let answers = perform(node, company, vec![Ok(operation)], vec![came_with(node, headers)]).await;
+    let answer = answers.into_iter().next();
+    respond(answer.unwrap_or_else(|| Problem::of(ProblemKind::Internal).into()))
+}
+
+// One answer for each operation: what is wrong with it, or what became of it.
+async fn perform(
+    node: &Node,
+    company: &OperatorId,
+    operations: Vec<Result<Operation, Problem>>,
+    traces: Vec<Context>,
+) -> Vec<OperationAnswer> {
+    let mut messages = Vec::with_capacity(operations.len());
+    let mut with = Vec::with_capacity(operations.len());
+    let mut problems = Vec::with_capacity(operations.len());
+    for (operation, trace) in operations.into_iter().zip(traces) {
+        problems.push(match operation.and_then(into_message) {
+            Ok(message) => {
+                messages.push(message);
+                with.push(trace);
+                None
             }
-            (Vote::No(refusal), hold) => {
-                let stops = hold.as_ref().map_or(Stops::OfTrip, |(hold, _)| Stops::OfHold(&hold.stops));
-                Problem::from_refusal(&refusal, stops).as_vote().into()
-            }
-            (Vote::Yes { .. }, None) => Problem::of(ProblemKind::Internal).into(),
+            Err(problem) => Some(problem),
+        });
+    }
+    let replies = node.participant.receive_all(company, &messages, &with).await;
+    let mut answers = messages.iter().zip(replies).map(|(message, reply)| answer(node, message, reply));
+    let in_its_place = |problem: Option<Problem>| match problem {
+        Some(problem) => Some(problem.into()),
+        None => answers.next(),
+    };
+    problems.into_iter().filter_map(in_its_place).collect()
+}
+
+fn into_message(operation: Operation) -> Result<Message, Problem> {
+    Ok(match operation {
+        Operation::ReservaTemporaria(request) => {
+            let (hold, firmness, valid_for) = request.into_hold()?;
+            Message::Hold { hold: hold.into(), firmness, valid_for }
+        }
+        Operation::ConfirmarReserva(request) => Message::Confirm(request.into_transaction()?),
+        Operation::CancelarReserva(request) => match request.into_transaction()? {
+            (transaction, CancelReason::Aborto) => Message::Abort(transaction),
+            (transaction, CancelReason::ViagemCancelada) => Message::Release(transaction),
         },
-        Ok(Reply::Done) => {
+        Operation::ConsultarTransacao(request) => Message::Inquire(request.sessao),
+    })
+}
+
+fn answer(node: &Node, message: &Message, reply: Result<Reply, Failure>) -> OperationAnswer {
+    let session = message.transaction();
+    match (reply, message) {
+        (Ok(Reply::Vote(Vote::Yes { expires, store })), Message::Hold { hold, firmness, .. }) => {
+            OperationAnswer::new(201, HoldAnswer::new(hold, *firmness, &node.operator, store, expires))
+        }
+        (Ok(Reply::Vote(Vote::No(refusal))), Message::Hold { hold, .. }) => {
+            Problem::from_refusal(&refusal, Stops::OfHold(&hold.stops)).as_vote().into()
+        }
+        // Only a hold is voted on.
+        (Ok(Reply::Vote(_)), _) => Problem::of(ProblemKind::Internal).into(),
+        (Ok(Reply::Done), _) => {
+            let confirms = matches!(message, Message::Confirm(_));
             let state = if confirms { SessionState::Confirmada } else { SessionState::Cancelada };
-            OperationAnswer::new(200, SessionAnswer::new(&session, state, &node.operator))
+            OperationAnswer::new(200, SessionAnswer::new(session, state, &node.operator))
         }
-        Ok(Reply::Outcome(outcome, store)) => {
-            OperationAnswer::new(200, InquiryAnswer::new(&session, outcome, &node.operator, store))
+        (Ok(Reply::Outcome(outcome, store)), _) => {
+            OperationAnswer::new(200, InquiryAnswer::new(session, outcome, &node.operator, store))
         }
-        Err(Failure::Refused(refused)) => Problem::from(refused).of_session(&session).into(),
-        Err(Failure::Stopped(_)) => {
-            tracing::error!(transaction = %session, message = name, "cannot record; nothing is answered");
+        (Err(Failure::Refused(refused)), _) => Problem::from(refused).of_session(session).into(),
+        (Err(Failure::Stopped(_)), _) => {
+            tracing::error!(transaction = %session, message = message.name(), "cannot record; nothing is answered");
             stopped().into()
         }
     }
