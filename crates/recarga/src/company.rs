@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::net::TcpListener;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -27,7 +28,9 @@ const LOG_LINES_QUOTED: usize = 5;
 
 /// What the unit and the image that are shipped set, too, for the allocator: memory that a node has once needed it will need
 /// again.
-const KEEPS_MEMORY: &[(&str, &str)] = &[("MIMALLOC_PURGE_DELAY", "-1")];
+const KEEPS_MEMORY: (&str, &str) = ("MIMALLOC_PURGE_DELAY", "-1");
+/// In how many threads a node runs its tasks.
+const THREADS: &str = "TOKIO_WORKER_THREADS";
 
 /// A `recarga serve` process. Dropping it kills the process.
 #[derive(Debug)]
@@ -41,8 +44,9 @@ pub struct Company {
 }
 
 impl Company {
-    /// Starts `program serve --config config`; its log grows in `folder`. `environment` is added to this process's
-    /// own, and is what the configuration's `${NAME}` are read from. Must be called within a runtime.
+    /// Starts `program serve --config config`, one of so many `nodes` that share this machine; its log grows in `folder`.
+    /// `environment` is added to this process's own, and is what the configuration's `${NAME}` are read from. Must be
+    /// called within a runtime.
     ///
     /// # Errors
     /// The configuration cannot be used, or the program cannot be run.
@@ -50,16 +54,21 @@ impl Company {
         program: &Path,
         config: &Path,
         folder: &Path,
+        nodes: usize,
         environment: &[(&str, &str)],
     ) -> Result<Company> {
         let read = read_config(config, environment)?;
         let log = folder.join(format!("{}.log", read.operator));
         let lines = File::options().create(true).append(true).open(&log);
         let lines = lines.with_context(|| format!("cannot write {}", log.display()))?;
+        // A thread with nothing to do looks for something where another node could work.
+        let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let threads = (processors / nodes.max(1)).max(1).to_string();
+        let settings = [KEEPS_MEMORY, (THREADS, threads.as_str())].into_iter();
         let child = Command::new(program)
             .args(["serve", "--stop-with-parent", "--config"])
             .arg(config)
-            .envs(KEEPS_MEMORY.iter().copied().filter(|(name, _)| std::env::var_os(name).is_none()))
+            .envs(settings.filter(|(name, _)| std::env::var_os(name).is_none()))
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(lines.try_clone().context("cannot share the log file")?)

@@ -79,7 +79,7 @@ impl Federation {
             let mut text = configuration(own, &ports, folder, layout, limits);
             text.push_str(if own == 0 { first } else { "" });
             std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-            companies.push(Company::start(program, &path, folder, &[])?);
+            companies.push(Company::start(program, &path, folder, COMPANIES, &[])?);
         }
         for company in &mut companies {
             company.wait_ready(READY_MAX).await?;

@@ -126,7 +126,7 @@ async fn measure(arguments: &Arguments, reservations: u64) -> Result<Size> {
         .context("cannot write")?;
     let program = std::env::current_exe().context("cannot find this program's own file")?;
     let begun = Instant::now();
-    let mut node = Company::start(&program, &config, folder.path(), &[])?;
+    let mut node = Company::start(&program, &config, folder.path(), 1, &[])?;
     node.wait_ready(READY_MAX).await?;
     let start = begun.elapsed();
     let (holds, pages) = load(node.url(), world, Duration::from_secs(arguments.seconds.into())).await?;

@@ -284,7 +284,7 @@ impl Federation {
         environment.extend(member.ways.iter().map(|(name, relay)| (name.clone(), relay.url())));
         let environment: Vec<(&str, &str)> =
             environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        member.company = Some(Company::start(&program, &config, &folder, &environment)?);
+        member.company = Some(Company::start(&program, &config, &folder, COMPANIES.len(), &environment)?);
         member.turn(DemoState::Iniciando);
         member.begun = Instant::now();
         self.tell();
