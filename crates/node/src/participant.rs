@@ -96,19 +96,23 @@ impl Participant {
         let spans: Vec<Span> = messages.iter().zip(traces).map(span).collect();
         let turn = self.turn();
         let parts = join_all(messages.chunks(DONE_AT_ONCE).map(|some| self.run(by, some, &turn))).await;
-        let mut answers: Vec<_> = parts.into_iter().flatten().collect();
-        let waiting = messages.iter().zip(&mut answers).filter_map(|(message, answer)| {
-            matches!(answer, Ok(Answered::Hold(HoldAnswer::Wait))).then_some((message, answer))
-        });
-        join_all(
-            waiting.map(async |(message, answer)| *answer = self.wait_for_window(by, message, &turn).await),
-        )
-        .await;
+        // What is done waits for nothing that has to wait.
         let mut replies = Vec::with_capacity(messages.len());
-        for ((message, answer), span) in messages.iter().zip(answers).zip(&spans) {
-            replies.push(self.conclude(by, message, answer, span).await);
+        for ((message, answer), span) in messages.iter().zip(parts.into_iter().flatten()).zip(&spans) {
+            replies.push(match answer {
+                Ok(Answered::Hold(HoldAnswer::Wait)) => None,
+                answer => Some(self.conclude(by, message, answer, span).await),
+            });
         }
-        replies
+        let waiting = (0..replies.len()).filter(|place| replies[*place].is_none());
+        let waiting = waiting.map(async |place| {
+            let answer = self.wait_for_window(by, &messages[place], &turn).await;
+            (place, self.conclude(by, &messages[place], answer, &spans[place]).await)
+        });
+        for (place, reply) in join_all(waiting).await {
+            replies[place] = Some(reply);
+        }
+        replies.into_iter().flatten().collect()
     }
 
     /// Lets time pass: soft holds whose time is up go, and what stayed in doubt past its window's start plus grace.
@@ -287,6 +291,9 @@ impl Participant {
                 }
             };
             let answers: Vec<_> = messages.iter().map(&mut step).collect();
+            if answers.iter().any(gives_back) {
+                self.windows_given_back();
+            }
             (answers, records, told)
         };
         let stopped = |stopped: Stopped| messages.iter().map(|_| Err(Failure::Stopped(stopped))).collect();
@@ -363,8 +370,6 @@ impl Participant {
             // Nobody comes here who still waits.
             Answered::Hold(HoldAnswer::Wait) => Err(Failure::Stopped(Stopped)),
             Answered::Confirmed(Confirmation::ReleasedHeuristically) => {
-                // It may have been a change: what it replaces was given back nevertheless.
-                self.windows_given_back();
                 self.heard_of_forced(transaction, true).await?;
                 Err(Unacceptable::ReleasedHeuristically.into())
             }
@@ -375,7 +380,6 @@ impl Participant {
             Answered::GivenBack => {
                 let committed = matches!(message, Message::Release(_));
                 self.heard_of_forced(transaction, committed).await?;
-                self.windows_given_back();
                 self.tell(transaction, if committed { Happening::Released } else { Happening::Aborted });
                 Ok(Reply::Done)
             }
@@ -417,6 +421,13 @@ enum Answered {
     Confirmed(Confirmation),
     GivenBack,
     Outcome(Outcome),
+}
+
+// A confirm that came too late may have been that of a change: what it replaces was given back nevertheless.
+fn gives_back(answer: &Result<Answered, Failure>) -> bool {
+    let late = Confirmation::ReleasedHeuristically;
+    matches!(answer, Ok(Answered::GivenBack))
+        || matches!(answer, Ok(Answered::Confirmed(one)) if *one == late)
 }
 
 fn transition(

@@ -1,6 +1,6 @@
 //! Who goes first where two want the same window, and how much one company may hold without deciding.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -51,6 +51,33 @@ async fn an_older_trip_waits_for_a_prepared_window() {
     let node = start_one(Plan::default()).await;
     let mut rounds = 1..60;
     while !waited_for_an_abort(&node, rounds.next().expect("an older trip never gets the window")).await {}
+}
+
+// What comes in one request is done in one go: what is done must not wait for what has to wait.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_abort_is_heard_of_at_once_though_a_hold_in_the_same_batch_waits() {
+    const PATIENCE: Duration = Duration::from_secs(1);
+    let node = start_one(Plan { limits: "window_wait_millis = 1000".into(), ..Plan::default() }).await;
+    node.as_stranger(post(&hold(1, "A-1", 0, 10))).await.expect(201);
+    node.as_stranger(post(&hold(2, "A-2", 0, 10))).await.expect(201);
+    let company = token(STRANGER, &node.name);
+    let begun = Instant::now();
+    let waiting = node.send_soon(post(&older(3, "A-1", 0)).token(&company));
+    tokio::time::sleep(PATIENCE / 10).await;
+    let operations = json!([
+        { "operacao": "reserva-temporaria", "corpo": older(4, "A-2", 0) },
+        { "operacao": "cancelar-reserva", "corpo": about(1) },
+    ]);
+    let batch = Call::post("/lote", &json!({ "operacoes": operations })).token(&company);
+    let batch = node.send_soon(batch);
+    waiting.await.unwrap().unwrap().expect(201);
+    let took = begun.elapsed();
+    assert!(took < PATIENCE, "the window was given back long before: {took:?}");
+    let results = batch.await.unwrap().unwrap().expect(200);
+    assert_eq!(
+        (&results["resultados"][0]["status"], &results["resultados"][1]["status"]),
+        (&json!(409), &json!(200))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
