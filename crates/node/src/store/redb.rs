@@ -190,20 +190,20 @@ impl RedbStore {
             return self.tables.absorb(&mem::take(&mut self.pending), None);
         };
         self.absorption.check(&self.tables)?;
-        let frame = journal.frame(&rows);
-        if !journal.can_take(&frame) {
+        journal.frame(&rows);
+        if !journal.can_take() {
             self.absorption.wait(&self.tables)?;
             self.pending.extend(rows);
             journal.skip();
             return self.tables.absorb(&mem::take(&mut self.pending), Some(journal.last()));
         }
-        if !journal.has_room(&frame) {
+        if !journal.has_room() {
             // The other half must be in the tables before it is written over.
             self.absorption.wait(&self.tables)?;
             self.absorption.begin(&self.tables, mem::take(&mut self.pending), journal.last())?;
             journal.turn();
         }
-        journal.append(&frame).map_err(io_error)?;
+        journal.append().map_err(io_error)?;
         self.pending.extend(rows);
         Ok(())
     }

@@ -60,14 +60,17 @@ pub struct Journal {
     // Within the half.
     end: u64,
     last: u64,
+    // The next frame, in memory that the one before has left.
+    frame: Vec<u8>,
 }
 
 impl Journal {
     /// Begins a journal in a file whose former contents are no longer needed. Its first frame, number 0, has no rows.
     pub fn begin(file: Box<dyn StorageBackend>, half_bytes: u64, identity: Identity) -> io::Result<Self> {
         fill(&*file, 2 * half_bytes)?;
-        let mut journal = Self { file, identity, half_bytes, half: 0, end: 0, last: 0 };
-        journal.put(&encode(identity, 0, &[]))?;
+        let mut journal = Self { file, identity, half_bytes, half: 0, end: 0, last: 0, frame: Vec::new() };
+        encode(&mut journal.frame, identity, 0, &[]);
+        journal.put()?;
         Ok(journal)
     }
 
@@ -81,19 +84,19 @@ impl Journal {
         self.last
     }
 
-    /// The next frame, which is not written yet.
-    pub fn frame(&self, rows: &[Row]) -> Vec<u8> {
-        encode(self.identity, self.last + 1, rows)
+    /// Makes these rows the next frame, which is not written yet.
+    pub fn frame(&mut self, rows: &[Row]) {
+        encode(&mut self.frame, self.identity, self.last + 1, rows);
     }
 
-    /// Whether a frame fits into a half at all.
-    pub fn can_take(&self, frame: &[u8]) -> bool {
-        frame.len() as u64 <= self.half_bytes
+    /// Whether that frame fits into a half at all.
+    pub fn can_take(&self) -> bool {
+        self.frame.len() as u64 <= self.half_bytes
     }
 
-    /// Whether a frame fits into what is left of this half.
-    pub fn has_room(&self, frame: &[u8]) -> bool {
-        self.end + frame.len() as u64 <= self.half_bytes
+    /// Whether it fits into what is left of this half.
+    pub fn has_room(&self) -> bool {
+        self.end + self.frame.len() as u64 <= self.half_bytes
     }
 
     /// Goes on in the other half, whose frames must be in the tables.
@@ -103,21 +106,21 @@ impl Journal {
     }
 
     /// Writes the frame that [`Journal::frame`] made; durable on return.
-    pub fn append(&mut self, frame: &[u8]) -> io::Result<()> {
+    pub fn append(&mut self) -> io::Result<()> {
         self.last += 1;
-        self.put(frame)
+        self.put()
     }
 
-    /// Counts a frame whose rows went into the tables directly. Every other frame must be in the tables, too.
+    /// Counts that frame as written: its rows went into the tables directly. Every other frame must be in the tables, too.
     pub fn skip(&mut self) {
         self.last += 1;
         self.end = 0;
     }
 
-    fn put(&mut self, frame: &[u8]) -> io::Result<()> {
-        self.file.write(self.half * self.half_bytes + self.end, frame)?;
+    fn put(&mut self) -> io::Result<()> {
+        self.file.write(self.half * self.half_bytes + self.end, &self.frame)?;
         self.file.sync_data()?;
-        self.end += frame.len() as u64;
+        self.end += self.frame.len() as u64;
         Ok(())
     }
 }
@@ -207,13 +210,14 @@ fn checksum(identity: Identity, sequence: u64, rows: &[u8]) -> u64 {
     hasher.finish()
 }
 
-fn encode(identity: Identity, sequence: u64, rows: &[Row]) -> Vec<u8> {
-    let mut frame = vec![0; HEAD_BYTES];
+fn encode(frame: &mut Vec<u8>, identity: Identity, sequence: u64, rows: &[Row]) {
+    frame.clear();
+    frame.resize(HEAD_BYTES, 0);
     for row in rows {
         frame.push(row.table as u8);
-        put_bytes(&mut frame, row.key.as_bytes());
+        put_bytes(frame, row.key.as_bytes());
         frame.push(u8::from(row.value.is_some()));
-        put_bytes(&mut frame, row.value.as_deref().unwrap_or_default());
+        put_bytes(frame, row.value.as_deref().unwrap_or_default());
     }
     let (head, rows) = frame.split_at_mut(HEAD_BYTES);
     let sum = checksum(identity, sequence, rows);
@@ -223,7 +227,6 @@ fn encode(identity: Identity, sequence: u64, rows: &[Row]) -> Vec<u8> {
     head[8..16].copy_from_slice(&sequence.to_le_bytes());
     head[16..].copy_from_slice(&sum.to_le_bytes());
     frame.resize(frame.len().next_multiple_of(BLOCK as usize), 0);
-    frame
 }
 
 struct Head {
