@@ -103,7 +103,7 @@ impl Default for Limits {
             decide_seconds_max: 5,
             peer_answer_seconds_max: 3,
             attempts_max: 8,
-            proposals_max: 8,
+            proposals_max: 24,
             window_wait_millis: 20,
             window_hours_max: 12,
             ahead_days_max: 90,
