@@ -138,6 +138,26 @@ mod tests {
     }
 
     #[test]
+    fn a_write_that_is_refused_goes_the_usual_way_and_one_that_fails_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let with = |direct: &str| {
+            let direct = OpenOptions::new().write(true).open(direct).unwrap();
+            DirectFile { direct: Some(direct), ..DirectFile::open(&folder.path().join("file")).unwrap() }
+        };
+        // It takes only a number, and calls all else an invalid argument.
+        let file = with("/proc/self/oom_score_adj");
+        file.write(0, &[7; BLOCK]).unwrap();
+        assert!(file.is_refused.load(Ordering::Relaxed) && file.is_cached.load(Ordering::Relaxed));
+        let mut read = [0; BLOCK];
+        file.read(0, &mut read).unwrap();
+        assert_eq!(read, [7; BLOCK]);
+        let full = with("/dev/full");
+        assert_eq!(full.write(0, &[8; BLOCK]).unwrap_err().kind(), io::ErrorKind::StorageFull);
+        full.read(0, &mut read).unwrap();
+        assert_eq!(read, [7; BLOCK], "what failed is not put into the cache");
+    }
+
+    #[test]
     fn what_went_past_the_cache_needs_no_flush_and_all_else_does() {
         let folder = tempfile::tempdir().unwrap();
         let file = DirectFile::open(&folder.path().join("file")).unwrap();
