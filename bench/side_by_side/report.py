@@ -41,10 +41,10 @@ def put_into(document, text, results, systems):
 def _head(options):
     today = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d")
     kernel = platform.release().split("-")[0]
-    arguments = " --quick" if options.quick else ""
+    arguments = "--quick" if options.quick else f"--rounds {options.rounds} --seconds {options.seconds}"
     return (
         f"{today}, {os.cpu_count()} processors shared by servers and clients, Linux {kernel}; medians of {options.rounds} rounds of "
-        f"{options.seconds} s, interleaved (`make bench{arguments and ' ARGS=--quick'}`). In brackets: the least and the most."
+        f'{options.seconds} s, interleaved (`make bench ARGS="{arguments}"`). In brackets: the least and the most.'
     )
 
 
