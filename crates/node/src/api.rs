@@ -189,14 +189,17 @@ fn came_with(node: &Node, headers: &HeaderMap) -> Context {
     node.events.traces().come_with(|| headers.get(TRACEPARENT)?.to_str().ok())
 }
 
-// The whole body, which must be JSON if it says what it is.
+// The whole body, which must say that it is JSON: what says nothing may come from a page of somebody else, which a browser
+// lets send whatever is of no type without asking.
 async fn read_body(headers: &HeaderMap, body: Body, most: usize) -> Result<Vec<u8>, Fault> {
     let is_json = |value: &HeaderValue| {
         let essence =
             value.to_str().unwrap_or("").split(';').next().unwrap_or("").trim().to_ascii_lowercase();
         essence == "application/json" || essence.ends_with("+json")
     };
-    if headers.get(CONTENT_TYPE).is_some_and(|value| !is_json(value)) {
+    let mut types = headers.get_all(CONTENT_TYPE).iter().peekable();
+    let is_untyped = types.peek().is_none() && !body.is_end_stream();
+    if is_untyped || !types.all(is_json) {
         return Err(Problem::of(ProblemKind::MediaType).at("Content-Type").into());
     }
     read_all(body, most).await

@@ -52,6 +52,8 @@ pub struct Journeys {
     roads: Arc<dyn RoadDistance>,
     // Whoever only asks and has no place here is refused; whoever has one waits for a worker.
     places: Arc<Semaphore>,
+    // Who only asks waits here first, so that there are never more of them before a trip that is booked than workers.
+    turns: Arc<Semaphore>,
     workers: Arc<Semaphore>,
     country: Mutex<Option<Arc<Country>>>,
     outlooks: Outlooks,
@@ -72,6 +74,7 @@ impl Journeys {
             clock,
             roads,
             places: Arc::new(Semaphore::new(limits.workers + limits.queue_max)),
+            turns: Arc::new(Semaphore::new(limits.workers)),
             workers: Arc::new(Semaphore::new(limits.workers)),
             country: Mutex::new(None),
             outlooks: Outlooks::default(),
@@ -84,7 +87,7 @@ impl Journeys {
     /// A [`Problem`] that names the field and the cure, or says why there is no plan.
     pub async fn plan(self: &Arc<Self>, journey: JourneyBody) -> Result<PlansAnswer, Problem> {
         let place = self.places.clone().try_acquire_owned().map_err(|_| busy())?;
-        let (this, place) = (self.clone(), Arc::new(place));
+        let (this, place) = (self.clone(), Some(Arc::new(place)));
         let alternatives = usize::from(journey.alternativas);
         let (draft, roads) = self.draft(place.clone(), journey, (None, f64::INFINITY)).await?;
         self.work(place, move |given_up| {
@@ -113,7 +116,7 @@ impl Journeys {
     // The journey as it is understood now, and its roads. Whoever waits for roads keeps no worker.
     async fn draft(
         self: &Arc<Self>,
-        place: Arc<OwnedSemaphorePermit>,
+        place: Place,
         journey: JourneyBody,
         usual: (Option<Plug>, f64),
     ) -> Result<(Draft, Roads), Problem> {
@@ -142,15 +145,19 @@ impl Journeys {
     // Runs beside the rest. Whoever drops the future no longer wants the result.
     async fn work<T: Send + 'static>(
         &self,
-        place: Arc<OwnedSemaphorePermit>,
+        place: Place,
         job: impl FnOnce(&dyn Fn() -> bool) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
+        let turn = match place {
+            Some(_) => Some(self.turns.clone().acquire_owned().await.map_err(|_| busy())?),
+            None => None,
+        };
         let worker = self.workers.clone().acquire_owned().await.map_err(|_| busy())?;
         let given_up = Arc::new(AtomicBool::new(false));
         let giving_up = GiveUp(given_up.clone());
         let done = tokio::task::spawn_blocking(move || {
             let result = job(&|| given_up.load(Ordering::Relaxed));
-            drop((place, worker));
+            drop((place, worker, turn));
             result
         });
         let result = done.await.unwrap_or_else(|_| Err(Problem::of(ProblemKind::Internal)));
@@ -158,6 +165,11 @@ impl Journeys {
         result
     }
 }
+
+// The place of somebody who only asks. Who books has none and needs none: a car's answer is kept for good, so none is
+// refused; how many can wait is bounded where requests come in.
+type Place = Option<Arc<OwnedSemaphorePermit>>;
+const BOOKING: Place = None;
 
 fn busy() -> Problem {
     let detail = "há planos demais à espera; repita o pedido em instantes";
@@ -190,19 +202,16 @@ impl Planner for Booking {
         if let Some(operator) = &refused_by {
             journeys.network.refresh(operator).await;
         }
-        // A car's answer is kept for good, so it waits for its turn; how many can wait is bounded where requests come in.
-        let place = self.journeys.places.clone().acquire_owned().await;
-        let place = Arc::new(place.map_err(|_| told(&busy()))?);
         let is_first = self.question.lock().unwrap_or_else(PoisonError::into_inner).is_none();
         let draft = match is_first {
             true => {
                 let usual = (request.plug, WAIT_MINUTES_MAX);
-                let drafting = journeys.draft(place.clone(), request.journey.clone(), usual);
+                let drafting = journeys.draft(BOOKING, request.journey.clone(), usual);
                 Some(drafting.await.map_err(|problem| told(&problem))?)
             }
             false => None,
         };
-        let proposal = self.journeys.work(place, move |given_up| {
+        let proposal = self.journeys.work(BOOKING, move |given_up| {
             let mut question = question.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some((draft, roads)) = draft {
                 *question = Some(Question::new(draft, roads, &journeys.outlooks)?);
@@ -304,7 +313,7 @@ mod tests {
                 ended.send(()).unwrap();
                 Ok(())
             };
-            working.work(Arc::new(place), job).await
+            working.work(Some(Arc::new(place)), job).await
         });
         begin.await.unwrap();
         let journey =
@@ -317,5 +326,37 @@ mod tests {
         // And its place is free again: the next answer is about the journey.
         drop(journeys.places.clone().acquire_owned().await.unwrap());
         assert_eq!(journeys.plan(journey).await.unwrap_err().field.as_deref(), Some("modelo"));
+    }
+
+    // Places are many, so that many may wait who only ask: no trip is booked late because of them.
+    #[tokio::test]
+    async fn who_books_waits_for_no_more_of_those_who_ask_than_there_are_workers() {
+        let journeys = journeys(8);
+        let done = Arc::new(Mutex::new(Vec::new()));
+        let (let_go, wait) = std::sync::mpsc::channel::<()>();
+        let mut wait = Some(wait);
+        let mut tasks = Vec::new();
+        for name in ["first", "second", "third", "booking"] {
+            let place = match name {
+                "booking" => BOOKING,
+                _ => Some(Arc::new(journeys.places.clone().try_acquire_owned().unwrap())),
+            };
+            let (working, done, wait) = (journeys.clone(), done.clone(), wait.take());
+            tasks.push(tokio::spawn(async move {
+                let job = move |_: &dyn Fn() -> bool| {
+                    wait.map(|wait| wait.recv());
+                    done.lock().unwrap().push(name);
+                    Ok(())
+                };
+                working.work(place, job).await
+            }));
+            // One after the other comes to where it waits.
+            tokio::task::yield_now().await;
+        }
+        let_go.send(()).unwrap();
+        for task in tasks {
+            task.await.unwrap().unwrap();
+        }
+        assert_eq!(*done.lock().unwrap(), ["first", "booking", "second", "third"]);
     }
 }

@@ -51,10 +51,21 @@ fn read_with_path<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, Probl
     let tracked = serde_path_to_error::Deserializer::new(&mut json, &mut track);
     let message = match fields::object::deserialize(tracked) {
         Ok(message) => message,
-        Err(error) => return Err(explain(&error, path(&track.path()))),
+        Err(error) => return Err(explain_value(bytes, &error, path(&track.path()))),
     };
     json.end().map_err(|error| explain(&error, String::new()))?;
     Ok(message)
+}
+
+// A value that cannot be what is asked for ends some readers as if the JSON were broken.
+fn explain_value(bytes: &[u8], error: &serde_json::Error, path: String) -> Problem {
+    let is_json = || serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok();
+    let what = error.to_string();
+    let is_of_form = ["expected value", "trailing characters"].iter().any(|form| what.starts_with(form));
+    if is_of_form && !path.is_empty() && is_json() {
+        return invalid("o valor não tem a forma esperada neste campo; veja em /docs o que cabe aqui", &path);
+    }
+    explain(error, path)
 }
 
 fn explain(error: &serde_json::Error, path: String) -> Problem {
@@ -111,6 +122,8 @@ fn explain_data(what: &str, mut path: String) -> Problem {
         what.strip_prefix("invalid type: ").or(what.strip_prefix("invalid value: ")).and_then(split_expected)
     {
         Cow::Owned(format!("veio {}, mas se espera {}", received(got), expected(wanted)))
+    } else if let Some((got, wanted)) = what.strip_prefix("invalid length ").and_then(split_expected) {
+        Cow::Owned(format!("a lista tem {got} valores, mas se espera {}", expected(wanted)))
     } else if let Some(name) = what.strip_prefix("duplicate field ").and_then(first_quoted) {
         if !path.ends_with(name) {
             join(&mut path, name);
@@ -186,8 +199,12 @@ fn received(got: &str) -> Cow<'_, str> {
     }
 }
 
-fn expected(wanted: &str) -> &str {
-    match wanted {
+fn expected(wanted: &str) -> Cow<'_, str> {
+    let of_size = wanted.strip_prefix("a tuple of size ").or(wanted.strip_prefix("an array of length "));
+    if let Some(size) = of_size {
+        return Cow::Owned(format!("uma lista de {size} valores"));
+    }
+    Cow::Borrowed(match wanted {
         "u8" | "u16" | "u32" | "u64" | "usize" => "um número inteiro, zero ou maior",
         "i64" | "i32" => "um número inteiro",
         "f64" | "f32" => "um número",
@@ -197,5 +214,5 @@ fn expected(wanted: &str) -> &str {
         "a map" => "um objeto JSON",
         other if other.starts_with("struct ") => "um objeto JSON",
         other => other,
-    }
+    })
 }

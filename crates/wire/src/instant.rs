@@ -23,9 +23,9 @@ pub fn parse(text: &str) -> Result<Timestamp, Cow<'static, str>> {
 
 fn parse_any(text: &str) -> Result<Timestamp, Cow<'static, str>> {
     match shape(text.as_bytes()) {
-        Shape::Complete => match text.parse::<jiff::Timestamp>() {
-            Ok(instant) if (FIRST..=LAST).contains(&instant.as_millisecond()) => {
-                Ok(Timestamp::from_millis(instant.as_millisecond()))
+        Shape::Complete => match text.parse::<jiff::Timestamp>().map(|instant| instant.as_millisecond()) {
+            Ok(instant) if (FIRST..=LAST).contains(&instant) && exists(text.as_bytes(), instant) => {
+                Ok(Timestamp::from_millis(instant))
             }
             _ => Err(Cow::Owned(format!("esta data ou hora não existe; {EXPECTED}"))),
         },
@@ -161,6 +161,19 @@ fn shape(text: &[u8]) -> Shape {
     }
 }
 
+// The library takes offsets of more than a day, and a leap second at the end of any minute.
+fn exists(text: &[u8], instant: i64) -> bool {
+    let offset_fits = match text {
+        [.., b'+' | b'-', h1, h2, b':', n1, n2] => {
+            number(&[*h1, *h2]).is_some_and(|hours| hours < 24)
+                && number(&[*n1, *n2]).is_some_and(|minutes| minutes < 60)
+        }
+        _ => true,
+    };
+    let is_leap_second = text.get(17..19) == Some(b"60");
+    offset_fits && (!is_leap_second || instant.rem_euclid(DAY_MILLIS) / 1000 == DAY_MILLIS / 1000 - 1)
+}
+
 fn alike(text: &[u8], pattern: &[u8]) -> bool {
     text.len() == pattern.len()
         && text.iter().zip(pattern).all(|(&byte, &like)| match like {
@@ -181,6 +194,9 @@ mod tests {
         for same in ["2026-12-01T09:00:00-03:00", "2026-12-01T12:00:00.0004z", "2026-12-01t12:00:00+00:00"] {
             assert_eq!(parse(same).unwrap(), noon, "{same}");
         }
+        for leap in ["2016-12-31T23:59:60Z", "2016-12-31T20:59:60-03:00", "2016-12-31T23:59:60.5Z"] {
+            assert_eq!(format(parse(leap).unwrap())[..19], *"2016-12-31T23:59:59", "{leap}");
+        }
         for naive in ["2026-12-01T12:00:00", "2026-12-01T12:00", "2026-12-01", "2026-12-01T12:00:00.5"] {
             assert!(parse(naive).unwrap_err().contains("falta o fuso"), "{naive}");
         }
@@ -194,6 +210,10 @@ mod tests {
             "2026-12-01T12:00:00-03",
             "2026-12-01T12:00:00.Z",
             "+002026-12-01T12:00:00Z",
+            "2026-12-01T12:00:00+24:00",
+            "2026-12-01T12:00:00-25:00",
+            "2026-12-01T12:00:00+03:60",
+            "2026-12-01T12:00:60Z",
             "1764590400",
         ] {
             assert!(parse(bad).is_err(), "{bad}");

@@ -6,6 +6,8 @@ use proptest::prelude::*;
 use recarga_wire::availability::{AvailabilityAnswer, AvailabilityQuery};
 use recarga_wire::batch::decode_batch;
 use recarga_wire::hold::{HoldAnswer, HoldRequest};
+use recarga_wire::journey::CarBody;
+use recarga_wire::panel::ServiceBody;
 use recarga_wire::session::{CancelRequest, ConfirmRequest, InquiryAnswer};
 use recarga_wire::topic::Topic;
 use recarga_wire::trip::{TripBody, TripsParams};
@@ -255,6 +257,31 @@ fn statuses_and_sessions() {
     assert_eq!((problem.kind, problem.field.as_deref()), (ProblemKind::InvalidField, Some("sessao")));
     let problem = decode_query::<TripsParams>("requisicao_id=r-1").unwrap_err();
     assert_eq!((problem.kind, problem.field.as_deref()), (ProblemKind::MissingField, Some("veiculo_id")));
+}
+
+// Values of a wrong form, which the JSON reader takes for the end of the JSON.
+#[test]
+fn curves_and_states() {
+    let car = r#"{"nome":"x","bateria_kwh":50,"potencia_cc_kw":100,"potencia_ca_kw":11,"plugues":["CHADEMO"],"autonomia_km":400,"ciclo":"WLTP","massa_kg":1500,"area_arrasto_m2":0.6,"curva":[[0,50],[80,30]]}"#;
+    let bad = "campo-invalido";
+    #[rustfmt::skip]
+    let rows = [
+        ("[80,30]", "[80,30,3]", bad, "curva[1]", "não tem a forma esperada"),
+        ("[80,30]", "[80]", bad, "curva[1]", "a lista tem 1 valores, mas se espera uma lista de 2 valores"),
+        ("[80,30]", "80", bad, "curva[1]", "veio o número `80`, mas se espera uma lista de 2 valores"),
+        ("[80,30]", "[\"a\",30]", bad, "curva[1][0]", "se espera um número"),
+        ("\"WLTP\"", "null", bad, "ciclo", "null"),
+    ];
+    check(|body| decode::<CarBody>(body).map(drop), car, &rows);
+    #[rustfmt::skip]
+    let rows = [
+        ("\"inoperante\"", "null", bad, "estado", "null"),
+        ("\"inoperante\"", "1", bad, "estado", "veio o número `1`"),
+        ("\"inoperante\"", "[]", bad, "estado", "veio uma lista"),
+        ("\"inoperante\"", "{}", bad, "estado", "veio um objeto"),
+        ("\"inoperante\"", "\"quebrado\"", bad, "estado", "use um de: disponivel, inoperante"),
+    ];
+    check(|body| decode::<ServiceBody>(body).map(drop), r#"{"estado":"inoperante"}"#, &rows);
 }
 
 #[test]

@@ -37,7 +37,8 @@ pub async fn watch(
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<SseEvent, Infallible>>>, Fault> {
     caller.check_driver(&node.access)?;
-    let wanted = decode_query::<EventsParams>(query.as_deref().unwrap_or(""))?.names()?;
+    let sight = Sight::of(&caller, &node);
+    let wanted = sight.limit(decode_query::<EventsParams>(query.as_deref().unwrap_or(""))?.names()?)?;
     let Ok(place) = node.watchers.clone().try_acquire_owned() else {
         let detail = "há observadores demais; tente mais tarde, ou consulte /viagens";
         return Err(Problem::new(ProblemKind::TooManyRequests, detail).into());
@@ -53,7 +54,7 @@ pub async fn watch(
     let told = batches.flat_map(stream::iter).take_until(stopping).filter_map(move |seen| {
         let _keeps_its_place = &place;
         let told = match seen {
-            Seen::Event(told) => tell(&node, &told, wanted.as_deref()),
+            Seen::Event(told) => tell(&node, &told, wanted.as_deref(), sight),
             Seen::Missed(count) => {
                 node.metrics.events_missed.inc_by(count.unwrap_or(1));
                 let count = count.map_or("null".to_owned(), |count| count.to_string());
@@ -65,16 +66,67 @@ pub async fn watch(
     Ok(Sse::new(told).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))))
 }
 
-fn tell(node: &Node, told: &Told, wanted: Option<&[&str]>) -> Option<SseEvent> {
+/// What is told of single cars: whoever knows a trip's id may cancel it, where nothing else is asked of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sight {
+    /// All that may be asked for anyway.
+    Whole,
+    /// Cars have tokens of their own: where they are, and no trip of theirs.
+    WithoutTrips,
+}
+
+impl Sight {
+    const TRIPS: [&str; 2] = [EventBody::TRIP, EventBody::REFUSED];
+
+    fn of(caller: &Caller, node: &Node) -> Self {
+        match caller.check_some_car(&node.access) {
+            Ok(()) => Sight::Whole,
+            Err(_) => Sight::WithoutTrips,
+        }
+    }
+
+    // Which events are told of those that are wanted.
+    fn limit(self, wanted: Option<Vec<&'static str>>) -> Result<Option<Vec<&'static str>>, Problem> {
+        match (self, wanted) {
+            (Sight::Whole, wanted) => Ok(wanted),
+            (Sight::WithoutTrips, None) => {
+                let others = EventBody::NAMES.into_iter().filter(|name| !Self::TRIPS.contains(name));
+                Ok(Some(others.collect()))
+            }
+            (Sight::WithoutTrips, Some(wanted)) if wanted.iter().any(|name| Self::TRIPS.contains(name)) => {
+                let detail = "nesta empresa os carros têm tokens próprios: `viagem` e `viagem-recusada` são contados só a \
+                    quem tem o token do operador; peça os outros tipos, ou consulte /viagens com o token do carro";
+                Err(Problem::new(ProblemKind::Forbidden, detail).at("tipos"))
+            }
+            (Sight::WithoutTrips, wanted) => Ok(wanted),
+        }
+    }
+}
+
+fn tell(node: &Node, told: &Told, wanted: Option<&[&str]>, sight: Sight) -> Option<SseEvent> {
     let name = name(&told.event);
     if wanted.is_some_and(|wanted| !wanted.contains(&name)) {
         return None;
     }
-    let text = told.text(|told| {
-        let event = WireEvent { id: told.number, instante: told.at, fato: body(node, &told.event)? };
-        String::from_utf8(recarga_wire::encode(&event)).ok()
-    });
+    let whole =
+        |told: &Told| Some(WireEvent { id: told.number, instante: told.at, fato: body(node, &told.event)? });
+    let text = match sight {
+        Sight::Whole => told.text(|told| write(&whole(told)?)),
+        Sight::WithoutTrips => {
+            let mut event = whole(told)?;
+            match &mut event.fato {
+                EventBody::Reserva(hold) => hold.veiculo_id = None,
+                EventBody::Alarme(alarm) => alarm.viagem_id = None,
+                _ => {}
+            }
+            write(&event).map(Arc::from)
+        }
+    };
     Some(SseEvent::default().id(told.number.to_string()).event(name).data(text?))
+}
+
+fn write(event: &WireEvent) -> Option<String> {
+    String::from_utf8(recarga_wire::encode(event)).ok()
 }
 
 fn name(event: &Event) -> &'static str {

@@ -8,7 +8,7 @@ use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use opentelemetry::trace::FutureExt as _;
-use recarga_reservation::{NotChangeable, RequestKey, Step, Trip, TripId, TripRequest};
+use recarga_reservation::{NotChangeable, RequestKey, Stage, Step, Trip, TripId, TripRequest};
 use recarga_wire::journey::{JourneyBody, JourneyRequest, JourneyTripBody, ModelsAnswer, PlansAnswer};
 use recarga_wire::trip::{TripAnswer, TripBody, TripsAnswer, TripsParams};
 use recarga_wire::{Problem, ProblemKind, decode, decode_query};
@@ -31,6 +31,7 @@ const CAR_FIELD: &str = "veiculo.veiculo_id";
     params(("Idempotency-Key" = Option<String>, Header, description = "The same as `requisicao_id`.")),
     responses(
         (status = 201, body = TripAnswer, description = "Booked. A repeat gets the same answer."),
+        (status = 200, body = TripAnswer, description = "A repeat, and the trip is over: `estado` says how."),
         (status = 409, body = Problem, description = "Nothing is reserved: which stop failed, why, and what is free instead."),
         (status = 422, body = Problem, description = "A field is not valid."),
         (status = 504, body = Problem, description = "Still under way; `consulta` says where to ask."),
@@ -224,7 +225,10 @@ async fn read_trip(node: &Node, caller: &Caller, request: Request) -> Result<Tri
 fn answer(key: &RequestKey, answer: Option<Answer>, booked: StatusCode) -> Result<Response, Fault> {
     match answer {
         Some(Answer::Booked(trip)) => {
-            let mut response = json(booked, &TripAnswer::new(&trip));
+            // A repeat may come after the trip is over.
+            let stands = matches!(trip.stage, Stage::Committed { .. } | Stage::Settled);
+            let status = if stands { booked } else { StatusCode::OK };
+            let mut response = json(status, &TripAnswer::new(&trip));
             if let Ok(location) = HeaderValue::from_str(&format!("/viagens/{}", trip.id)) {
                 response.headers_mut().insert(LOCATION, location);
             }

@@ -136,6 +136,7 @@ async fn bodies_that_are_no_trip() {
         row("ten times the limit", bytes(&vec![b' '; 640 * 1024]), 413, "corpo-grande-demais", body),
         row("a form", typed(b"application/x-www-form-urlencoded"), 415, "tipo-de-midia", "Content-Type"),
         row("a plain text", typed(b"text/plain"), 415, "tipo-de-midia", "Content-Type"),
+        row("no type", post(&good()).untyped(), 415, "tipo-de-midia", "Content-Type"),
         row("an empty type", typed(b""), 415, "tipo-de-midia", "Content-Type"),
         row("a type that is no text", typed(b"\xff"), 415, "tipo-de-midia", "Content-Type"),
         row("a type that only looks like it", typed(b"application/jsonp"), 415, "tipo-de-midia", "Content-Type"),
@@ -146,7 +147,8 @@ async fn bodies_that_are_no_trip() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_chunked_body_has_the_same_limits() {
     let bench = Bench::start().await;
-    let head = "POST /viagens HTTP/1.1\r\nhost: a\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n";
+    let head = "POST /viagens HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-type: application/json\r\n\
+         transfer-encoding: chunked\r\n\r\n";
     let chunk = format!("4000\r\n{}\r\n", " ".repeat(0x4000)).repeat(5);
     let answer = raw(&bench.node().url, format!("{head}{chunk}0\r\n\r\n").as_bytes()).await;
     let answer = String::from_utf8(answer).unwrap();

@@ -20,6 +20,10 @@ impl Stream {
         if let Some(last) = last {
             call = call.header("last-event-id", last.as_bytes());
         }
+        Self::of(node, call).await
+    }
+
+    async fn of(node: &TestNode, call: Call) -> Self {
         let response = Http::new(&node.url).open(call).await.unwrap();
         assert_eq!(response.status(), 200);
         Self { body: response.into_body(), text: String::new() }
@@ -125,6 +129,38 @@ async fn a_hold_of_another_company_is_told_without_its_car() {
         .expect(201);
     let (_, _, data) = events.next().await;
     assert_eq!(data["dados"]["veiculo_id"], "carro-1", "its own: {data}");
+}
+
+// Who knows a trip's id may cancel it where nothing else is asked of them; where cars have tokens, their trips are theirs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_cars_have_tokens_their_trips_are_told_to_the_operator_alone() {
+    let operator =
+        "vehicle_tokens = { \"carro-1\" = \"token-of-carro-1\" }\ndriver_tokens = [\"driver-token\"]".into();
+    let node = start_one(Plan { operator, ..Plan::default() }).await;
+    let watch = |query: &str, token: &str| Call::get(&format!("/eventos{query}")).token(token);
+    let mut whole = Stream::of(&node, watch("?tipos=viagem,reserva", OPERATOR)).await;
+    let mut others = Stream::of(&node, watch("", "driver-token")).await;
+    let wish = |request: &str, evse: &str| trip(request, "carro-1", &[("empresa-a", evse, 0, 60)]);
+    let book = |wish: &Value| node.send(Call::post("/viagens", wish).token("token-of-carro-1"));
+    let booked = book(&wish("p", "A-1")).await.expect(201);
+    book(&wish("q", "A-1")).await.expect_problem(409, "ponto-reservado");
+    put(&node, "A-2", "inoperante").await;
+    let mut seen = vec![whole.next().await, whole.next().await];
+    seen.sort_by(|one, other| one.0.cmp(&other.0));
+    assert_eq!(seen[0].2["dados"]["veiculo_id"], "carro-1");
+    assert_eq!(seen[1].2["dados"]["viagem_id"], booked["viagem_id"]);
+    // Everything up to what was last done.
+    let mut names = vec![];
+    while names.last().is_none_or(|name| name != "ponto") {
+        let (name, _, data) = others.next().await;
+        let text = data.to_string();
+        assert!(!text.contains("carro-1") && !text.contains(booked["viagem_id"].as_str().unwrap()), "{text}");
+        names.push(name);
+    }
+    assert!(names.contains(&"reserva".to_owned()), "{names:?}");
+    assert!(!names.iter().any(|name| name.starts_with("viagem")), "{names:?}");
+    let refused = node.send(watch("?tipos=ponto,viagem", "driver-token")).await;
+    assert_eq!(refused.expect_problem(403, "nao-permitido")["campo"], "tipos");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -45,11 +45,17 @@ impl Call {
     }
 
     pub fn json(self, body: &Value) -> Self {
-        self.bytes(body.to_string().into_bytes()).header(CONTENT_TYPE.as_str(), b"application/json")
+        self.bytes(body.to_string().into_bytes())
     }
 
+    /// A body that says it is JSON.
     pub fn bytes(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
+        self.header(CONTENT_TYPE.as_str(), b"application/json")
+    }
+
+    pub fn untyped(mut self) -> Self {
+        self.headers.remove(CONTENT_TYPE);
         self
     }
 

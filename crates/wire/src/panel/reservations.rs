@@ -105,6 +105,7 @@ pub enum ReservedState {
 #[serde(deny_unknown_fields)]
 pub struct ServiceBody {
     /// What it shall be.
+    #[serde(with = "fields::word")]
     pub estado: ServiceState,
 }
 

@@ -43,7 +43,7 @@ macro_rules! catalogue {
 
 catalogue! {
     MalformedBody "corpo-invalido" 400
-        "O corpo não é JSON válido"
+        "O corpo não é um objeto JSON válido"
         "O corpo da mensagem não pôde ser lido como um objeto JSON em UTF-8."
         "Corrija o JSON na linha e na coluna indicadas e envie de novo."
         "body is not valid JSON"
