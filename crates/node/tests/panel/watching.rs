@@ -145,7 +145,7 @@ async fn where_cars_have_tokens_their_trips_are_told_to_the_operator_alone() {
     let booked = book(&wish("p", "A-1")).await.expect(201);
     book(&wish("q", "A-1")).await.expect_problem(409, "ponto-reservado");
     put(&node, "A-2", "inoperante").await;
-    let mut seen = vec![whole.next().await, whole.next().await];
+    let mut seen = [whole.next().await, whole.next().await];
     seen.sort_by(|one, other| one.0.cmp(&other.0));
     assert_eq!(seen[0].2["dados"]["veiculo_id"], "carro-1");
     assert_eq!(seen[1].2["dados"]["viagem_id"], booked["viagem_id"]);
