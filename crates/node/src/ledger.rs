@@ -8,6 +8,8 @@
 mod copying;
 mod revisions;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -71,10 +73,15 @@ struct Inner {
     queue: Vec<Record>,
     // When the queue is to be written at the latest.
     due: Option<Instant>,
-    // Number of the last record ever queued, and of the last durable one.
+    // Number of the last record ever queued, and of the last durable one; blanks are counted with them.
     queued: u64,
     durable: u64,
     flushes: u64,
+    records: u64,
+    // What was durable when somebody else took the record over is not all of it. Where that can happen, an answer that
+    // rests on durable records alone is followed by a blank: nothing to be written, but only by whoever still may.
+    can_be_taken_over: bool,
+    blanks: u64,
     // Who waits for which record, in the order of the records. Whoever is dropped is told that nothing can be told.
     waiting: VecDeque<(u64, oneshot::Sender<()>)>,
     wanted: Vec<Wanted>,
@@ -102,6 +109,9 @@ impl Ledger {
             queued: 0,
             durable: 0,
             flushes: 0,
+            records: 0,
+            can_be_taken_over: store.can_be_taken_over(),
+            blanks: 0,
             waiting: VecDeque::new(),
             wanted: Vec::new(),
             ended: false,
@@ -170,7 +180,9 @@ impl Ledger {
             let mut inner = self.shared.lock();
             let (answer, records, told) = change(&mut inner.state);
             inner.state.note_changes();
-            inner.queued += records.len() as u64;
+            let blank = u64::from(inner.can_be_taken_over && records.is_empty() && told == Told::OnceDurable);
+            inner.blanks += blank;
+            inner.queued += records.len() as u64 + blank;
             inner.queue.extend(records);
             let within = match (told, haste) {
                 (Told::OnceDurable, Haste::Now) => Duration::ZERO,
@@ -205,7 +217,7 @@ impl Ledger {
     /// How many flushes and records there were: (flushes, durable records, records waiting).
     pub fn figures(&self) -> (u64, u64, u64) {
         let inner = self.shared.lock();
-        (inner.flushes, inner.durable, inner.queued - inner.durable)
+        (inner.flushes, inner.records, inner.queued - inner.durable)
     }
 
     /// How long the last flushes took.
@@ -244,7 +256,7 @@ fn fallible<A, E>(
 impl Inner {
     // Whether the writer has to know: the queue is wanted sooner than it thinks.
     fn is_due_within(&mut self, within: Duration) -> bool {
-        if self.queue.is_empty() {
+        if self.has_nothing() {
             return false; // whatever somebody may wait for is being written
         }
         let due = match self.queue.len() {
@@ -256,6 +268,10 @@ impl Inner {
             self.due = Some(due);
         }
         is_sooner
+    }
+
+    fn has_nothing(&self) -> bool {
+        self.queue.is_empty() && self.blanks == 0
     }
 
     // For the last record; nothing if it is durable already.
@@ -290,7 +306,8 @@ impl Drop for Closing<'_> {
 }
 
 enum Work {
-    Write(Vec<Record>),
+    // So many of them, with the blanks.
+    Write(Vec<Record>, u64),
     Snapshot(Wanted),
     Rest { until: Option<Instant> },
     Stop,
@@ -307,9 +324,9 @@ impl Shared {
         loop {
             let mut inner = self.lock();
             match next_work(&mut inner) {
-                Work::Write(batch) => {
+                Work::Write(batch, count) => {
                     drop(inner);
-                    if let Err(error) = self.write(&mut *store, &batch) {
+                    if let Err(error) = self.write(&mut *store, &batch, count) {
                         on_failure(&error);
                         break;
                     }
@@ -342,8 +359,8 @@ impl Shared {
         loop {
             let work = next_work(&mut self.lock());
             match work {
-                Work::Write(batch) => {
-                    if let Err(error) = self.write(&mut *store, &batch) {
+                Work::Write(batch, count) => {
+                    if let Err(error) = self.write(&mut *store, &batch, count) {
                         on_failure(&error);
                         break;
                     }
@@ -364,14 +381,15 @@ impl Shared {
         drop(store);
     }
 
-    fn write(&self, store: &mut dyn Store, batch: &[Record]) -> Result<(), StoreError> {
+    fn write(&self, store: &mut dyn Store, batch: &[Record], count: u64) -> Result<(), StoreError> {
         let begun = Instant::now();
         let written = store.append(batch);
         self.flush_times.add(begun.elapsed());
         match written {
             Ok(()) => {
                 let mut inner = self.lock();
-                inner.durable += batch.len() as u64;
+                inner.durable += count;
+                inner.records += batch.len() as u64;
                 inner.flushes += 1;
                 inner.tell();
             }
@@ -393,101 +411,16 @@ fn next_work(inner: &mut Inner) -> Work {
         return Work::Snapshot(wanted);
     }
     let is_due = inner.stopping || inner.due.is_some_and(|due| due <= Instant::now());
-    match (inner.queue.is_empty(), is_due) {
+    match (inner.has_nothing(), is_due) {
         // All of it: a cut could part the facts of one step, which stand or fall together.
         (false, true) => {
             inner.due = None;
-            Work::Write(std::mem::take(&mut inner.queue))
+            let batch = std::mem::take(&mut inner.queue);
+            let count = batch.len() as u64 + std::mem::take(&mut inner.blanks);
+            Work::Write(batch, count)
         }
         (false, false) => Work::Rest { until: inner.due },
         (true, _) if inner.stopping => Work::Stop,
         (true, _) => Work::Rest { until: None },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::iter;
-
-    use recarga_reservation::{Company, HoldLimits, OperatorId, RequestKey, StoreId};
-
-    use super::*;
-    use crate::store::memory::{MemoryDisk, MemoryStore};
-    use crate::store::{Boot, Snapshot};
-
-    fn ledger_on(store: Box<dyn Store>) -> Arc<Ledger> {
-        let operator = OperatorId::new("empresa-a").unwrap();
-        let company = Company::new(
-            operator,
-            StoreId(1),
-            1,
-            iter::empty(),
-            HoldLimits::default(),
-            Duration::from_secs(1),
-        );
-        let state = State::new(company, 1);
-        Arc::new(Ledger::start(state, store, Writer::Task, Box::new(|_| {})))
-    }
-
-    fn record() -> Record {
-        let key = RequestKey { vehicle: "carro-1".parse().unwrap(), request: "1".parse().unwrap() };
-        Record::LetterForgotten(key)
-    }
-
-    async fn write(ledger: Arc<Ledger>, haste: Haste) -> Duration {
-        let begun = Instant::now();
-        ledger.record_with(haste, |_| ((), vec![record()], Told::OnceDurable)).await.unwrap();
-        begun.elapsed()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_is_patient_shares_the_next_flush_and_waits_for_it_only_so_long() {
-        let ledger = ledger_on(Box::new(MemoryStore::open(&MemoryDisk::default())));
-        assert_eq!(write(ledger.clone(), Haste::Now).await, Duration::ZERO);
-        // Among themselves, and time does not begin anew with everyone who comes.
-        let first = tokio::spawn(write(ledger.clone(), Haste::Patient));
-        tokio::time::sleep(PATIENT_DELAY / 2).await;
-        let second = tokio::spawn(write(ledger.clone(), Haste::Patient));
-        assert_eq!(second.await.unwrap(), PATIENT_DELAY / 2);
-        assert_eq!(first.await.unwrap(), PATIENT_DELAY);
-        assert_eq!(ledger.figures(), (2, 3, 0), "two flushes for three records");
-        // With somebody who is not.
-        let patient = tokio::spawn(write(ledger.clone(), Haste::Patient));
-        tokio::time::sleep(PATIENT_DELAY / 2).await;
-        assert_eq!(write(ledger.clone(), Haste::Now).await, Duration::ZERO);
-        assert_eq!(patient.await.unwrap(), PATIENT_DELAY / 2);
-        assert_eq!(ledger.figures(), (3, 5, 0));
-        ledger.close().await;
-        assert!(!ledger.is_writing());
-    }
-
-    struct Refusing;
-
-    impl Store for Refusing {
-        fn boot(&mut self, store: StoreId) -> Result<Boot, StoreError> {
-            Ok(Boot { store, epoch: 1 })
-        }
-
-        fn each(&mut self, _: &mut dyn FnMut(Record)) -> Result<(), StoreError> {
-            Ok(())
-        }
-
-        fn snapshot(&mut self) -> Result<Box<dyn Snapshot>, StoreError> {
-            unreachable!("nobody copies it")
-        }
-
-        fn append(&mut self, _: &[Record]) -> Result<(), StoreError> {
-            Err(StoreError::Io { path: "disk".into(), reason: "it refuses".into() })
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn nobody_is_told_what_a_failed_write_has_lost() {
-        let ledger = ledger_on(Box::new(Refusing));
-        for haste in [Haste::Patient, Haste::Now] {
-            let told = ledger.record_with(haste, |_| ((), vec![record()], Told::OnceDurable)).await;
-            assert_eq!(told, Err(Stopped), "the first is written, the second comes too late");
-        }
-        assert!(!ledger.is_writing());
     }
 }

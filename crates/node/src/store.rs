@@ -30,12 +30,17 @@ pub trait Store: Send + 'static {
     }
 
     /// Writes the records, in order, all or none; durable on return. After an error the state on disk is unknown
-    /// and the process must not go on.
+    /// and the process must not go on. Also without records it fails where somebody else has taken the record over.
     fn append(&mut self, records: &[Record]) -> Result<(), StoreError>;
 
     /// All that is durable at this moment, to be read at leisure while more is written. Quick, since whoever waits for
     /// a flush waits for it.
     fn snapshot(&mut self) -> Result<Box<dyn Snapshot>, StoreError>;
+
+    /// Whether another process may take the record over while this one believes that it has it.
+    fn can_be_taken_over(&self) -> bool {
+        false
+    }
 
     /// Ends the work on a store that is needed no longer. What was appended is durable without it; an error says that
     /// the disk is not to be trusted, as one of [`Store::append`] does.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use recarga_reservation::{HoldLimits, VehicleLimits};
+use recarga_wire::batch::BATCH_LENGTH_MAX;
 use serde::Deserialize;
 
 use crate::coordinator::Patience;
@@ -145,7 +146,9 @@ impl Limits {
 
     /// Of a replica that passes requests on.
     pub fn front(&self) -> FrontLimits {
-        FrontLimits { body_max: self.body_bytes_max, answer_max: LEADER_MAX, finish_max: FINISH_MAX }
+        // Whoever leads knows what each request may have.
+        let body_max = self.body_bytes_max.max(BATCH_LENGTH_MAX);
+        FrontLimits { body_max, answer_max: LEADER_MAX, finish_max: FINISH_MAX }
     }
 
     /// The part that the rules enforce.

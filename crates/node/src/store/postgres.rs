@@ -38,6 +38,8 @@ const LOCK_PAUSE: Duration = Duration::from_millis(50);
 const PULSE: Duration = Duration::from_secs(1);
 /// How long an idle PostgreSQL may take to answer.
 const PULSE_MAX: Duration = Duration::from_secs(15);
+/// How long PostgreSQL may take for what is asked of it. Something between may take everything and pass nothing on.
+const ANSWER_MAX: Duration = Duration::from_secs(15);
 /// Portions of records that were read and wait to be taken.
 const PORTIONS_AHEAD: usize = 16;
 /// Records in a portion.
@@ -57,6 +59,7 @@ pub type OnLost = Box<dyn FnOnce(&StoreError) + Send>;
 struct Session {
     client: Client,
     name: String,
+    pulse_max: Duration,
     // The statement of `append`, and the epoch of this run: with another one nothing is written.
     append: Option<(Statement, String)>,
 }
@@ -110,9 +113,18 @@ impl PostgresStore {
     ) -> Result<A, StoreError> {
         let (reply, replied) = sync_channel(1);
         let job: Job = Box::new(move |session| drop(reply.send(job(session))));
-        let gone = |_| ended(self.address.name());
         self.jobs.send(job).map_err(|_| ended(self.address.name()))?;
-        replied.recv().map_err(gone)?
+        match replied.recv_timeout(ANSWER_MAX) {
+            Ok(answer) => answer,
+            Err(RecvTimeoutError::Timeout) => Err(StoreError::Io {
+                path: self.address.name().to_owned(),
+                reason: format!(
+                    "no answer within {} s; check PostgreSQL, and what is between",
+                    ANSWER_MAX.as_secs()
+                ),
+            }),
+            Err(RecvTimeoutError::Disconnected) => Err(ended(self.address.name())),
+        }
     }
 }
 
@@ -136,6 +148,11 @@ impl Store for PostgresStore {
         ended_how.recv().map_err(|_| ended(self.address.name()))?
     }
 
+    // PostgreSQL gives its lock to the next one as soon as it takes this connection for lost.
+    fn can_be_taken_over(&self) -> bool {
+        true
+    }
+
     // A connection of its own, which is made when it is first read.
     fn snapshot(&mut self) -> Result<Box<dyn Snapshot>, StoreError> {
         Ok(Box::new(PostgresSnapshot::new(self.address.clone())))
@@ -156,7 +173,7 @@ impl Session {
             match todo.recv_timeout(PULSE) {
                 Ok(job) => job(&mut self),
                 Err(RecvTimeoutError::Timeout) => {
-                    if let Err(error) = self.client.is_valid(PULSE_MAX) {
+                    if let Err(error) = self.client.is_valid(self.pulse_max) {
                         return on_lost(&self.failed(&error));
                     }
                 }
@@ -175,7 +192,8 @@ impl Session {
     }
 
     fn connect(address: &Address) -> Result<Self, StoreError> {
-        Ok(Self { client: address.connect()?, name: address.name().to_owned(), append: None })
+        let (client, name) = (address.connect()?, address.name().to_owned());
+        Ok(Self { client, name, pulse_max: PULSE_MAX, append: None })
     }
 
     // Belongs to the connection, so it ends with the process, however that ends.

@@ -19,6 +19,7 @@ const TRY_EVERY: Duration = Duration::from_millis(150);
 /// How long to wait before PostgreSQL is tried to be reached again.
 const REACH_EVERY: Duration = Duration::from_millis(500);
 /// A leader from which PostgreSQL hears nothing for so long leads no longer. It says something every second.
+const SILENCE_MAX: Duration = Duration::from_millis(3500);
 const SILENCE: &str = "
     SET idle_session_timeout = '3500ms';
     SET tcp_keepalives_idle = 1; SET tcp_keepalives_interval = 1; SET tcp_keepalives_count = 2;
@@ -115,6 +116,7 @@ impl Watch {
     fn reach(&self) -> Result<Session, StoreError> {
         let mut session = Session::connect(&self.address)?;
         session.client.batch_execute(SILENCE).map_err(|error| session.failed(&error))?;
+        session.pulse_max = SILENCE_MAX;
         Ok(session)
     }
 

@@ -114,7 +114,10 @@ impl Journal {
     /// Counts that frame as written: its rows went into the tables directly. Every other frame must be in the tables, too.
     pub fn skip(&mut self) {
         self.last += 1;
-        self.end = 0;
+        // Never over the only frames of this journal: were the next one torn, nothing would show whose it is.
+        if self.end > 0 {
+            self.turn();
+        }
     }
 
     fn put(&mut self) -> io::Result<()> {
