@@ -8,8 +8,6 @@
 mod copying;
 mod revisions;
 mod state;
-#[cfg(test)]
-mod tests;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -424,3 +422,6 @@ fn next_work(inner: &mut Inner) -> Work {
         (true, _) => Work::Rest { until: None },
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -77,7 +77,7 @@ impl Termination {
         let asking =
             all.into_iter().filter(|&one| one != self.participant.operator()).map(|operator| async move {
                 let word = match self.peers.get(operator) {
-                    Some(peer) => self.ask(&*peer, operator, &hold.transaction).await,
+                    Some(peer) => self.ask(&*peer, operator, &hold.transaction).await.ok().flatten(),
                     None => None,
                 };
                 (operator.clone(), word)
@@ -85,26 +85,39 @@ impl Termination {
         join_all(asking).await
     }
 
-    /// Asks the coordinators of old tombstones whether they may go. To be called now and then.
+    /// Asks the coordinators of old tombstones whether they may go: but for those that are `silent`, to whom they are
+    /// added that do not answer.
     ///
     /// # Errors
     /// [`Stopped`].
-    pub async fn forget_tombstones(&self, old: &[TransactionId]) -> Result<(), Stopped> {
+    pub async fn forget_tombstones(
+        &self,
+        old: &[TransactionId],
+        silent: &mut BTreeSet<OperatorId>,
+    ) -> Result<(), Stopped> {
         for together in old.chunks(TOMBSTONES_AT_ONCE) {
-            let forgetting = together.iter().map(|transaction| self.forget_tombstone(transaction));
-            join_all(forgetting).await.into_iter().collect::<Result<(), Stopped>>()?;
+            let asked = together.iter().filter(|transaction| !silent.contains(&transaction.coordinator));
+            let forgetting = asked.map(|transaction| self.forget_tombstone(transaction));
+            for answered in join_all(forgetting).await {
+                silent.extend(answered?);
+            }
         }
         Ok(())
     }
 
-    async fn forget_tombstone(&self, transaction: &TransactionId) -> Result<(), Stopped> {
-        let Some(peer) = self.peers.get(&transaction.coordinator) else { return Ok(()) };
-        let answer = self.ask(&*peer, &transaction.coordinator, transaction).await;
-        // Only the database that made the transaction knows that it will never count a yes from here.
-        if answer == Some((Outcome::Abort, transaction.store)) {
-            self.ledger.apply(|state| state.company.participant.forget_tombstone(transaction)).await?;
+    // Who did not answer.
+    async fn forget_tombstone(&self, transaction: &TransactionId) -> Result<Option<OperatorId>, Stopped> {
+        let coordinator = &transaction.coordinator;
+        let Some(peer) = self.peers.get(coordinator) else { return Ok(None) };
+        match self.ask(&*peer, coordinator, transaction).await {
+            Err(Silent) => return Ok(Some(coordinator.clone())),
+            // Only the database that made the transaction knows that it will never count a yes from here.
+            Ok(Some((Outcome::Abort, store))) if store == transaction.store => {
+                self.ledger.apply(|state| state.company.participant.forget_tombstone(transaction)).await?;
+            }
+            Ok(_) => {}
         }
-        Ok(())
+        Ok(None)
     }
 
     async fn resolve(&self, doubt: &Doubt) -> Result<Learnt, Stopped> {
@@ -117,7 +130,7 @@ impl Termination {
             let Some(peer) = self.peers.get(operator) else { continue };
             let note = |what| self.events.chronicle().note(transaction, what);
             note(Happening::Inquiring(operator.clone()));
-            let Some((outcome, store)) = self.ask(&*peer, operator, transaction).await else {
+            let Ok(Some((outcome, store))) = self.ask(&*peer, operator, transaction).await else {
                 note(Happening::NoWord(operator.clone()));
                 continue;
             };
@@ -134,31 +147,35 @@ impl Termination {
         Ok(Learnt::Nothing)
     }
 
+    // Nothing from who answers, and does not say it.
     async fn ask(
         &self,
         peer: &dyn Peer,
         operator: &OperatorId,
         about: &TransactionId,
-    ) -> Option<(Outcome, StoreId)> {
+    ) -> Result<Option<(Outcome, StoreId)>, Silent> {
         let trace = self.events.traces().message("inquire", operator, about);
         match peer.send(Message::Inquire(about.clone())).with_context(trace.context()).await {
             Ok(Reply::Outcome(outcome, store)) => {
                 trace.say("recarga.outcome", || format!("{outcome:?}"));
-                Some((outcome, store))
+                Ok(Some((outcome, store)))
             }
             Ok(other) => {
                 warn!(transaction = %about, %operator, reply = ?other, "a reply that is no outcome");
-                None
+                Ok(None)
             }
             Err(PeerError::Refused(refused)) => {
                 warn!(transaction = %about, %operator, %refused, "will not say what became of it");
-                None
+                Ok(None)
             }
             Err(error) => {
                 trace.fail(|| error.to_string());
                 debug!(transaction = %about, %operator, %error, "cannot say what became of it");
-                None
+                Err(Silent)
             }
         }
     }
 }
+
+// Somebody does not answer.
+struct Silent;

@@ -1,6 +1,7 @@
 //! Forgets what is old, a slice at a time: whoever wants the ledger meanwhile waits for one slice, however much is
 //! remembered. What people may want to see later is archived before it is forgotten.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,8 +24,8 @@ pub const SLICE: usize = 64;
 const PAUSE: Duration = Duration::from_millis(1);
 /// What is past is archived together, as soon as there is so much of it: each time costs the disk a flush.
 const ARCHIVED_TOGETHER: usize = 1024;
-/// Tombstones asked about in one round; the next round has others.
-const TOMBSTONES_MAX: usize = 16_384;
+/// Tombstones are asked about as soon as there are so many.
+const ASKED_TOGETHER: usize = 1024;
 
 /// The service that forgets.
 #[derive(Debug)]
@@ -76,14 +77,18 @@ impl Tidying {
 
     async fn forget_reservations(&self) -> Result<usize, Stopped> {
         let (mut forgotten, mut tombstones, mut after) = (0, Vec::new(), None);
+        let mut silent = BTreeSet::new();
         let mut past: Vec<(TransactionId, Branch)> = Vec::new();
         loop {
             let now = self.clock.now();
             let old = self.ledger.look(|state| state.company.participant.old(now, after.as_ref(), SLICE));
             past.extend(old.past);
             tombstones.extend(old.tombstones);
-            tombstones.truncate(TOMBSTONES_MAX);
             after = old.next;
+            if tombstones.len() >= ASKED_TOGETHER || after.is_none() {
+                self.termination.forget_tombstones(&tombstones, &mut silent).await?;
+                tombstones.clear();
+            }
             if past.len() >= ARCHIVED_TOGETHER || after.is_none() {
                 let fact = |(id, branch): &(TransactionId, Branch)| Fact::Branch(id.clone(), branch.clone());
                 if !self.is_archived(past.iter().map(fact)).await {
@@ -101,7 +106,6 @@ impl Tidying {
             }
             sleep(PAUSE).await;
         }
-        self.termination.forget_tombstones(&tombstones).await?;
         Ok(forgotten)
     }
 
@@ -183,21 +187,28 @@ impl Tidying {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeMap;
     use std::fs;
 
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use async_trait::async_trait;
     use recarga_reservation::{
-        Company, Hold, Stage, Stop, StoreId, TimeWindow, Timestamp, TripRequest, TripStop,
+        AbortCause, Company, Hold, Outcome, Stage, Stop, StoreId, TimeWindow, Timestamp, TripRequest,
+        TripStop,
     };
+    use recarga_wire::availability::AvailabilityQuery;
 
     use super::*;
     use crate::clock::SystemClock;
     use crate::events::Events;
     use crate::ledger::{State, Writer};
     use crate::participant::Participant;
-    use crate::peers::Peers;
+    use crate::peer::{Catalogue, CatalogueAnswer, Message, Peer, PeerError, Reply};
+    use crate::peers::{Member, Peers};
     use crate::store::Store;
     use crate::store::memory::{MemoryDisk, MemoryStore};
+    use crate::tokens::Tokens;
     use crate::traces::Traces;
 
     const HOUR: Duration = Duration::from_secs(3600);
@@ -241,6 +252,10 @@ mod tests {
     }
 
     fn tidying(disk: &MemoryDisk, archive: Option<Archive>) -> Tidying {
+        tidying_among(disk, archive, Peers::default())
+    }
+
+    fn tidying_among(disk: &MemoryDisk, archive: Option<Archive>, peers: Peers) -> Tidying {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let (limits, operator) = (Limits::default(), "empresa-a".parse().unwrap());
         let mut company =
@@ -270,7 +285,6 @@ mod tests {
             shared.3,
             Duration::ZERO,
         ));
-        let peers = Peers::default();
         let termination =
             Termination::new(participant, peers, ledger.clone(), clock.clone(), events, metrics.clone());
         let termination = Arc::new(termination);
@@ -328,5 +342,64 @@ mod tests {
     async fn without_an_archive_what_is_past_is_forgotten() {
         let tidying = tidying(&disk(), None);
         assert_eq!(tidying.round().await.map(|forgotten| forgotten.reservations), Ok(100));
+    }
+
+    // A company that knows that all was aborted, or one that does not answer; how often it was asked.
+    #[derive(Debug)]
+    struct Asked(bool, AtomicUsize);
+
+    #[async_trait]
+    impl Peer for Asked {
+        async fn send(&self, message: Message) -> Result<Reply, PeerError> {
+            self.1.fetch_add(1, Ordering::Relaxed);
+            match message {
+                Message::Inquire(transaction) if self.0 => {
+                    Ok(Reply::Outcome(Outcome::Abort, transaction.store))
+                }
+                _ => Err(PeerError::Unreachable("gone".into())),
+            }
+        }
+
+        async fn store(&self) -> Result<StoreId, PeerError> {
+            Err(PeerError::Unreachable("not asked".into()))
+        }
+    }
+
+    #[async_trait]
+    impl Catalogue for Asked {
+        async fn page(&self, _: &AvailabilityQuery, _: Option<&str>) -> Result<CatalogueAnswer, PeerError> {
+            Err(PeerError::Unreachable("not asked".into()))
+        }
+    }
+
+    fn member(peer: &Arc<Asked>) -> Member {
+        let (tokens, url) = (Tokens::new(vec![]), String::new());
+        let (presents, accepts) = (tokens.clone(), tokens);
+        Member { peer: peer.clone(), catalogue: peer.clone(), presents, accepts, url, is_leaving: false }
+    }
+
+    // Those of a company that is gone come first, and were all that any round asked about.
+    #[tokio::test]
+    async fn tombstones_of_who_does_not_answer_do_not_keep_those_of_others() {
+        let (disk, at) = (MemoryDisk::default(), SystemClock::new().now().utc - 60 * DAY);
+        let tombstone = |operator: &str, epoch: u64, counter: u64| {
+            let coordinator = operator.parse().unwrap();
+            let id = TransactionId { coordinator, store: StoreId(1), epoch, counter, nonce: 0 };
+            let cause = AbortCause::VotedNo;
+            Record::Fact(Fact::Branch(id, Branch::Aborted { cause, at, hold: None }))
+        };
+        let gone = (0..5_000).map(|counter| tombstone("empresa-b", 1, counter));
+        let others = (0..3_000).map(|counter| tombstone("empresa-c", 2, counter));
+        let records: Vec<Record> = gone.chain(others).collect();
+        MemoryStore::open(&disk).append(&records).unwrap();
+        let (b, c) = (Arc::new(Asked(false, 0.into())), Arc::new(Asked(true, 0.into())));
+        let members = [("empresa-b", &b), ("empresa-c", &c)];
+        let members = members.map(|(operator, peer)| (operator.parse().unwrap(), member(peer)));
+        let tidying = tidying_among(&disk, None, Peers::new(members.into()));
+        tidying.round().await.unwrap();
+        assert_eq!(c.1.load(Ordering::Relaxed), 3_000);
+        assert!(b.1.load(Ordering::Relaxed) < 1_000, "asked once, with those that came together");
+        tidying.ledger.close().await;
+        assert_eq!(MemoryStore::open(&disk).load().unwrap().len(), 5_000);
     }
 }

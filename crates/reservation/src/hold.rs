@@ -335,7 +335,7 @@ impl Participant {
             // Somebody else's word has ended the doubt meanwhile.
             return Step::lazy(Learnt::Ended, vec![]);
         };
-        if !hold.believes(from, store, outcome) {
+        if !hold.believes(from, store, outcome, now.utc) {
             return Step::lazy(Learnt::Nothing, vec![]);
         }
         let ended = match outcome {

@@ -7,7 +7,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use futures_util::future::join_all;
-use recarga_reservation::{Branch, Hold, Learnt, OperatorId, Outcome, StoreId, TransactionId};
+use recarga_reservation::{Branch, Hold, Learnt, OperatorId, Outcome, StoreId, Timestamp, TransactionId};
 use recarga_wire::doubt::{DoubtWord, Doubtful, DoubtsAnswer, ForceBody, ForcedView, Word};
 use recarga_wire::hold::HoldStop;
 use recarga_wire::{Problem, ProblemKind, decode};
@@ -41,7 +41,8 @@ pub async fn list(State(node): State<Arc<Node>>, caller: Caller) -> Result<Respo
     waiting.sort_by_key(|(_, age)| std::cmp::Reverse(*age));
     let asking = waiting.iter().take(NAMED_MAX).map(|(hold, age)| async {
         let words = node.termination.survey(hold).await;
-        let respostas = words.into_iter().map(|(operator, word)| heard(hold, operator, word)).collect();
+        let respostas =
+            words.into_iter().map(|(operator, word)| heard(hold, operator, word, now.utc)).collect();
         doubtful(hold, *age, respostas)
     });
     let answer = DoubtsAnswer {
@@ -130,10 +131,12 @@ async fn hear_of_forced(node: &Node) -> Result<(), Fault> {
         open.filter_map(hold).take(NAMED_MAX).collect()
     });
     let asking = open.iter().map(|hold| async move { (hold, node.termination.survey(hold).await) });
-    for (hold, words) in join_all(asking).await {
+    let asked = join_all(asking).await;
+    let now = node.clock.now().utc;
+    for (hold, words) in asked {
         for (operator, word) in words {
             let Some((outcome, store)) = word else { continue };
-            if !hold.believes(&operator, store, outcome) {
+            if !hold.believes(&operator, store, outcome, now) {
                 continue;
             }
             match outcome {
@@ -146,13 +149,14 @@ async fn hear_of_forced(node: &Node) -> Result<(), Fault> {
     Ok(())
 }
 
-fn heard(hold: &Hold, operator: OperatorId, word: Option<(Outcome, StoreId)>) -> DoubtWord {
+fn heard(hold: &Hold, operator: OperatorId, word: Option<(Outcome, StoreId)>, now: Timestamp) -> DoubtWord {
     let is_outcome = |outcome| matches!(outcome, Outcome::Commit | Outcome::Abort | Outcome::Pending);
     DoubtWord {
         resposta: word.map_or(Word::SemResposta, |(outcome, _)| Word::of(outcome)),
         deposito: word.map(|(_, store)| store),
-        vale: word
-            .is_some_and(|(outcome, store)| is_outcome(outcome) && hold.believes(&operator, store, outcome)),
+        vale: word.is_some_and(|(outcome, store)| {
+            is_outcome(outcome) && hold.believes(&operator, store, outcome, now)
+        }),
         empresa: operator,
     }
 }

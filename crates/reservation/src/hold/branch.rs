@@ -10,6 +10,10 @@ use crate::station::Plug;
 use crate::time_window::{TimeWindow, Timestamp};
 use crate::vehicle::VehicleLimits;
 
+/// How long after a driver's request another participant's "abort" is worth something. Nobody forgets within a day what
+/// a trip's windows were kept for, and clocks may differ by the rest of it.
+pub const PROMISE_BELIEVED_MAX: Duration = Duration::from_secs(12 * 3600);
+
 /// One stop of a trip at one company.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Stop {
@@ -49,13 +53,16 @@ impl Hold {
     /// "Commit" is knowledge, whoever has it, also from a database that was put back from a copy. "Abort" may be a
     /// presumption: the coordinator presumes it of what its database does not know, another participant promises it of
     /// what it has not voted on. Both are worth something only from a database in which the opposite would stand: the
-    /// one that made the transaction, or the one that would have voted.
-    pub fn believes(&self, from: &OperatorId, store: StoreId, outcome: Outcome) -> bool {
+    /// one that made the transaction, or the one that would have voted; of that one only for a while, since it forgets
+    /// what it has long been through with, and then would promise again.
+    pub fn believes(&self, from: &OperatorId, store: StoreId, outcome: Outcome, now: Timestamp) -> bool {
         let is_coordinator = *from == self.transaction.coordinator;
         match outcome {
             Outcome::Commit => true,
             Outcome::Abort if is_coordinator => store == self.transaction.store,
-            Outcome::Abort => self.stores.get(from) == Some(&store),
+            Outcome::Abort => {
+                self.stores.get(from) == Some(&store) && now < self.priority + PROMISE_BELIEVED_MAX
+            }
             Outcome::Pending => is_coordinator && store == self.transaction.store,
             Outcome::InDoubt => false,
         }

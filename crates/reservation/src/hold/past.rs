@@ -76,12 +76,13 @@ impl Participant {
         }
     }
 
-    // A change that moves every stop elsewhere has no window here: it goes once what it replaced is gone.
+    // A change that moves every stop elsewhere has no window here: it goes once what it replaced is gone, and not before
+    // it is old itself, since others may yet ask what became of it.
     fn has_ended(&self, hold: &Hold, now: Now) -> bool {
-        match (hold.last_end(), &hold.replaces) {
-            (Some(end), _) => end + self.limits.reservation_keep <= now.utc,
-            (None, Some(old)) => !self.branches.contains_key(old),
-            (None, None) => true,
+        let is_replaced_here = || hold.replaces.as_ref().is_some_and(|old| self.branches.contains_key(old));
+        match hold.last_end() {
+            Some(end) => end + self.limits.reservation_keep <= now.utc,
+            None => hold.priority + self.limits.reservation_keep <= now.utc && !is_replaced_here(),
         }
     }
 

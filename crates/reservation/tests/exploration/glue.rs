@@ -328,7 +328,7 @@ impl<'a> Hand<'a> {
     fn is_believed(&self, by: u8, outcome: Outcome) -> bool {
         let me = self.node.company.operator();
         let hold = self.attempts[usize::from(self.event.attempt)].hold(usize::from(by));
-        hold.believes(me, self.store(), outcome)
+        hold.believes(me, self.store(), outcome, hold.priority)
             || (hold.transaction.coordinator == *me && self.is_planted(Plant::MissingStoreMeansAbort))
             || (hold.transaction.coordinator != *me && self.is_planted(Plant::AnotherStoresAbortBelieved))
     }

@@ -1,10 +1,13 @@
 //! Finding what is over a slice at a time, and forgetting it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use recarga_reservation::{Branch, Trip};
+use recarga_reservation::{
+    Branch, Firmness, Hold, HoldLimits, Learnt, Outcome, Participant, Patience, StoreId, TransactionId, Trip,
+};
 
-use crate::federation::{Federation, HOUR, hours, later, operator, request};
+use crate::federation::{Federation, HOUR, NOW, evse, hours, key, later, operator, request, stop};
 
 const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -81,4 +84,35 @@ fn what_is_not_past_is_never_forgotten() {
     let old = all.at("b").participant.old(long_after, None, 100);
     // The clock was set back meanwhile.
     assert_eq!(all.at("b").participant.forget(&old.past, later(HOUR * 99)).answer, 0);
+}
+
+// Who took part forgets a trip, a day after its windows at the earliest, and would then promise what is not so.
+#[test]
+fn another_participants_abort_is_believed_for_half_a_day_only() {
+    for (from, outcome, hours_later, learnt) in [
+        ("c", Outcome::Abort, 11, Learnt::Ended),
+        ("c", Outcome::Abort, 12, Learnt::Nothing),
+        ("c", Outcome::Commit, 1000, Learnt::Ended),
+        ("a", Outcome::Abort, 1000, Learnt::Ended),
+    ] {
+        let mut participant =
+            Participant::new(operator("b"), StoreId(1), &[evse("b-1")], HoldLimits::default());
+        let (a, c) = (operator("a"), operator("c"));
+        let (coordinator, store) = (a.clone(), StoreId(1));
+        let hold = Hold {
+            transaction: TransactionId { coordinator, store, epoch: 1, counter: 1, nonce: 0 },
+            key: key("r1"),
+            plug: None,
+            participants: vec![a.clone(), operator("b"), c.clone()],
+            stores: BTreeMap::from([(c, StoreId(7))]),
+            priority: NOW.utc,
+            stops: vec![stop("b-1", hours(1, 2))],
+            replaces: None,
+        };
+        let _ = participant.hold(&a, &hold, Firmness::Prepared, HOUR, Patience::MustVote, NOW).unwrap();
+        let store = if from == "a" { StoreId(1) } else { StoreId(7) };
+        let now = later(HOUR * hours_later);
+        let told = participant.learn(&hold.transaction, &operator(from), store, outcome, now).answer;
+        assert_eq!(told, learnt, "{outcome:?} of {from} after {hours_later} h");
+    }
 }
