@@ -23,8 +23,6 @@ use serde::Serialize;
 use super::finding::{Class, Finding, NotExamined};
 
 mod calendar;
-#[cfg(test)]
-mod tests;
 mod transaction;
 
 /// The shortest history that a node's configuration allows.
@@ -209,3 +207,6 @@ fn count(memories: &[Memory]) -> Counts {
     }
     counts
 }
+
+#[cfg(test)]
+mod tests;
