@@ -64,10 +64,22 @@ fn no_stops(problem: &str) -> Problem {
     recarga_wire::decode(problem.as_bytes()).unwrap_or_else(|_| Problem::of(ProblemKind::NoPlan))
 }
 
+/// Another request of this car has this id; `earlier` says what became of it, as in "que foi recusado".
+pub fn differs(key: &RequestKey, earlier: &str) -> Problem {
+    let detail = format!(
+        "este `requisicao_id` já é de outro pedido deste carro, {earlier}; o pedido de agora não foi executado. {}",
+        ProblemKind::RequestDiffers.cure()
+    );
+    Problem::new(ProblemKind::RequestDiffers, detail).at("requisicao_id").ask_at(inquiry(key))
+}
+
 /// The answer takes longer than a client should wait; where to ask for it.
 pub fn in_progress(key: &RequestKey) -> Problem {
-    let url = format!("/viagens?veiculo_id={}&requisicao_id={}", key.vehicle, key.request);
-    Problem::of(ProblemKind::InProgress).ask_at(url)
+    Problem::of(ProblemKind::InProgress).ask_at(inquiry(key))
+}
+
+fn inquiry(key: &RequestKey) -> String {
+    format!("/viagens?veiculo_id={}&requisicao_id={}", key.vehicle, key.request)
 }
 
 /// The node is stopping. A write that failed may have reached the disk all the same, so nothing is said about what

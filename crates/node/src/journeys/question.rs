@@ -14,7 +14,7 @@ use recarga_planning::{
 };
 use recarga_reservation::{EvseId, OperatorId, Plug, TimeWindow, Timestamp};
 use recarga_wire::availability::{AvailablePoint, PriceBandBody};
-use recarga_wire::journey::{CarBody, Cycle, JourneyBody, Preference};
+use recarga_wire::journey::{self, CarBody, Cycle, JourneyBody, Preference};
 use recarga_wire::{Problem, ProblemKind};
 
 use super::country::{Country, Site, site_position};
@@ -22,8 +22,6 @@ use super::outlooks::{Key, Outlooks};
 use crate::network::Copy;
 use crate::roads::{Going, Place, RoadDistance, Roads};
 
-/// Kept in the battery where the driver says nothing, as a share.
-const RESERVE: f64 = 0.10;
 /// Reserved after charging, for cars that come late.
 const BUFFER_MINUTES: f64 = 10.0;
 /// What a stop at a company counts more that is not one of those preferred.
@@ -94,12 +92,11 @@ impl Draft {
                 station(site, &car, journey, departure, offset(site, departure, &mut zones))
             })
             .collect();
-        let reserve = journey.reserva_pct.map_or(RESERVE, |percent| percent / 100.0);
+        let reserve = journey.reserva_pct.unwrap_or(journey::RESERVE_PERCENT) / 100.0;
         let vehicle = car.vehicle(reserve, plug).map_err(|error| invalid(&error))?;
-        let usual = Drive::default();
         let drive = Drive {
-            speed_kmh: journey.velocidade_kmh.unwrap_or(usual.speed_kmh),
-            temperature: journey.temperatura_c.unwrap_or(usual.temperature),
+            speed_kmh: journey.velocidade_kmh.unwrap_or(journey::CRUISE_KMH),
+            temperature: journey.temperatura_c.unwrap_or(journey::TEMPERATURE),
         };
         let kwh_per_km = car.kwh_per_km(drive);
         let range_km = vehicle.usable_kwh() / kwh_per_km;
@@ -454,7 +451,7 @@ fn settings(journey: &JourneyBody, wait_max: f64) -> Settings {
         Preference::MaisBarata => Objective::CHEAPEST,
         Preference::MenosParadas => Objective::FEWEST_STOPS,
     };
-    let stops_max = journey.paradas_max.map_or(Settings::default().stops_max, usize::from);
+    let stops_max = usize::from(journey.paradas_max.unwrap_or(journey::STOPS_MAX));
     let wait_minutes_max = journey.espera_max_min.unwrap_or(wait_max);
     Settings { stops_max, buffer_minutes: BUFFER_MINUTES, wait_minutes_max, objective, ..Settings::default() }
 }
