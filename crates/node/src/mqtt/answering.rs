@@ -50,7 +50,7 @@ impl Office {
 
     async fn decide(&self, letter: &Letter, request: VehicleRequest) -> Result<VehicleAnswer, Stopped> {
         let key = &letter.key;
-        if !matches!(request.wish, Wish::Cancel(_)) && self.is_expired(key, &request) {
+        if self.is_expired(key, &request) {
             return Ok(self.refused(key, Problem::of(ProblemKind::Expired).at("expira_em")));
         }
         match request.wish {

@@ -156,6 +156,27 @@ async fn the_same_wish_in_other_words_is_a_repeat_and_another_wish_is_told_what_
     assert_eq!(node.audit().await.1.len(), 1, "one trip");
 }
 
+/// It was carried out, however late it came.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cancellation_that_has_expired_is_refused() {
+    let (_broker, mut cars, node) = on_the_road().await;
+    cars.ask("carro-1", request(1).to_string()).await;
+    let id = cars.answer("carro-1").await["viagem_id"].clone();
+    let cancel = |request: &str, expires: i64| json!({"requisicao_id": request, "servidor": "empresa-a", "cancelar": id, "expira_em": from_now(expires)});
+    cars.ask("carro-1", cancel("tarde", -1).to_string()).await;
+    let late = cars.answer("carro-1").await;
+    let motive = &late["motivo"];
+    assert_eq!((&late["estado"], &motive["tipo"]), (&json!("recusada"), &json!("expirada")), "{late}");
+    assert_eq!(motive["campo"], "expira_em");
+    let shown = node.get(&format!("/viagens/{}", id.as_str().unwrap())).await;
+    assert_eq!(shown["estado"], "confirmada", "it stands");
+    cars.ask("carro-1", cancel("cedo", 10).to_string()).await;
+    assert_eq!(cars.answer("carro-1").await["estado"], "cancelada");
+    // What is done need not be done late.
+    cars.ask("carro-1", cancel("de-novo", -1).to_string()).await;
+    assert_eq!(cars.answer("carro-1").await["estado"], "cancelada");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_company_coordinates_and_one_answers() {
     let broker = broker(0).await;
