@@ -8,6 +8,7 @@ mod country;
 mod outlooks;
 mod question;
 mod telling;
+mod words;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use recarga_atlas::cars::{self, Car, UnknownCar};
-use recarga_atlas::cities::{self, City, NoPlace};
+use recarga_atlas::cars::Car;
+use recarga_atlas::cities::City;
 use recarga_atlas::consumption::Drive;
 use recarga_planning::{
     Band, Connector, Corridor, Evse, Invalid, Itinerary, Objective, Outlook, Position, Settings, Spot,
@@ -14,11 +14,12 @@ use recarga_planning::{
 };
 use recarga_reservation::{EvseId, OperatorId, Plug, TimeWindow, Timestamp};
 use recarga_wire::availability::{AvailablePoint, PriceBandBody};
-use recarga_wire::journey::{self, CarBody, Cycle, JourneyBody, Preference};
+use recarga_wire::journey::{self, JourneyBody, Preference};
 use recarga_wire::{Problem, ProblemKind};
 
 use super::country::{Country, Site, site_position};
 use super::outlooks::{Key, Outlooks};
+use super::words;
 use crate::network::Copy;
 use crate::roads::{Going, Place, RoadDistance, Roads};
 
@@ -32,10 +33,6 @@ const STATIONS_MANY: usize = 400;
 const BANDS_MAX: usize = 24;
 /// Nobody is longer on the way: what is free later need not be known.
 const JOURNEY_MAX: Duration = Duration::from_secs(5 * 24 * 3600);
-/// Clocks of cars and of this company differ.
-const PAST: Duration = Duration::from_secs(120);
-/// Farther than any two places in Brazil by road.
-const DISTANCE_KM_MAX: f64 = 6_000.0;
 
 /// A journey that was understood, and the stations along it. How long the roads are is still to be said.
 pub struct Draft {
@@ -79,9 +76,11 @@ impl Draft {
         now: Timestamp,
     ) -> Result<Self, Problem> {
         journey.check()?;
-        let car = car(journey)?;
-        let places = places(journey, country)?;
-        let departure = departure(journey, country, now)?;
+        let car = words::car(journey)?;
+        words::check_plug(&car, plug)?;
+        words::check_companies(journey, country)?;
+        let places = words::places(journey, country)?;
+        let departure = words::departure(journey, country, now)?;
         let waypoints: Vec<Position> = places.iter().map(|place| place.position).collect();
         let near = near(country, journey, &car, plug, &waypoints)?;
         let mut zones = HashMap::new();
@@ -263,102 +262,6 @@ fn wait_minutes(stop: &Stop) -> f64 {
     stop.start.since(stop.arrive).as_secs_f64() / 60.0
 }
 
-fn places(journey: &JourneyBody, country: &Country) -> Result<Vec<City>, Problem> {
-    let mut places = vec![place(&journey.origem, "origem".to_owned(), country)?];
-    for (number, via) in journey.via.iter().enumerate() {
-        places.push(place(via, format!("via[{number}]"), country)?);
-    }
-    places.push(place(&journey.destino, "destino".to_owned(), country)?);
-    for two in places.windows(2) {
-        let km = recarga_planning::distance_km(two[0].position, two[1].position);
-        if km.map_err(|error| invalid(&error))? > DISTANCE_KM_MAX {
-            let detail = format!(
-                "{} fica a mais de {DISTANCE_KM_MAX} km; confira o nome e o sinal das coordenadas",
-                two[1].name
-            );
-            return Err(Problem::new(ProblemKind::InvalidField, detail).at("destino"));
-        }
-    }
-    Ok(places)
-}
-
-fn place(text: &str, field: String, country: &Country) -> Result<City, Problem> {
-    let error = match cities::find(text) {
-        Ok(city) => return Ok(city),
-        Err(error) => error,
-    };
-    if let Some(station) = country.find(text.trim()) {
-        let point = &station.any().ponto;
-        return Ok(City { name: point.nome.clone(), state: point.uf.clone(), position: station.position() });
-    }
-    let detail = match error {
-        NoPlace::NotDegrees => "use latitude de -90 a 90 e longitude de -180 a 180, em graus".to_owned(),
-        NoPlace::Ambiguous { choices } => format!("há mais de uma cidade com este nome; diga qual: {}", choices.join("; ")),
-        NoPlace::Unknown { alike } if alike.is_empty() => {
-            "não conhecemos esta cidade nem esta estação; use o nome de uma cidade maior, o id de uma estação, ou \
-             `latitude,longitude` em graus"
-                .to_owned()
-        }
-        NoPlace::Unknown { alike } => {
-            format!(
-                "não conhecemos esta cidade; seria {}? Também vale o id de uma estação, ou `latitude,longitude` em graus",
-                alike.join(" ou ")
-            )
-        }
-    };
-    Err(Problem::new(ProblemKind::InvalidField, detail).at(field))
-}
-
-fn car(journey: &JourneyBody) -> Result<Arc<Car>, Problem> {
-    if let Some(own) = &journey.carro {
-        return Ok(Arc::new(own_car(own)));
-    }
-    let found = cars::find(journey.modelo.as_deref().unwrap_or_default());
-    found.map(|car| Arc::new(car.clone())).map_err(|UnknownCar { known }| {
-        let detail = format!(
-            "não conhecemos este modelo; use um de: {} (GET /modelos), ou descreva o seu em `carro`",
-            known.join(", ")
-        );
-        Problem::new(ProblemKind::InvalidField, detail).at("modelo")
-    })
-}
-
-fn own_car(own: &CarBody) -> Car {
-    Car {
-        id: own.nome.clone(),
-        name: own.nome.clone(),
-        usable_kwh: own.bateria_kwh,
-        dc_kw: own.potencia_cc_kw,
-        ac_kw: own.potencia_ca_kw,
-        plugs: own.plugues.clone(),
-        range_km: own.autonomia_km,
-        cycle: match own.ciclo {
-            Cycle::Wltp => cars::Cycle::Wltp,
-            Cycle::Pbev => cars::Cycle::Pbev,
-        },
-        mass_kg: own.massa_kg,
-        drag_area_m2: own.area_arrasto_m2,
-        curve: own.curva.clone(),
-    }
-}
-
-fn departure(journey: &JourneyBody, country: &Country, now: Timestamp) -> Result<Timestamp, Problem> {
-    let at = journey.saida.unwrap_or(now);
-    let invalid = |detail: String| Err(Problem::new(ProblemKind::InvalidField, detail).at("saida"));
-    if at + PAST < now {
-        return invalid(
-            "a saída já passou; omita o campo para sair agora, ou confira o relógio e o fuso".into(),
-        );
-    }
-    match country.known_until {
-        Some(until) if at >= until => {
-            let until = recarga_wire::instant::format(until);
-            invalid(format!("os horários livres são conhecidos até {until}; escolha uma saída anterior"))
-        }
-        _ => Ok(at.max(now)),
-    }
-}
-
 fn near(
     country: &Country,
     journey: &JourneyBody,
@@ -456,7 +359,7 @@ fn settings(journey: &JourneyBody, wait_max: f64) -> Settings {
     Settings { stops_max, buffer_minutes: BUFFER_MINUTES, wait_minutes_max, objective, ..Settings::default() }
 }
 
-fn invalid(error: &Invalid) -> Problem {
+pub(super) fn invalid(error: &Invalid) -> Problem {
     let field = match error.field {
         "vehicle.soc_kwh" => "bateria_pct",
         "vehicle.reserve_kwh" => "reserva_pct",

@@ -231,6 +231,7 @@ async fn what_another_company_offers_spoils_nobodys_plan() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_makes_no_sense_names_the_field_and_the_cure() {
     let nodes = companies().await;
+    let unknown = "empresa-desconhecida";
     for (field, value, tipo, at, cure) in [
         ("origem", json!("Resife"), "campo-invalido", "origem", "Recife, PE"),
         ("origem", json!(""), "campo-invalido", "origem", "latitude,longitude"),
@@ -257,6 +258,21 @@ async fn what_makes_no_sense_names_the_field_and_the_cure() {
         ("alternativas", json!(6), "campo-invalido", "alternativas", "0 a 5"),
         ("preferencia", json!("rápida"), "campo-invalido", "preferencia", "mais_rapida"),
         ("evitar_empresas", json!(["a b"]), "campo-invalido", "evitar_empresas[0]", ""),
+        // A typo led to the very company that was to be avoided.
+        (
+            "evitar_empresas",
+            json!(["empresa-b", "empresa-z"]),
+            unknown,
+            "evitar_empresas[1]",
+            "empresa-b, empresa-x",
+        ),
+        (
+            "preferir_empresas",
+            json!(["empresaa"]),
+            unknown,
+            "preferir_empresas[0]",
+            "uma de: empresa-a, empresa-b",
+        ),
         ("bateria", json!(80), "campo-desconhecido", "bateria", "bateria_pct"),
     ] {
         let body = with(&journey(), field, Some(value.clone()));
@@ -280,11 +296,16 @@ async fn what_makes_no_sense_names_the_field_and_the_cure() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_booked_says_why() {
     let nodes = companies().await;
+    let chademo = json!({"veiculo_id": "carro-1", "plugue": "CHADEMO"});
+    let by_own_car = with(&booking("p", &[("veiculo", chademo.clone())]), "modelo", None);
     for (body, tipo, at) in [
         (with(&booking("p", &[]), "destino", None), "campo-ausente", "destino"),
         (with(&booking("p", &[]), "veiculo", None), "campo-ausente", "veiculo"),
         (with(&booking("p", &[]), "requisicao_id", None), "campo-ausente", "requisicao_id"),
         (with(&booking("p", &[]), "alternativas", Some(json!(1))), "campo-invalido", "alternativas"),
+        // It was sent to a charger at which it could not charge.
+        (booking("p", &[("veiculo", chademo)]), "plugue-incompativel", "veiculo.plugue"),
+        (with(&by_own_car, "carro", Some(own_car(&[]))), "plugue-incompativel", "veiculo.plugue"),
         (with(&booking("p", &[]), "servidor", Some(json!("empresa-a"))), "campo-desconhecido", "servidor"),
         (with(&booking("p", &[]), "paradas", Some(json!([]))), "campo-desconhecido", "bateria_pct"),
     ] {
@@ -345,6 +366,15 @@ async fn a_car_asks_for_a_journey_and_one_company_answers() {
     cars.ask("carro-4", lost.to_string()).await;
     let refused = cars.answer("carro-4").await;
     assert_eq!((&refused["estado"], &refused["motivo"]["campo"]), (&json!("recusada"), &json!("origem")));
+    let chademo = json!({"veiculo_id": "carro-5", "plugue": "CHADEMO"});
+    cars.ask("carro-5", booking("p", &[("veiculo", chademo), ("servidor", json!("empresa-a"))]).to_string())
+        .await;
+    let refused = cars.answer("carro-5").await;
+    let motive = &refused["motivo"];
+    assert_eq!(
+        (&motive["tipo"], &motive["campo"]),
+        (&json!("plugue-incompativel"), &json!("veiculo.plugue"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
