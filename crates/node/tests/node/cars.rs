@@ -231,6 +231,41 @@ async fn what_a_car_says_last_is_kept_and_served() {
     assert_eq!(point().await, "em_uso");
 }
 
+/// A last will, written when its car connected, put the car back to where it was then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_older_takes_nothing_back_but_that_a_car_is_gone() {
+    let (_broker, cars, node) = on_the_road().await;
+    let say = async |charge: u8, minutes: i64, estado: &str| {
+        let status = json!({"veiculo_id": "carro-1", "latitude": -12.9, "longitude": -38.4, "bateria_pct": charge,
+            "velocidade_kmh": 0.0, "autonomia_km": 80.0, "instante": from_now(minutes), "estado": estado});
+        cars.publish("veiculo/carro-1/status", status.to_string()).await;
+    };
+    let seen = async |charge: f64, estado: &str| {
+        eventually("a status", || async {
+            let answer = node.send(Call::get("/veiculos/carro-1")).await;
+            let shown = answer.json();
+            (answer.status == 200 && shown["bateria_pct"] == charge && shown["estado"] == estado)
+                .then_some(())
+        })
+        .await;
+    };
+    say(40, -5, "dirigindo").await;
+    seen(40.0, "dirigindo").await;
+    say(90, -60, "offline").await;
+    seen(40.0, "offline").await;
+    // It is back, and what it had said before comes late.
+    say(39, -3, "parado").await;
+    seen(39.0, "parado").await;
+    say(38, -4, "dirigindo").await;
+    node.until_figure("recarga_mqtt_messages_total{message=\"status\"}", 4).await;
+    seen(39.0, "parado").await;
+    // A clock that was wrong is set right.
+    say(37, 100_000, "parado").await;
+    seen(37.0, "parado").await;
+    say(36, -1, "dirigindo").await;
+    seen(36.0, "dirigindo").await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_is_owed_until_the_broker_has_it() {
     let broker = broker(0).await;
