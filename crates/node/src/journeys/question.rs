@@ -29,6 +29,8 @@ const BUFFER_MINUTES: f64 = 10.0;
 const NOT_PREFERRED_MINUTES: f64 = 20.0;
 /// From so many stations on only the best of each neighbourhood are looked at.
 const STATIONS_MANY: usize = 400;
+/// Slower nobody drives to save energy.
+const SLOW_KMH: f64 = 60.0;
 /// Prices by time of day of one charger that are looked at.
 const BANDS_MAX: usize = 24;
 /// Nobody is longer on the way: what is free later need not be known.
@@ -42,6 +44,18 @@ pub struct Draft {
     problem: recarga_planning::Problem,
     plug: Option<Plug>,
     going: Going,
+    terms: Terms,
+}
+
+/// What a driver may ask for otherwise, where there is no plan.
+#[derive(Clone, Copy)]
+pub(super) struct Terms {
+    /// Some companies were to be avoided.
+    pub is_choosy: bool,
+    /// Until when free windows are known, where that is sooner than a journey may last.
+    pub known_until: Option<Timestamp>,
+    /// So many times as far the car goes if it drives slowly.
+    pub slow_gain: f64,
 }
 
 /// A journey, the stations along it, and the planner's view of both.
@@ -50,6 +64,7 @@ pub struct Question {
     pub(super) places: Vec<City>,
     pub(super) sites: Vec<Arc<SiteCopy>>,
     pub(super) problem: recarga_planning::Problem,
+    pub(super) terms: Terms,
     plug: Option<Plug>,
     pub(super) roads: Roads,
     outlook: Arc<Outlook>,
@@ -114,7 +129,13 @@ impl Draft {
             Arc::new(SiteCopy { operator: operator.clone(), points: points.clone() })
         };
         let sites = near.iter().map(copy).collect();
-        Ok(Self { car, places, sites, problem, plug, going })
+        let terms = Terms {
+            is_choosy: !journey.evitar_empresas.is_empty(),
+            known_until: country.known_until.filter(|until| *until < departure + JOURNEY_MAX),
+            slow_gain: kwh_per_km
+                / car.kwh_per_km(Drive { speed_kmh: SLOW_KMH.min(drive.speed_kmh), ..drive }),
+        };
+        Ok(Self { car, places, sites, problem, plug, going, terms })
     }
 
     /// How long the roads between its places are, as far as that is known.
@@ -153,8 +174,8 @@ impl Question {
             }
             false => Arc::new(make()?),
         };
-        let Draft { car, places, sites, problem, plug, .. } = draft;
-        Ok(Self { car, places, sites, problem, plug, roads, outlook, refused: Vec::new() })
+        let Draft { car, places, sites, problem, plug, terms, .. } = draft;
+        Ok(Self { car, places, sites, problem, terms, plug, roads, outlook, refused: Vec::new() })
     }
 
     /// The best plan.
