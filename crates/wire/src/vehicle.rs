@@ -105,7 +105,7 @@ pub struct VehicleRequestBody {
     /// The car: the same as in the topic. Required where a trip is asked for.
     #[serde(default, with = "fields::optional_object", skip_serializing_if = "Option::is_none")]
     pub veiculo: Option<Vehicle>,
-    /// 1 to 16 stops, in the order of the trip.
+    /// 1 to 16 stops. They are numbered as they stand, in whatever order in time.
     #[serde(default, with = "fields::optional_objects", skip_serializing_if = "Option::is_none")]
     pub paradas: Option<Vec<TripStopBody>>,
     /// The trip to cancel as a whole.
