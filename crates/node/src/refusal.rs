@@ -50,6 +50,7 @@ pub fn names(companies: &[OperatorId]) -> String {
 pub fn why(key: &RequestKey, answer: &Answer) -> Problem {
     match answer {
         Answer::Refused(refusal) => Problem::from_refusal(refusal, Stops::OfTrip),
+        Answer::Outrun(refusal) => outrun(Problem::from_refusal(refusal, Stops::OfTrip).kind),
         Answer::Different => Problem::of(ProblemKind::RequestDiffers).at("requisicao_id"),
         Answer::NotChangeable(error) => Problem::from(*error),
         Answer::NoStops(reason) => no_stops(reason),
@@ -57,6 +58,16 @@ pub fn why(key: &RequestKey, answer: &Answer) -> Problem {
         // Not asked of a trip that was booked; the truth about it is where trips are asked for.
         Answer::Booked(_) => in_progress(key),
     }
+}
+
+// Nobody has chosen the stop that was refused last, so nothing is said of its place in the trip.
+fn outrun(last: ProblemKind) -> Problem {
+    let detail = format!(
+        "muitos pediram ao mesmo tempo as paradas que servem a esta viagem, e outros foram mais rápidos a cada tentativa; um \
+         pedido novo pode dar certo. A última recusa: {}",
+        last.title()
+    );
+    Problem::new(last, detail)
 }
 
 // The planner has written it.

@@ -201,6 +201,41 @@ async fn a_refused_stop_is_planned_anew() {
     assert!(booked["roteiro"]["espera_min"].as_f64().unwrap() > 500.0, "{booked}");
 }
 
+/// It was told of a stop that it had never chosen, and what was free there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_outrun_each_time_is_told_so_and_gets_it_with_a_new_request() {
+    let points = json!(["X-1", "X-2", "X-3", "X-4", "X-5"].map(|id| charger(id, json!({}))));
+    let script = move |call: &str, body: &Value| match call {
+        "GET /disponibilidade" => (200, json!({"empresa": STRANGER, "revisao": 1, "pontos": points})),
+        "POST /lote" => {
+            let results = body["operacoes"].as_array().unwrap().iter().map(|one| match &one["operacao"] {
+                hold if hold == "reserva-temporaria" => {
+                    json!({"status": 409, "corpo": {"tipo": "ponto-reservado",
+                    "voto": "nao", "parada": 0, "livres": [{"inicio": at(600), "fim": at(700)}]}})
+                }
+                _ => json!({"status": 404, "corpo": {}}),
+            });
+            (200, json!({"resultados": results.collect::<Vec<_>>()}))
+        }
+        _ => (409, json!({"tipo": "ponto-reservado", "voto": "nao", "parada": 0})),
+    };
+    let stranger = Stranger::start(script).await;
+    let limits = format!("{SELDOM}\nproposals_max = 4");
+    let plan = Plan { limits, stranger_url: stranger.url.clone(), ..Plan::default() };
+    let node = start_one(plan).await;
+    knows(&node, &["empresa-a", STRANGER]).await;
+    let only = |id: &str| booking(id, &[("evitar_empresas", json!(["empresa-a"]))]);
+    let refused = node.send(Call::post("/viagens", &only("p"))).await.expect_problem(409, "ponto-reservado");
+    let detail = refused["detail"].as_str().unwrap();
+    for part in ["muitos pediram ao mesmo tempo", "um pedido novo pode dar certo", "Ponto já reservado"] {
+        assert!(detail.contains(part), "{detail}");
+    }
+    for field in ["campo", "parada", "livres"] {
+        assert_eq!(refused[field], Value::Null, "of a stop that nobody chose: {refused}");
+    }
+    node.send(Call::post("/viagens", &booking("q", &[]))).await.expect(201);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_company_that_is_gone_is_planned_around() {
     let mut nodes = companies().await;
