@@ -36,6 +36,11 @@ use wish::{Wanted, Wish};
 /// First pause between attempts; grows with each, with jitter.
 const RETRY_PAUSE: Duration = Duration::from_millis(8);
 
+/// From the third on, a proposal waits for up to so long and a little longer each time: whoever asks for the same at the
+/// same moment would go on asking for the same.
+const PROPOSAL_PAUSE: Duration = Duration::from_millis(20);
+const PROPOSAL_PAUSES_MAX: u32 = 5;
+
 /// What became of a request for a trip.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
@@ -43,6 +48,8 @@ pub enum Answer {
     Booked(Box<Trip>),
     /// Nothing is reserved anywhere.
     Refused(Refusal),
+    /// The same of stops that a planner proposed: somebody was quicker each time, and lastly for this reason.
+    Outrun(Refusal),
     /// The same request id asked for something else before.
     Different,
     /// The trip to change cannot be changed.
@@ -212,15 +219,22 @@ impl Coordinator {
         course: &mut Course<'_>,
     ) -> Answer {
         for proposal in 1.. {
+            if proposal > 2 {
+                let most = PROPOSAL_PAUSE * PROPOSAL_PAUSES_MAX.min(proposal - 2);
+                sleep(self.clock.jitter(most)).await;
+            }
             let request = match planner.propose().await {
                 Ok(request) => Arc::new(request),
                 Err(reason) => return Answer::NoStops(reason),
             };
             let answer = self.try_stops(wish, &request, course).await;
-            let Answer::Refused(refusal) = &answer else { return answer };
+            let Answer::Refused(refusal) = answer else { return answer };
             let may_go_on = proposal < self.limits.proposals_max && !self.is_late(course.asked);
-            if !may_go_on || !planner.refused(&request, refusal) {
-                return answer;
+            if !may_go_on || !planner.refused(&request, &refusal) {
+                return match refusal.reason {
+                    Reason::Held | Reason::Booked { .. } => Answer::Outrun(refusal),
+                    _ => Answer::Refused(refusal),
+                };
             }
         }
         Answer::Stopped
@@ -265,7 +279,7 @@ impl Coordinator {
                 trace.say("recarga.trip", || trip.id.to_string());
                 self.metrics.trip("booked", took, attempt);
             }
-            Answer::Refused(refusal) => {
+            Answer::Refused(refusal) | Answer::Outrun(refusal) => {
                 info!(vehicle = %key.vehicle, request = %key.request, attempt, ?took, stop = refusal.stop,
                     reason = ?refusal.reason, "trip refused");
                 trace.fail(|| format!("refused: {:?}", refusal.reason));

@@ -8,6 +8,7 @@ mod country;
 mod outlooks;
 mod question;
 mod telling;
+mod words;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,7 +20,9 @@ use recarga_planning::Itinerary;
 use recarga_reservation::{
     OperatorId, Planned, Plug, Reason, Refusal, Stop, Timestamp, TripRequest, TripStop,
 };
-use recarga_wire::journey::{JourneyBody, JourneyRequest, ModelView, ModelsAnswer, PlansAnswer};
+use recarga_wire::journey::{
+    BOOKED_WAIT_MINUTES_MAX, JourneyBody, JourneyRequest, ModelView, ModelsAnswer, PlansAnswer,
+};
 use recarga_wire::{Problem, ProblemKind};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -30,9 +33,6 @@ use crate::clock::Clock;
 use crate::coordinator::Planner;
 use crate::network::{Copy, Network};
 use crate::roads::{RoadDistance, Roads};
-
-/// Nobody is booked a longer wait for one charger who has not said so, in minutes.
-const WAIT_MINUTES_MAX: f64 = 120.0;
 
 /// How many plans are made at a time, and how many may wait.
 #[derive(Clone, Copy, Debug)]
@@ -205,7 +205,7 @@ impl Planner for Booking {
         let is_first = self.question.lock().unwrap_or_else(PoisonError::into_inner).is_none();
         let draft = match is_first {
             true => {
-                let usual = (request.plug, WAIT_MINUTES_MAX);
+                let usual = (request.plug, BOOKED_WAIT_MINUTES_MAX);
                 let drafting = journeys.draft(BOOKING, request.journey.clone(), usual);
                 Some(drafting.await.map_err(|problem| told(&problem))?)
             }

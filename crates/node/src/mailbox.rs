@@ -1,7 +1,7 @@
 //! Requests that came by MQTT and the answers owed to them.
 //!
 //! A letter is durable before its request is acknowledged to the broker, and its answer is owed until the broker has
-//! acknowledged that. A repeat of a request finds its letter and gets the same answer.
+//! acknowledged that. A repeat of a request finds its letter, and is answered as that was.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -44,14 +44,21 @@ impl Mailbox {
         self.letters.insert(letter.key.clone(), letter);
     }
 
-    /// Takes in a request; the records must be durable before the broker is told that it has arrived.
-    pub fn receive(&mut self, letter: Letter) -> (Receipt, Vec<Record>) {
+    /// Takes in a request; the records must be durable before the broker is told that it has arrived. `asks_the_same`
+    /// judges the text of an earlier request with the same id, if that is not the very same text.
+    pub fn receive(
+        &mut self,
+        letter: Letter,
+        asks_the_same: impl FnOnce(&str) -> bool,
+    ) -> (Receipt, Vec<Record>) {
         match self.letters.get_mut(&letter.key) {
             None => {
                 self.letters.insert(letter.key.clone(), letter.clone());
                 (Receipt::New, vec![Record::Letter(letter)])
             }
-            Some(known) if !asks_the_same(&known.request, &letter.request) => (Receipt::Different, vec![]),
+            Some(known) if known.request != letter.request && !asks_the_same(&known.request) => {
+                (Receipt::Different, vec![])
+            }
             Some(known) if known.answer.is_some() => {
                 known.owed = true;
                 known.response_topic = letter.response_topic;
@@ -64,6 +71,11 @@ impl Mailbox {
             }
             Some(_) => (Receipt::Working, vec![]),
         }
+    }
+
+    /// The letter of a request.
+    pub fn letter(&self, key: &RequestKey) -> Option<&Letter> {
+        self.letters.get(key)
     }
 
     /// Answers a request, once and for all; the answer is owed from now on.
@@ -140,10 +152,4 @@ impl Mailbox {
         }
         (old.into_iter().map(Record::LetterForgotten).collect(), next)
     }
-}
-
-// Another order of the fields, or other white space, asks for nothing else.
-fn asks_the_same(one: &str, other: &str) -> bool {
-    let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
-    one == other || json(one).is_some_and(|known| json(other) == Some(known))
 }

@@ -2,14 +2,14 @@
 //!
 //! A request is acknowledged to the broker only when it is durable here (the inbox); its answer is owed until the
 //! broker has acknowledged it (the outbox). A repeat finds its letter and gets the same answer, so whatever the
-//! broker loses or repeats, the car hears one thing.
+//! broker loses or repeats, the car hears one thing: unless its trip was cancelled or changed since, which it hears.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry::trace::FutureExt as _;
 use recarga_mqtt::link::{Incoming, LatestOf, Link, LinkOptions, LinkState, Message, Qos};
-use recarga_reservation::{OperatorId, RequestKey, Timestamp, Told, VehicleId};
+use recarga_reservation::{OperatorId, RequestKey, Told, VehicleId};
 use recarga_wire::topic::{ALL_REQUESTS, ALL_STATUS, Topic};
 use recarga_wire::vehicle::{VehicleAnswer, VehicleRequest, Wish, decode_request, salvage};
 use recarga_wire::{Problem, ProblemKind};
@@ -22,15 +22,16 @@ use twox_hash::XxHash3_64;
 
 use crate::app::Node;
 use crate::config;
-use crate::coordinator::Answer;
 use crate::ledger::Stopped;
 use crate::mailbox::Receipt;
 use crate::refusal;
 use crate::replicas::{self, PassedOn};
 use crate::store::Letter;
 
+mod answering;
 mod replica;
 mod sightings;
+use answering::Earlier;
 pub use replica::pass_on;
 
 /// Requests worked on at a time; more wait, durable already.
@@ -208,23 +209,28 @@ impl Office {
             response_topic: envelope.response_topic.clone(),
             correlation: envelope.correlation.clone(),
         };
-        let receive = |letter: Letter| {
-            self.node.ledger.record(move |state| {
-                let (receipt, records) = state.mailbox.receive(letter);
-                (receipt, records, Told::OnceDurable)
-            })
+        let key = &letter.key;
+        // Other words may ask for the same. Until when and of whom it was asked is no part of it.
+        let asks_the_same = |known: &str| {
+            let known = decode_request(known.as_bytes(), &key.vehicle);
+            known.is_ok_and(|known| known.wish.is_same(&request.wish))
         };
-        match receive(letter.clone()).await? {
-            Receipt::New => self.work_on(letter),
-            Receipt::Answered => {
+        let received = self.node.ledger.record(|state| {
+            let (receipt, records) = state.mailbox.receive(letter.clone(), asks_the_same);
+            let earlier = (receipt == Receipt::Different).then(|| Earlier::find(state, key));
+            ((receipt, earlier), records, Told::OnceDurable)
+        });
+        match received.await? {
+            (_, Some(earlier)) => {
+                let answer = self.differs(key, &earlier);
+                self.tell_once(envelope, &answer);
+            }
+            (Receipt::New, _) => self.work_on(letter),
+            (Receipt::Answered, _) => {
                 let this = self.clone();
                 self.tasks.spawn(async move { this.deliver(&letter.key).await });
             }
-            Receipt::Working => {}
-            Receipt::Different => {
-                let problem = Problem::of(ProblemKind::RequestDiffers).at("requisicao_id");
-                self.refuse(envelope, Some(letter.key.request), problem);
-            }
+            (Receipt::Working | Receipt::Different, _) => {}
         }
         Ok(())
     }
@@ -278,9 +284,14 @@ impl Office {
         request: Option<recarga_reservation::RequestId>,
         problem: Problem,
     ) {
+        let (vehicle, operator) = (envelope.vehicle.clone(), self.node.operator.clone());
+        self.tell_once(envelope, &VehicleAnswer::refused(vehicle, request, operator, problem));
+    }
+
+    // What is not kept.
+    fn tell_once(self: &Arc<Self>, envelope: Envelope, answer: &VehicleAnswer) {
         let Envelope { vehicle, response_topic, correlation } = envelope;
-        let answer = VehicleAnswer::refused(vehicle.clone(), request, self.node.operator.clone(), problem);
-        let payload = recarga_wire::encode(&answer);
+        let payload = recarga_wire::encode(answer);
         let this = self.clone();
         self.tasks.spawn(async move {
             let _ = this.publish(&vehicle, payload, response_topic, correlation).await;
@@ -300,81 +311,6 @@ impl Office {
         self.tasks.spawn(work.with_current_context());
     }
 
-    async fn answer(&self, letter: &Letter) -> Result<(), Stopped> {
-        let key = &letter.key;
-        let answer = match decode_request(letter.request.as_bytes(), &key.vehicle) {
-            Ok(request) => self.decide(letter, request).await?,
-            Err(problem) => self.refused(key, problem),
-        };
-        let confirmed = answer.motivo.is_none();
-        let json = String::from_utf8_lossy(&recarga_wire::encode(&answer)).into_owned();
-        // A refusal must be durable before it is told, or else a restart could book what was refused. What was booked
-        // or cancelled is durable already, and would be answered the same way again.
-        let told = if confirmed { Told::AtOnce } else { Told::OnceDurable };
-        self.node.ledger.record(|state| ((), state.mailbox.answer(key, json), told)).await
-    }
-
-    async fn decide(&self, letter: &Letter, request: VehicleRequest) -> Result<VehicleAnswer, Stopped> {
-        let key = &letter.key;
-        match request.wish {
-            Wish::Book(_) | Wish::Plan(_) if self.is_expired(key, request.expires) => {
-                Ok(self.refused(key, Problem::of(ProblemKind::Expired).at("expira_em")))
-            }
-            Wish::Book(trip) => {
-                if let Err(problem) = refusal::check_open(&self.node, key) {
-                    return Ok(self.refused(key, problem));
-                }
-                if let Err(problem) = refusal::check_companies(&self.node, &trip) {
-                    return Ok(self.refused(key, problem));
-                }
-                self.tell(key, self.node.coordinator.book(trip).await)
-            }
-            Wish::Plan(journey) => {
-                if let Err(problem) = refusal::check_open(&self.node, key) {
-                    return Ok(self.refused(key, problem));
-                }
-                let (wish, planner) = (journey.journey.canonical(), self.node.journeys.planner(*journey));
-                self.tell(key, self.node.coordinator.book_journey(key.clone(), wish.into(), planner).await)
-            }
-            Wish::Cancel(id) => {
-                // A car cancels its own trips only; of others it is not told that they exist.
-                let own = self.node.ledger.look(|state| {
-                    let trip = state.company.coordinator.trip(&id);
-                    trip.is_some_and(|trip| trip.request.key().vehicle == key.vehicle)
-                });
-                if !own {
-                    let detail =
-                        format!("não há viagem `{id}` deste carro nesta empresa; confira `servidor`");
-                    let problem = Problem::new(ProblemKind::NotFound, detail).at("cancelar");
-                    return Ok(self.refused(key, problem));
-                }
-                match self.node.coordinator.cancel(&id).await? {
-                    Ok(trip) => Ok(VehicleAnswer::cancelled(&trip, key.request.clone())),
-                    Err(error) => Ok(self.refused(key, Problem::from(error))),
-                }
-            }
-        }
-    }
-
-    // What was booked before it expired stays booked.
-    fn is_expired(&self, key: &RequestKey, expires: Option<Timestamp>) -> bool {
-        let expired = expires.is_some_and(|expires| expires <= self.node.clock.now().utc);
-        expired && !self.node.ledger.look(|state| state.company.coordinator.trip_of(key).is_some())
-    }
-
-    fn tell(&self, key: &RequestKey, answer: Answer) -> Result<VehicleAnswer, Stopped> {
-        match answer {
-            Answer::Booked(trip) => Ok(VehicleAnswer::confirmed(&trip)),
-            Answer::Stopped => Err(Stopped),
-            other => Ok(self.refused(key, refusal::why(key, &other))),
-        }
-    }
-
-    fn refused(&self, key: &RequestKey, problem: Problem) -> VehicleAnswer {
-        let (vehicle, request) = (key.vehicle.clone(), Some(key.request.clone()));
-        VehicleAnswer::refused(vehicle, request, self.node.operator.clone(), problem)
-    }
-
     fn deliver_owed(self: &Arc<Self>) {
         if !self.link.is_connected() {
             return;
@@ -392,8 +328,14 @@ impl Office {
 
     // The answer must be one that may be told. It is sent once more if it was asked for again meanwhile.
     async fn deliver(&self, key: &RequestKey) {
-        while let Some(letter) = self.node.ledger.adjust(|state| state.mailbox.begin_delivery(key)) {
-            let payload = letter.answer.unwrap_or_default().into_bytes();
+        let begin = || {
+            self.node.ledger.adjust(|state| {
+                let letter = state.mailbox.begin_delivery(key)?;
+                Some((letter, answering::changed_trip(state, key)))
+            })
+        };
+        while let Some((letter, trip)) = begin() {
+            let Ok(payload) = self.payload(&letter, trip).await else { return };
             let sent = self.publish(&key.vehicle, payload, letter.response_topic, letter.correlation);
             let taken = timeout(DELIVERY_MAX, sent).await.unwrap_or(false);
             let recorded = self.node.ledger.record(|state| {

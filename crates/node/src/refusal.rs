@@ -50,6 +50,7 @@ pub fn names(companies: &[OperatorId]) -> String {
 pub fn why(key: &RequestKey, answer: &Answer) -> Problem {
     match answer {
         Answer::Refused(refusal) => Problem::from_refusal(refusal, Stops::OfTrip),
+        Answer::Outrun(refusal) => outrun(Problem::from_refusal(refusal, Stops::OfTrip).kind),
         Answer::Different => Problem::of(ProblemKind::RequestDiffers).at("requisicao_id"),
         Answer::NotChangeable(error) => Problem::from(*error),
         Answer::NoStops(reason) => no_stops(reason),
@@ -59,15 +60,37 @@ pub fn why(key: &RequestKey, answer: &Answer) -> Problem {
     }
 }
 
+// Nobody has chosen the stop that was refused last, so nothing is said of its place in the trip.
+fn outrun(last: ProblemKind) -> Problem {
+    let detail = format!(
+        "muitos pediram ao mesmo tempo as paradas que servem a esta viagem, e outros foram mais rápidos a cada tentativa; um \
+         pedido novo pode dar certo. A última recusa: {}",
+        last.title()
+    );
+    Problem::new(last, detail)
+}
+
 // The planner has written it.
 fn no_stops(problem: &str) -> Problem {
     recarga_wire::decode(problem.as_bytes()).unwrap_or_else(|_| Problem::of(ProblemKind::NoPlan))
 }
 
+/// Another request of this car has this id; `earlier` says what became of it, as in "que foi recusado".
+pub fn differs(key: &RequestKey, earlier: &str) -> Problem {
+    let detail = format!(
+        "este `requisicao_id` já é de outro pedido deste carro, {earlier}; o pedido de agora não foi executado. {}",
+        ProblemKind::RequestDiffers.cure()
+    );
+    Problem::new(ProblemKind::RequestDiffers, detail).at("requisicao_id").ask_at(inquiry(key))
+}
+
 /// The answer takes longer than a client should wait; where to ask for it.
 pub fn in_progress(key: &RequestKey) -> Problem {
-    let url = format!("/viagens?veiculo_id={}&requisicao_id={}", key.vehicle, key.request);
-    Problem::of(ProblemKind::InProgress).ask_at(url)
+    Problem::of(ProblemKind::InProgress).ask_at(inquiry(key))
+}
+
+fn inquiry(key: &RequestKey) -> String {
+    format!("/viagens?veiculo_id={}&requisicao_id={}", key.vehicle, key.request)
 }
 
 /// The node is stopping. A write that failed may have reached the disk all the same, so nothing is said about what

@@ -36,14 +36,26 @@ impl<S: Clone> Vehicles<S> {
         self.most
     }
 
-    /// Cars say how they are: one lock for all of them.
-    pub fn see(&self, said: impl IntoIterator<Item = (VehicleId, S)>, now: Timestamp) {
+    /// Cars say how they are: one lock for all of them. `counts` says what counts where a car was known already; none
+    /// if that stays as it was.
+    pub fn see(
+        &self,
+        said: impl IntoIterator<Item = (VehicleId, S)>,
+        now: Timestamp,
+        counts: impl Fn(&S, S) -> Option<S>,
+    ) {
         let mut cars = self.cars.lock().unwrap_or_else(PoisonError::into_inner);
         for (vehicle, status) in said {
             if cars.len() >= self.most && !cars.contains_key(&vehicle) {
                 make_room(&mut cars, self.most / MAKES_ROOM);
             }
-            cars.insert(vehicle, Sighting { status, received: now });
+            let status = match cars.get(&vehicle) {
+                Some(known) => counts(&known.status, status),
+                None => Some(status),
+            };
+            if let Some(status) = status {
+                cars.insert(vehicle, Sighting { status, received: now });
+            }
         }
     }
 
@@ -99,23 +111,28 @@ mod tests {
         VehicleId::new(&format!("car-{number}")).unwrap()
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "others say that nothing changes")]
+    fn newest(_: &usize, said: usize) -> Option<usize> {
+        Some(said)
+    }
+
     #[test]
     fn the_most_silent_make_room_and_no_more_than_a_sixteenth() {
         let vehicles = Vehicles::new(32);
         for number in 0..32 {
-            vehicles.see([(car(number), number)], Timestamp::from_millis(number as i64));
+            vehicles.see([(car(number), number)], Timestamp::from_millis(number as i64), newest);
         }
         // Who speaks is silent no longer.
-        vehicles.see([(car(0), 100)], Timestamp::from_millis(50));
-        vehicles.see([(car(32), 32)], Timestamp::from_millis(51));
+        vehicles.see([(car(0), 100)], Timestamp::from_millis(50), newest);
+        vehicles.see([(car(32), 32)], Timestamp::from_millis(51), newest);
         let known = |number| vehicles.get(&car(number)).is_some();
         assert!(known(0) && !known(1) && !known(2) && known(3) && known(32));
         assert_eq!(vehicles.count(), 31);
         let crowd = (100..1100).map(|number| (car(number), number));
-        vehicles.see(crowd, Timestamp::from_millis(52));
+        vehicles.see(crowd, Timestamp::from_millis(52), newest);
         assert!(vehicles.count() <= 32 && known(1099), "{}", vehicles.count());
         let smallest = Vehicles::new(1);
-        smallest.see([(car(1), 1), (car(2), 2)], Timestamp::from_millis(0));
+        smallest.see([(car(1), 1), (car(2), 2)], Timestamp::from_millis(0), newest);
         assert_eq!((smallest.count(), smallest.get(&car(2)).map(|seen| seen.status)), (1, Some(2)));
     }
 }

@@ -35,10 +35,14 @@ pub enum Obstacle {
     OutOfReach {
         /// The farthest place on the way that can be reached.
         after: Place,
-        /// From there to the nearest place that would help, in road km.
+        /// What is next from there: a station that would help, or where the journey goes if none is nearer.
+        next: Place,
+        /// How far that is, in road km.
         next_km: f64,
-        /// How far a full battery goes from there, in road km.
+        /// How far the charge lasts from there towards it, in road km.
         range_km: f64,
+        /// And how far it would if the battery were full there. At a station it is.
+        full_km: f64,
     },
     /// It takes more stops than allowed.
     #[error("it takes {needed} stops, and {allowed} are allowed")]
@@ -76,9 +80,9 @@ impl Obstacle {
             return Obstacle::BelowReserve;
         }
         let reached = reach(outlook, problem);
-        match reached[outlook.layout().destination()] {
+        match reached[outlook.layout().destination()].map(|(needed, _)| needed) {
             Some(needed) if needed <= problem.settings.stops_max => {
-                return Obstacle::NoFreeWindow { after: farthest(outlook, legs, left) };
+                return Obstacle::NoFreeWindow { after: place(outlook, farthest(outlook, legs, left)) };
             }
             Some(needed) => {
                 return Obstacle::TooManyStops { needed, allowed: problem.settings.stops_max };
@@ -88,10 +92,9 @@ impl Obstacle {
         if !problem.stations.is_empty() && !(0..problem.stations.len()).any(|one| is_usable(outlook, one)) {
             return Obstacle::NoPlug { plugs: problem.vehicle.plugs().to_vec() };
         }
-        let reached: Vec<bool> = reached.iter().map(Option::is_some).collect();
-        let after = farthest(outlook, legs, &reached);
-        let (next_km, range_km) = gap(outlook, problem, legs, after);
-        Obstacle::OutOfReach { after, next_km, range_km }
+        let left: Vec<bool> = reached.iter().map(Option::is_some).collect();
+        let last = farthest(outlook, legs, &left);
+        gap(outlook, problem, legs, last, reached[last].map_or(problem.charge_kwh, |(_, kwh)| kwh))
     }
 }
 
@@ -99,8 +102,8 @@ fn is_usable(outlook: &Outlook, station: usize) -> bool {
     outlook.tables[station].iter().flatten().any(Option::is_some)
 }
 
-// The fewest stops with which each node can be left, however many that are; calendars aside.
-fn reach(outlook: &Outlook, problem: &Problem) -> Vec<Option<usize>> {
+// The fewest stops with which each node can be left, however many that are, and the most charge; calendars aside.
+fn reach(outlook: &Outlook, problem: &Problem) -> Vec<Option<(usize, f64)>> {
     let layout = outlook.layout();
     let mut reached: Vec<Option<(usize, f64)>> = vec![None; layout.nodes()];
     reached[0] = Some((0, problem.charge_kwh));
@@ -126,11 +129,11 @@ fn reach(outlook: &Outlook, problem: &Problem) -> Vec<Option<usize>> {
             }
         }
     }
-    reached.into_iter().map(|one| one.map(|(stops, _)| stops)).collect()
+    reached
 }
 
 // Of the places that can be left, the one that is nearest to where the journey goes.
-fn farthest(outlook: &Outlook, legs: &dyn Legs, left: &[bool]) -> Place {
+fn farthest(outlook: &Outlook, legs: &dyn Legs, left: &[bool]) -> usize {
     let layout = outlook.layout();
     let nodes = (0..layout.nodes()).filter(|node| *node != layout.destination() && left[*node]);
     let to_go = |node: usize| {
@@ -139,31 +142,45 @@ fn farthest(outlook: &Outlook, legs: &dyn Legs, left: &[bool]) -> Place {
     };
     let last = nodes
         .min_by(|a, b| layout.layer(*b).cmp(&layout.layer(*a)).then_with(|| to_go(*a).total_cmp(&to_go(*b))));
-    let last = last.unwrap_or(0);
-    layout.station_of(last).map_or(Place::Waypoint(last), Place::Station)
+    last.unwrap_or(0)
 }
 
-// From a place to the nearest one that is nearer to the destination, and how far the car goes.
-fn gap(outlook: &Outlook, problem: &Problem, legs: &dyn Legs, after: Place) -> (f64, f64) {
+fn place(outlook: &Outlook, node: usize) -> Place {
+    outlook.layout().station_of(node).map_or(Place::Waypoint(node), Place::Station)
+}
+
+// From a node that can be left with so much, to the nearest place that is nearer to where the journey goes and too far.
+fn gap(outlook: &Outlook, problem: &Problem, legs: &dyn Legs, node: usize, kwh: f64) -> Obstacle {
     let layout = outlook.layout();
-    // A via point is as good as the origin here: nobody charges there.
-    let (point, kwh) = match after {
-        Place::Waypoint(at) => (at, problem.charge_kwh),
-        Place::Station(station) => (layout.waypoints + station, problem.vehicle.usable_kwh()),
+    let (after, from) = (place(outlook, node), layout.point(node));
+    let target = (layout.layer(node) + 1).min(layout.destination());
+    let to_go = |point: usize| legs.leg(point, target).map_or(f64::INFINITY, |leg| leg.km);
+    let own = to_go(from);
+    let needed = |point: usize| match point == layout.destination() {
+        true => outlook.arrive_kwh,
+        false => outlook.reserve_kwh,
     };
-    let destination = layout.destination();
-    let to_go = |from: usize| legs.leg(from, destination).map_or(f64::INFINITY, |leg| leg.km);
-    let own = to_go(point);
-    let usable =
-        |to: usize| to.checked_sub(layout.waypoints).is_none_or(|station| is_usable(outlook, station));
-    let helps = (1..legs.points()).filter(|to| *to != point && usable(*to));
-    let next = helps
-        .filter(|to| *to == destination || to_go(*to) < own)
-        .filter_map(|to| legs.leg(point, to))
-        .filter(|leg| leg.kwh + outlook.reserve_kwh > kwh)
-        .min_by(|a, b| a.km.total_cmp(&b.km));
-    let Some(next) = next else { return (own, 0.0) };
-    let spare_kwh = (kwh - outlook.reserve_kwh).max(0.0);
-    let range = if next.kwh > 0.0 { next.km * spare_kwh / next.kwh } else { 0.0 };
-    (next.km, range)
+    let stations = (0..layout.stations).filter(|station| is_usable(outlook, *station));
+    let next = stations
+        .map(|station| layout.waypoints + station)
+        .filter(|point| *point != from && to_go(*point) < own)
+        .chain([target])
+        .filter_map(|point| Some((point, legs.leg(from, point)?)))
+        .filter(|(point, leg)| leg.kwh + needed(*point) > kwh)
+        .min_by(|(_, a), (_, b)| a.km.total_cmp(&b.km));
+    let Some((point, leg)) = next else {
+        let next = Place::Waypoint(target);
+        return Obstacle::OutOfReach { after, next, next_km: own, range_km: 0.0, full_km: 0.0 };
+    };
+    let range = |kwh: f64| {
+        let spare_kwh = (kwh - needed(point)).max(0.0);
+        if leg.kwh > 0.0 { leg.km * spare_kwh / leg.kwh } else { 0.0 }
+    };
+    Obstacle::OutOfReach {
+        after,
+        next: place(outlook, point),
+        next_km: leg.km,
+        range_km: range(kwh),
+        full_km: range(problem.vehicle.usable_kwh()),
+    }
 }

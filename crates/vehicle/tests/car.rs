@@ -12,7 +12,7 @@ use recarga_atlas::cities;
 use recarga_reservation::VehicleId;
 use recarga_vehicle::model::DrivingStyle;
 use recarga_vehicle::{Event, Outcome, Settings};
-use recarga_wire::vehicle::{VehicleState, Wish};
+use recarga_wire::vehicle::{AnswerState, VehicleAnswer, VehicleState, Wish};
 use recarga_wire::{Problem, ProblemKind};
 
 #[test]
@@ -124,6 +124,20 @@ fn an_answer_that_is_not_yet_one_is_waited_for() {
     assert!(script.outcomes().is_empty(), "it was never refused");
     script.answer(confirmed(&request, "viagem-1"));
     assert_eq!(script.outcomes(), [&Outcome::Confirmed]);
+}
+
+/// It asked for the same trip until its patience ended.
+#[test]
+fn a_trip_that_was_cancelled_before_its_car_heard_of_it_is_asked_for_anew() {
+    let mut script = Script::new(calm(), 1);
+    let first = script.next_request();
+    let booked = confirmed(&first, "viagem-1");
+    script.answer(VehicleAnswer { estado: AnswerState::Cancelada, roteiro: None, ..booked });
+    let second = script.next_request();
+    assert_ne!(first.request, second.request);
+    assert_eq!((journey(&first).destino == journey(&second).destino, script.ignored), (true, 0));
+    script.answer(confirmed(&second, "viagem-2"));
+    assert_eq!(script.outcomes().last(), Some(&&Outcome::Confirmed));
 }
 
 #[test]

@@ -22,6 +22,16 @@ pub use car::{CarBody, Cycle, ModelView, ModelsAnswer};
 pub const VIAS_MAX: usize = 5;
 /// Other plans that can be asked for.
 pub const ALTERNATIVES_MAX: u8 = 5;
+/// What stays in the battery where a journey says nothing, in per cent.
+pub const RESERVE_PERCENT: f64 = 10.0;
+/// Steady speed where a journey says nothing, in km/h.
+pub const CRUISE_KMH: f64 = 90.0;
+/// Outside where a journey says nothing, in °C.
+pub const TEMPERATURE: f64 = 27.0;
+/// Most stops where a journey says nothing.
+pub const STOPS_MAX: u8 = 12;
+/// Longest wait for one charger where a journey that is booked says nothing, in minutes.
+pub const BOOKED_WAIT_MINUTES_MAX: f64 = 120.0;
 /// Companies that can be named as avoided or preferred.
 const COMPANIES_MAX: usize = 100;
 
@@ -366,6 +376,29 @@ impl JourneyBody {
     /// The same, in the one form in which a repeat is recognised.
     pub fn canonical(&self) -> String {
         String::from_utf8_lossy(&crate::encode(self)).into_owned()
+    }
+}
+
+impl JourneyRequest {
+    /// Whether both want the same: what goes without saying may be said.
+    pub fn is_same(&self, other: &JourneyRequest) -> bool {
+        self.terse() == other.terse()
+    }
+
+    fn terse(&self) -> JourneyRequest {
+        let mut terse = self.clone();
+        let JourneyBody { reserva_pct, velocidade_kmh, temperatura_c, paradas_max, espera_max_min, .. } =
+            &mut terse.journey;
+        for (said, usual) in [
+            (reserva_pct, RESERVE_PERCENT),
+            (velocidade_kmh, CRUISE_KMH),
+            (temperatura_c, TEMPERATURE),
+            (espera_max_min, BOOKED_WAIT_MINUTES_MAX),
+        ] {
+            *said = said.filter(|said| *said != usual);
+        }
+        *paradas_max = paradas_max.filter(|most| *most != STOPS_MAX);
+        terse
     }
 }
 

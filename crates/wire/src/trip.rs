@@ -24,7 +24,7 @@ pub struct TripBody {
     /// The car.
     #[serde(with = "fields::object")]
     pub veiculo: Vehicle,
-    /// 1 to 16 stops, in the order of the trip.
+    /// 1 to 16 stops. They are numbered as they stand, in whatever order in time.
     #[serde(with = "fields::objects")]
     #[schema(min_items = 1, max_items = 16)]
     pub paradas: Vec<TripStopBody>,
@@ -96,7 +96,7 @@ pub struct TripAnswer {
     #[serde(with = "fields::text")]
     #[schema(value_type = schema::Instante)]
     pub decidida_em: Timestamp,
-    /// The stops, in the order of the trip.
+    /// The stops, in the order of the request.
     #[serde(with = "fields::objects")]
     pub paradas: Vec<TripStopAnswer>,
     /// The plan, where the stops were found and not asked for.
@@ -107,7 +107,7 @@ pub struct TripAnswer {
 /// One stop of a reserved trip.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TripStopAnswer {
-    /// Its place in the trip, from 0.
+    /// Its place in the request, from 0.
     pub parada: u16,
     /// Whose EVSE it is.
     #[serde(with = "fields::text")]

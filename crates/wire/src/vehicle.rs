@@ -1,6 +1,6 @@
 //! What cars say and are told, over MQTT and over REST.
 
-use recarga_reservation::{OperatorId, RequestId, Timestamp, Trip, TripId, TripRequest, VehicleId};
+use recarga_reservation::{OperatorId, RequestId, Stage, Timestamp, Trip, TripId, TripRequest, VehicleId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -105,7 +105,7 @@ pub struct VehicleRequestBody {
     /// The car: the same as in the topic. Required where a trip is asked for.
     #[serde(default, with = "fields::optional_object", skip_serializing_if = "Option::is_none")]
     pub veiculo: Option<Vehicle>,
-    /// 1 to 16 stops, in the order of the trip.
+    /// 1 to 16 stops. They are numbered as they stand, in whatever order in time.
     #[serde(default, with = "fields::optional_objects", skip_serializing_if = "Option::is_none")]
     pub paradas: Option<Vec<TripStopBody>>,
     /// The trip to cancel as a whole.
@@ -165,14 +165,14 @@ pub struct VehicleAnswer {
     pub servidor: OperatorId,
     /// The answer.
     pub estado: AnswerState,
-    /// The trip; absent from a refusal.
+    /// The trip; absent from a refusal, but for that of an id that an earlier request has booked with.
     #[serde(default, with = "fields::optional_text", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Id>)]
     pub viagem_id: Option<TripId>,
     /// Why it was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub motivo: Option<Problem>,
-    /// The stops of the trip; empty in a refusal.
+    /// The stops of the trip; empty without one.
     #[serde(default, with = "fields::objects")]
     pub paradas: Vec<TripStopAnswer>,
     /// The plan, where the stops were found and not asked for.
@@ -186,7 +186,7 @@ pub struct VehicleAnswer {
 pub enum AnswerState {
     /// All stops are guaranteed.
     Confirmada,
-    /// Nothing was reserved, or nothing was cancelled: `motivo` says why.
+    /// This message has reserved nothing, or cancelled nothing: `motivo` says why.
     Recusada,
     /// The whole trip is cancelled.
     Cancelada,
@@ -304,11 +304,24 @@ impl VehicleRequest {
     }
 }
 
+impl Wish {
+    /// Whether both want the same, in whatever words.
+    pub fn is_same(&self, other: &Wish) -> bool {
+        match (self, other) {
+            (Wish::Plan(one), Wish::Plan(other)) => one.is_same(other),
+            _ => self == other,
+        }
+    }
+}
+
 impl VehicleAnswer {
-    /// The trip is reserved.
-    pub fn confirmed(trip: &Trip) -> Self {
-        let request = trip.request.key().request.clone();
-        Self::decided(trip, request, AnswerState::Confirmada)
+    /// The trip that was booked as `request`, as it is now: it may have been cancelled or changed since.
+    pub fn booked(trip: &Trip, request: RequestId) -> Self {
+        let estado = match trip.stage {
+            Stage::Cancelled { .. } => AnswerState::Cancelada,
+            Stage::Committed { .. } | Stage::Settled | Stage::Replaced => AnswerState::Confirmada,
+        };
+        Self::decided(trip, request, estado)
     }
 
     /// The trip is cancelled, as `request` asked.
@@ -333,6 +346,13 @@ impl VehicleAnswer {
             paradas: vec![],
             roteiro: None,
         }
+    }
+
+    /// The same refusal, which shows the trip that an earlier request with this id has booked: it stays as it is.
+    #[must_use]
+    pub fn beside(self, trip: &Trip) -> Self {
+        let answer = TripAnswer::new(trip);
+        Self { viagem_id: Some(answer.viagem_id), paradas: answer.paradas, ..self }
     }
 
     fn decided(trip: &Trip, request: RequestId, estado: AnswerState) -> Self {

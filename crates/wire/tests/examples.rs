@@ -18,7 +18,9 @@ use recarga_wire::session::{
     CancelReason, CancelRequest, ConfirmRequest, InquiryAnswer, SessionAnswer, SessionState,
 };
 use recarga_wire::trip::{TripAnswer, TripBody};
-use recarga_wire::vehicle::{VehicleAnswer, VehicleRequestBody, VehicleStatus, VehicleView, Wish, salvage};
+use recarga_wire::vehicle::{
+    AnswerState, VehicleAnswer, VehicleRequestBody, VehicleStatus, VehicleView, Wish, decode_request, salvage,
+};
 use recarga_wire::version::Version;
 use recarga_wire::{Problem, ProblemKind, decode, decode_query, encode, instant};
 use serde_json::{Value, json};
@@ -263,6 +265,39 @@ fn the_idempotency_key_may_stand_in_the_header() {
 }
 
 #[test]
+fn the_same_wish_in_other_words() {
+    let car = "carro-42".parse().unwrap();
+    let read = |text: &str| decode_request(text.as_bytes(), &car).unwrap().wish;
+    let journey = |more: &str| {
+        read(&format!(
+            r#"{{"requisicao_id":"r-1","veiculo":{{"veiculo_id":"carro-42"}},"origem":"Recife","destino":"Natal","modelo":"byd-dolphin"{more}}}"#
+        ))
+    };
+    let terse = journey(r#","bateria_pct":60"#);
+    for more in [
+        r#","bateria_pct":60.0"#,
+        r#","bateria_pct":6e1,"servidor":"empresa-b","expira_em":"2026-12-01T11:05:00Z""#,
+        r#","bateria_pct":60,"preferencia":"mais_rapida","via":[],"evitar_empresas":[],"alternativas":0,"saida":null"#,
+        r#","bateria_pct":60,"reserva_pct":10,"velocidade_kmh":90,"temperatura_c":27,"paradas_max":12,"espera_max_min":120"#,
+    ] {
+        assert!(journey(more).is_same(&terse) && terse.is_same(&journey(more)), "{more}");
+    }
+    for more in [
+        r#","bateria_pct":61"#,
+        r#","bateria_pct":60,"reserva_pct":11"#,
+        r#","bateria_pct":60,"paradas_max":11"#,
+        r#","bateria_pct":60,"saida":"2026-12-01T11:05:00Z""#,
+        r#","bateria_pct":60,"via":["João Pessoa"]"#,
+    ] {
+        assert!(!journey(more).is_same(&terse), "{more}");
+    }
+    let stops = trip_example();
+    let elsewhere = stops.to_string().replace("T11:00:00Z", "T08:00:00-03:00");
+    assert!(read(&stops.to_string()).is_same(&read(&elsewhere)));
+    assert!(!read(&stops.to_string()).is_same(&terse));
+}
+
+#[test]
 fn a_car_asks_and_is_answered() {
     let car = "carro-42".parse().unwrap();
     let mut body = trip_example();
@@ -281,8 +316,11 @@ fn a_car_asks_and_is_answered() {
     assert_eq!(cancel.coordinator(), None);
     assert_eq!(cancel.wish, Wish::Cancel("fedcba98".parse().unwrap()));
 
-    let confirmed = VehicleAnswer::confirmed(&trip(Stage::Settled));
-    assert_eq!(decode::<VehicleAnswer>(&encode(&confirmed)), Ok(confirmed));
+    let booked = |stage| VehicleAnswer::booked(&trip(stage), "r-1".parse().unwrap());
+    let confirmed = booked(Stage::Settled);
+    assert_eq!(decode::<VehicleAnswer>(&encode(&confirmed)).as_ref(), Ok(&confirmed));
+    let cancelled = booked(Stage::Cancelled { unreleased: [].into() });
+    assert_eq!((confirmed.estado, cancelled.estado), (AnswerState::Confirmada, AnswerState::Cancelada));
     let problem = Problem::new(ProblemKind::Booked, "ocupado").at("paradas[1].janela_inicio").at_stop(1);
     let problem =
         Problem { free: [window("2026-12-01T15:00:00Z", "2026-12-01T15:40:00Z")].into(), ..problem };

@@ -76,6 +76,11 @@ impl Country {
         Self { stations, index, known_until: known.max(), made_of: copies.iter().map(made_of).collect() }
     }
 
+    /// Every company of the network, whether its offer is known or not.
+    pub fn companies(&self) -> impl Iterator<Item = &OperatorId> {
+        self.made_of.iter().map(|(operator, ..)| operator)
+    }
+
     /// The station of this id: `A-SSA-01`, or `empresa-a/A-SSA-01` where several companies have one of that name.
     pub fn find(&self, id: &str) -> Option<&Site> {
         let (operator, id) = id.split_once('/').map_or((None, id), |(operator, id)| (Some(operator), id));

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use recarga_atlas::cars::{self, Car, UnknownCar};
-use recarga_atlas::cities::{self, City, NoPlace};
+use recarga_atlas::cars::Car;
+use recarga_atlas::cities::City;
 use recarga_atlas::consumption::Drive;
 use recarga_planning::{
     Band, Connector, Corridor, Evse, Invalid, Itinerary, Objective, Outlook, Position, Settings, Spot,
@@ -14,30 +14,27 @@ use recarga_planning::{
 };
 use recarga_reservation::{EvseId, OperatorId, Plug, TimeWindow, Timestamp};
 use recarga_wire::availability::{AvailablePoint, PriceBandBody};
-use recarga_wire::journey::{CarBody, Cycle, JourneyBody, Preference};
+use recarga_wire::journey::{self, JourneyBody, Preference};
 use recarga_wire::{Problem, ProblemKind};
 
 use super::country::{Country, Site, site_position};
 use super::outlooks::{Key, Outlooks};
+use super::words;
 use crate::network::Copy;
 use crate::roads::{Going, Place, RoadDistance, Roads};
 
-/// Kept in the battery where the driver says nothing, as a share.
-const RESERVE: f64 = 0.10;
 /// Reserved after charging, for cars that come late.
 const BUFFER_MINUTES: f64 = 10.0;
 /// What a stop at a company counts more that is not one of those preferred.
 const NOT_PREFERRED_MINUTES: f64 = 20.0;
 /// From so many stations on only the best of each neighbourhood are looked at.
 const STATIONS_MANY: usize = 400;
+/// Slower nobody drives to save energy.
+const SLOW_KMH: f64 = 60.0;
 /// Prices by time of day of one charger that are looked at.
 const BANDS_MAX: usize = 24;
 /// Nobody is longer on the way: what is free later need not be known.
 const JOURNEY_MAX: Duration = Duration::from_secs(5 * 24 * 3600);
-/// Clocks of cars and of this company differ.
-const PAST: Duration = Duration::from_secs(120);
-/// Farther than any two places in Brazil by road.
-const DISTANCE_KM_MAX: f64 = 6_000.0;
 
 /// A journey that was understood, and the stations along it. How long the roads are is still to be said.
 pub struct Draft {
@@ -47,6 +44,18 @@ pub struct Draft {
     problem: recarga_planning::Problem,
     plug: Option<Plug>,
     going: Going,
+    terms: Terms,
+}
+
+/// What a driver may ask for otherwise, where there is no plan.
+#[derive(Clone, Copy)]
+pub(super) struct Terms {
+    /// Some companies were to be avoided.
+    pub is_choosy: bool,
+    /// Until when free windows are known, where that is sooner than a journey may last.
+    pub known_until: Option<Timestamp>,
+    /// So many times as far the car goes if it drives slowly.
+    pub slow_gain: f64,
 }
 
 /// A journey, the stations along it, and the planner's view of both.
@@ -55,6 +64,7 @@ pub struct Question {
     pub(super) places: Vec<City>,
     pub(super) sites: Vec<Arc<SiteCopy>>,
     pub(super) problem: recarga_planning::Problem,
+    pub(super) terms: Terms,
     plug: Option<Plug>,
     pub(super) roads: Roads,
     outlook: Arc<Outlook>,
@@ -81,9 +91,11 @@ impl Draft {
         now: Timestamp,
     ) -> Result<Self, Problem> {
         journey.check()?;
-        let car = car(journey)?;
-        let places = places(journey, country)?;
-        let departure = departure(journey, country, now)?;
+        let car = words::car(journey)?;
+        words::check_plug(&car, plug)?;
+        words::check_companies(journey, country)?;
+        let places = words::places(journey, country)?;
+        let departure = words::departure(journey, country, now)?;
         let waypoints: Vec<Position> = places.iter().map(|place| place.position).collect();
         let near = near(country, journey, &car, plug, &waypoints)?;
         let mut zones = HashMap::new();
@@ -94,12 +106,11 @@ impl Draft {
                 station(site, &car, journey, departure, offset(site, departure, &mut zones))
             })
             .collect();
-        let reserve = journey.reserva_pct.map_or(RESERVE, |percent| percent / 100.0);
+        let reserve = journey.reserva_pct.unwrap_or(journey::RESERVE_PERCENT) / 100.0;
         let vehicle = car.vehicle(reserve, plug).map_err(|error| invalid(&error))?;
-        let usual = Drive::default();
         let drive = Drive {
-            speed_kmh: journey.velocidade_kmh.unwrap_or(usual.speed_kmh),
-            temperature: journey.temperatura_c.unwrap_or(usual.temperature),
+            speed_kmh: journey.velocidade_kmh.unwrap_or(journey::CRUISE_KMH),
+            temperature: journey.temperatura_c.unwrap_or(journey::TEMPERATURE),
         };
         let kwh_per_km = car.kwh_per_km(drive);
         let range_km = vehicle.usable_kwh() / kwh_per_km;
@@ -118,7 +129,13 @@ impl Draft {
             Arc::new(SiteCopy { operator: operator.clone(), points: points.clone() })
         };
         let sites = near.iter().map(copy).collect();
-        Ok(Self { car, places, sites, problem, plug, going })
+        let terms = Terms {
+            is_choosy: !journey.evitar_empresas.is_empty(),
+            known_until: country.known_until.filter(|until| *until < departure + JOURNEY_MAX),
+            slow_gain: kwh_per_km
+                / car.kwh_per_km(Drive { speed_kmh: SLOW_KMH.min(drive.speed_kmh), ..drive }),
+        };
+        Ok(Self { car, places, sites, problem, plug, going, terms })
     }
 
     /// How long the roads between its places are, as far as that is known.
@@ -157,8 +174,8 @@ impl Question {
             }
             false => Arc::new(make()?),
         };
-        let Draft { car, places, sites, problem, plug, .. } = draft;
-        Ok(Self { car, places, sites, problem, plug, roads, outlook, refused: Vec::new() })
+        let Draft { car, places, sites, problem, plug, terms, .. } = draft;
+        Ok(Self { car, places, sites, problem, terms, plug, roads, outlook, refused: Vec::new() })
     }
 
     /// The best plan.
@@ -266,102 +283,6 @@ fn wait_minutes(stop: &Stop) -> f64 {
     stop.start.since(stop.arrive).as_secs_f64() / 60.0
 }
 
-fn places(journey: &JourneyBody, country: &Country) -> Result<Vec<City>, Problem> {
-    let mut places = vec![place(&journey.origem, "origem".to_owned(), country)?];
-    for (number, via) in journey.via.iter().enumerate() {
-        places.push(place(via, format!("via[{number}]"), country)?);
-    }
-    places.push(place(&journey.destino, "destino".to_owned(), country)?);
-    for two in places.windows(2) {
-        let km = recarga_planning::distance_km(two[0].position, two[1].position);
-        if km.map_err(|error| invalid(&error))? > DISTANCE_KM_MAX {
-            let detail = format!(
-                "{} fica a mais de {DISTANCE_KM_MAX} km; confira o nome e o sinal das coordenadas",
-                two[1].name
-            );
-            return Err(Problem::new(ProblemKind::InvalidField, detail).at("destino"));
-        }
-    }
-    Ok(places)
-}
-
-fn place(text: &str, field: String, country: &Country) -> Result<City, Problem> {
-    let error = match cities::find(text) {
-        Ok(city) => return Ok(city),
-        Err(error) => error,
-    };
-    if let Some(station) = country.find(text.trim()) {
-        let point = &station.any().ponto;
-        return Ok(City { name: point.nome.clone(), state: point.uf.clone(), position: station.position() });
-    }
-    let detail = match error {
-        NoPlace::NotDegrees => "use latitude de -90 a 90 e longitude de -180 a 180, em graus".to_owned(),
-        NoPlace::Ambiguous { choices } => format!("há mais de uma cidade com este nome; diga qual: {}", choices.join("; ")),
-        NoPlace::Unknown { alike } if alike.is_empty() => {
-            "não conhecemos esta cidade nem esta estação; use o nome de uma cidade maior, o id de uma estação, ou \
-             `latitude,longitude` em graus"
-                .to_owned()
-        }
-        NoPlace::Unknown { alike } => {
-            format!(
-                "não conhecemos esta cidade; seria {}? Também vale o id de uma estação, ou `latitude,longitude` em graus",
-                alike.join(" ou ")
-            )
-        }
-    };
-    Err(Problem::new(ProblemKind::InvalidField, detail).at(field))
-}
-
-fn car(journey: &JourneyBody) -> Result<Arc<Car>, Problem> {
-    if let Some(own) = &journey.carro {
-        return Ok(Arc::new(own_car(own)));
-    }
-    let found = cars::find(journey.modelo.as_deref().unwrap_or_default());
-    found.map(|car| Arc::new(car.clone())).map_err(|UnknownCar { known }| {
-        let detail = format!(
-            "não conhecemos este modelo; use um de: {} (GET /modelos), ou descreva o seu em `carro`",
-            known.join(", ")
-        );
-        Problem::new(ProblemKind::InvalidField, detail).at("modelo")
-    })
-}
-
-fn own_car(own: &CarBody) -> Car {
-    Car {
-        id: own.nome.clone(),
-        name: own.nome.clone(),
-        usable_kwh: own.bateria_kwh,
-        dc_kw: own.potencia_cc_kw,
-        ac_kw: own.potencia_ca_kw,
-        plugs: own.plugues.clone(),
-        range_km: own.autonomia_km,
-        cycle: match own.ciclo {
-            Cycle::Wltp => cars::Cycle::Wltp,
-            Cycle::Pbev => cars::Cycle::Pbev,
-        },
-        mass_kg: own.massa_kg,
-        drag_area_m2: own.area_arrasto_m2,
-        curve: own.curva.clone(),
-    }
-}
-
-fn departure(journey: &JourneyBody, country: &Country, now: Timestamp) -> Result<Timestamp, Problem> {
-    let at = journey.saida.unwrap_or(now);
-    let invalid = |detail: String| Err(Problem::new(ProblemKind::InvalidField, detail).at("saida"));
-    if at + PAST < now {
-        return invalid(
-            "a saída já passou; omita o campo para sair agora, ou confira o relógio e o fuso".into(),
-        );
-    }
-    match country.known_until {
-        Some(until) if at >= until => {
-            let until = recarga_wire::instant::format(until);
-            invalid(format!("os horários livres são conhecidos até {until}; escolha uma saída anterior"))
-        }
-        _ => Ok(at.max(now)),
-    }
-}
-
 fn near(
     country: &Country,
     journey: &JourneyBody,
@@ -454,12 +375,12 @@ fn settings(journey: &JourneyBody, wait_max: f64) -> Settings {
         Preference::MaisBarata => Objective::CHEAPEST,
         Preference::MenosParadas => Objective::FEWEST_STOPS,
     };
-    let stops_max = journey.paradas_max.map_or(Settings::default().stops_max, usize::from);
+    let stops_max = usize::from(journey.paradas_max.unwrap_or(journey::STOPS_MAX));
     let wait_minutes_max = journey.espera_max_min.unwrap_or(wait_max);
     Settings { stops_max, buffer_minutes: BUFFER_MINUTES, wait_minutes_max, objective, ..Settings::default() }
 }
 
-fn invalid(error: &Invalid) -> Problem {
+pub(super) fn invalid(error: &Invalid) -> Problem {
     let field = match error.field {
         "vehicle.soc_kwh" => "bateria_pct",
         "vehicle.reserve_kwh" => "reserva_pct",

@@ -74,43 +74,90 @@ impl Question {
     /// Why there is no plan, and what would help.
     pub fn explain(&self, obstacle: &Obstacle) -> Problem {
         let no_plan = |detail: String| Problem::new(ProblemKind::NoPlan, detail);
-        let plugs = || {
-            let names = self.problem.vehicle.plugs().iter().map(|plug| plug.name());
-            names.collect::<Vec<_>>().join(", ")
-        };
         match obstacle {
             Obstacle::BelowReserve => no_plan(
-                "a bateria está abaixo da reserva; recarregue antes de sair, ou peça uma `reserva_pct` menor".into(),
+                "a bateria está abaixo da reserva; recarregue antes de sair, ou peça uma `reserva_pct` menor"
+                    .into(),
             )
             .at("bateria_pct"),
-            Obstacle::NoPlug { .. } => {
-                let plugs = plugs();
-                no_plan(format!("nenhuma estação no caminho tem um conector {plugs} livre para este carro")).at("modelo")
-            }
-            Obstacle::OutOfReach { after, next_km, range_km } => {
-                let (after, plugs) = (self.name(*after), plugs());
-                no_plan(format!(
-                    "não há carregador {plugs} ao alcance depois de {after}: o próximo fica a {next_km:.0} km e a \
-                     carga dá para {range_km:.0} km; saia com mais carga, use `via`, ou uma `reserva_pct` menor"
-                ))
-            }
-            Obstacle::TooManyStops { needed, allowed } => no_plan(format!(
-                "são precisas {needed} paradas, e o máximo é {allowed}; aceite mais paradas, ou saia com mais carga"
+            Obstacle::NoPlug { .. } => no_plan(format!(
+                "nenhuma estação no caminho{} tem um conector {} livre para este carro",
+                self.spared(),
+                self.plugs()
             ))
-            .at("paradas_max"),
-            Obstacle::NoFreeWindow { after } => {
-                let after = self.name(*after);
-                no_plan(format!(
-                    "depois de {after} nenhum carregador ao alcance está livre pelo tempo necessário; saia em outro \
-                     horário ou aceite outras empresas"
-                ))
-                .at("saida")
+            .at("modelo"),
+            Obstacle::OutOfReach { after, next, next_km, range_km, full_km } => {
+                no_plan(self.out_of_reach(*after, *next, [*next_km, *range_km, *full_km]))
             }
+            Obstacle::TooManyStops { needed, allowed } => {
+                let cures = match self.problem.charge_kwh < self.problem.vehicle.usable_kwh() {
+                    true => "aceite mais paradas, ou saia com mais carga",
+                    false => "aceite mais paradas",
+                };
+                no_plan(format!("são precisas {needed} paradas, e o máximo é {allowed}; {cures}"))
+                    .at("paradas_max")
+            }
+            Obstacle::NoFreeWindow { after } => no_plan(self.no_free_window(*after)).at("saida"),
             Obstacle::TooLarge { .. } => no_plan(
                 "há combinações demais; ponha um lugar em `via`, ou menos paradas em `paradas_max`".into(),
             ),
             Obstacle::Withdrawn => Problem::of(ProblemKind::Unavailable),
         }
+    }
+
+    // What would help is said only if it would.
+    fn out_of_reach(&self, after: Place, next: Place, [next_km, range_km, full_km]: [f64; 3]) -> String {
+        let (from, to, plugs, spared) = (self.name(after), self.name(next), self.plugs(), self.spared());
+        let none = format!("não se conhece carregador {plugs} com horário livre");
+        let fact = match next {
+            Place::Station(_) => {
+                format!(
+                    "{none} ao alcance depois de {from}{spared}: o próximo, em {to}, fica a {next_km:.0} km"
+                )
+            }
+            Place::Waypoint(_) => {
+                format!("{none} no caminho depois de {from}{spared}, e até {to} são {next_km:.0} km")
+            }
+        };
+        let is_full = full_km - range_km < 0.5;
+        let charge = if is_full { "a bateria cheia" } else { "a carga" };
+        let vehicle = &self.problem.vehicle;
+        let reserve_km = full_km * vehicle.reserve_kwh() / (vehicle.usable_kwh() - vehicle.reserve_kwh());
+        let cures = [
+            (!is_full && full_km >= next_km, "saia com mais carga"),
+            (range_km + reserve_km >= next_km, "peça uma `reserva_pct` menor"),
+            (range_km * self.terms.slow_gain >= next_km, "peça uma `velocidade_kmh` menor"),
+            (self.terms.is_choosy, "evite menos empresas"),
+            (true, "tente outro caminho com `via`"),
+        ];
+        let cures: Vec<&str> = cures.iter().filter(|(helps, _)| *helps).map(|(_, cure)| *cure).collect();
+        format!("{fact}, e {charge} dá para {range_km:.0} km; {}", cures.join(", ou "))
+    }
+
+    // What is not known to be free may be free all the same.
+    fn no_free_window(&self, after: Place) -> String {
+        let (from, spared) = (self.name(after), self.spared());
+        let known = self.terms.known_until.map_or_else(String::new, |until| {
+            format!(" (os horários livres são conhecidos até {})", recarga_wire::instant::format(until))
+        });
+        let cure = match (known.is_empty(), self.terms.is_choosy) {
+            (true, false) => "saia em outro horário",
+            (true, true) => "saia em outro horário, ou evite menos empresas",
+            (false, false) => "saia mais cedo, ou peça de novo mais perto da saída",
+            (false, true) => "saia mais cedo, peça de novo mais perto da saída, ou evite menos empresas",
+        };
+        format!(
+            "depois de {from} não se conhece carregador ao alcance que esteja livre pelo tempo necessário{spared}{known}; {cure}"
+        )
+    }
+
+    // Whose chargers were not looked at.
+    fn spared(&self) -> &'static str {
+        if self.terms.is_choosy { ", sem contar as empresas de `evitar_empresas`" } else { "" }
+    }
+
+    fn plugs(&self) -> String {
+        self.problem.vehicle.plugs().iter().map(|plug| plug.name()).collect::<Vec<_>>().join(", ")
     }
 
     /// The best plan waits longer than the driver wants to.

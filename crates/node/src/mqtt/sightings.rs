@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use recarga_mqtt::link::Link;
-use recarga_reservation::VehicleId;
+use recarga_reservation::{Timestamp, VehicleId};
 use recarga_wire::topic::Topic;
-use recarga_wire::vehicle::VehicleStatus;
+use recarga_wire::vehicle::{VehicleState, VehicleStatus};
 use recarga_wire::{Problem, decode};
 use tokio::task::yield_now;
 use tokio::time::sleep;
@@ -20,6 +20,9 @@ use crate::events::Event;
 const PORTION: usize = 128;
 /// Between two looks: what a car says meanwhile takes the place of what it said before.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// Clocks of cars and of this company differ by no more, or else a car's is wrong.
+const AHEAD: Duration = Duration::from_secs(120);
 
 /// Reads what cars say for as long as the link lives.
 pub async fn watch(node: Arc<Node>, link: Link) {
@@ -45,9 +48,21 @@ pub fn see<'a>(node: &Node, messages: impl IntoIterator<Item = (&'a str, &'a [u8
         messages.into_iter().filter_map(|(topic, payload)| read(node, topic, payload)).collect();
     node.metrics.mqtt_many("status", said.len() as u64);
     let cars: Vec<VehicleId> = said.iter().map(|(vehicle, _)| vehicle.clone()).collect();
-    node.vehicles.see(said, node.clock.now().utc);
+    let now = node.clock.now().utc;
+    node.vehicles.see(said, now, |known, said| counts(known, said, now));
     for vehicle in cars {
         node.events.send(|| Event::Vehicle { vehicle });
+    }
+}
+
+// The newer one. A last will was written when the car connected: that the car is gone is news, where it was is none.
+fn counts(known: &VehicleStatus, said: VehicleStatus, now: Timestamp) -> Option<VehicleStatus> {
+    // A clock that was ahead and has been set right must not silence its car.
+    let is_older = said.instante < known.instante && known.instante <= now + AHEAD;
+    match said.estado {
+        _ if !is_older => Some(said),
+        offline @ Some(VehicleState::Offline) => Some(VehicleStatus { estado: offline, ..known.clone() }),
+        _ => None,
     }
 }
 

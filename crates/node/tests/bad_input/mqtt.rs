@@ -188,7 +188,18 @@ async fn the_same_request_id_with_another_request() {
     .await;
 
     let other = change("paradas[1].ponto_id", json!("B-2")).to_string();
-    road.refuses("another request", "carro-1", other.into(), "requisicao-divergente", "requisicao_id").await;
+    let before = road.bench.snapshot().await;
+    road.cars.ask("carro-1", other).await;
+    let refused = road.cars.answer("carro-1").await;
+    let motive = &refused["motivo"];
+    check_problem(motive).unwrap();
+    assert_eq!((&refused["estado"], &motive["tipo"]), (&json!("recusada"), &json!("requisicao-divergente")));
+    // It is shown what the id stands for, and that stays.
+    assert_eq!(
+        (&refused["viagem_id"], &refused["paradas"].as_array().unwrap().len()),
+        (&booked["viagem_id"], &2)
+    );
+    road.bench.unchanged("another request", &before).await;
 
     // Another car learns nothing of the trip, and cannot cancel it.
     let theft = json!({"requisicao_id": "x", "servidor": "empresa-a", "cancelar": booked["viagem_id"]});

@@ -18,6 +18,7 @@ mod doubts;
 mod durability;
 mod holds;
 mod journeys;
+mod journeys_refused;
 mod network;
 mod roads;
 mod serving;

@@ -52,13 +52,40 @@ fn a_gap_in_the_network_is_named_with_its_length() {
     let legs = road(&[0.0, 800.0, 250.0, 600.0]);
     let stations = vec![station(Plug::CCS2, ALWAYS), station(Plug::CCS2, ALWAYS)];
     let found = obstacle(&problem(60.0, stations), &legs);
-    let Obstacle::OutOfReach { after: Place::Station(0), next_km, range_km } = found else {
+    let (origin, first, second) = (Place::Waypoint(0), Place::Station(0), Place::Station(1));
+    assert_eq!(figures(&found), (first, second, [350, 270, 270]));
+    // Not even the first one is reached, which a full battery would.
+    let found = obstacle(&problem(40.0, vec![station(Plug::CCS2, ALWAYS); 2]), &legs);
+    assert_eq!(figures(&found), (origin, first, [250, 170, 270]));
+}
+
+// After what, what is next, and in km: how far that is, how far the charge lasts there, and how far a full one would.
+fn figures(found: &Obstacle) -> (Place, Place, [i64; 3]) {
+    let Obstacle::OutOfReach { after, next, next_km, range_km, full_km } = *found else {
         panic!("{found:?}")
     };
-    assert!((next_km - 350.0).abs() < 0.1 && (range_km - 270.0).abs() < 0.1, "{next_km} {range_km}");
-    // Not even the first one is reached.
-    let found = obstacle(&problem(40.0, vec![station(Plug::CCS2, ALWAYS); 2]), &legs);
-    assert!(matches!(found, Obstacle::OutOfReach { after: Place::Waypoint(0), .. }), "{found:?}");
+    (after, next, [next_km, range_km, full_km].map(|km| km.round() as i64))
+}
+
+// What was said to be the next charger was the destination, and a via point was left with what the car had at home.
+#[test]
+fn what_is_next_is_named_and_the_charge_is_the_one_that_is_left() {
+    let (origin, via, destination) = (Place::Waypoint(0), Place::Waypoint(1), Place::Waypoint(2));
+    let found = obstacle(&problem(60.0, vec![]), &road(&[0.0, 800.0]));
+    assert_eq!(figures(&found), (origin, via, [800, 270, 270]));
+    // A charger behind the car is no help, nor is one behind the destination.
+    let legs = road(&[200.0, 800.0, 0.0, 1000.0]);
+    let found = obstacle(&problem(60.0, vec![station(Plug::CCS2, ALWAYS); 2]), &legs);
+    assert_eq!(figures(&found), (origin, via, [600, 270, 270]));
+    // By way of 100 km, where 170 of the 270 km are left. The way back is not the way on.
+    let legs = road(&[0.0, 100.0, 500.0, 300.0]);
+    let by_way = Problem { vias: 1, ..problem(60.0, vec![station(Plug::CCS2, ALWAYS)]) };
+    assert_eq!(figures(&obstacle(&by_way, &legs)), (via, Place::Station(0), [200, 170, 270]));
+    let bare = Problem { vias: 1, ..problem(60.0, vec![]) };
+    assert_eq!(figures(&obstacle(&bare, &road(&[0.0, 100.0, 500.0]))), (via, destination, [400, 170, 270]));
+    // Who wants to arrive with more comes less far.
+    let careful = Problem { arrive_kwh: 30.0, ..problem(60.0, vec![]) };
+    assert_eq!(figures(&obstacle(&careful, &road(&[0.0, 200.0]))), (origin, via, [200, 150, 150]));
 }
 
 #[test]

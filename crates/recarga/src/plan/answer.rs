@@ -77,9 +77,10 @@ impl Answer {
 
     pub fn infeasible(names: &Names, obstacle: &Obstacle) -> Self {
         let reason = match obstacle {
-            Obstacle::OutOfReach { after, next_km, range_km } => format!(
-                "no charger within reach after {}: the next is {next_km:.0} km away, the charge lasts for {range_km:.0} km",
-                names.place(*after)
+            Obstacle::OutOfReach { after, next, next_km, range_km, .. } => format!(
+                "no charger within reach after {}: to {} it is {next_km:.0} km, the charge lasts for {range_km:.0} km",
+                names.place(*after),
+                names.place(*next)
             ),
             Obstacle::NoFreeWindow { after } => {
                 format!("no free window is long enough after {}", names.place(*after))

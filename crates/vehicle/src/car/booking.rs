@@ -7,6 +7,7 @@ use recarga_reservation::{Now, OperatorId, RequestId, RequestKey, TripId};
 use recarga_wire::encode;
 use recarga_wire::journey::{JourneyBody, JourneyRequest, Preference};
 use recarga_wire::vehicle::{AnswerState, VehicleAnswer, VehicleRequestBody};
+use recarga_wire::{Problem, ProblemKind};
 
 use super::pending::{Due, Pending, Release};
 use super::refusal::{is_undecided, may_pass, refused};
@@ -311,8 +312,12 @@ impl Car {
                 }
             }
             (AnswerState::Recusada, _) => self.take_refusal(asking, server, answer.motivo, now),
+            // It was booked, unheard, and somebody has cancelled it since.
+            (AnswerState::Cancelada, _) => {
+                self.take_refusal(asking, server, Some(Problem::of(ProblemKind::TripCancelled)), now);
+            }
             // No such answer to such a request.
-            (AnswerState::Confirmada | AnswerState::Cancelada, _) => {
+            (AnswerState::Confirmada, _) => {
                 self.outputs.push(Output::Count(Oddity::Wrong));
                 self.phase = Phase::Asking(Box::new(asking));
             }

@@ -35,7 +35,9 @@ impl Car {
             },
             ProblemKind::WindowInThePast | ProblemKind::WindowTooFarAhead => self.reset_clock(journey, now),
             ProblemKind::InvalidField if is_about_time => self.reset_clock(journey, now),
-            ProblemKind::Booked | ProblemKind::Held => self.ask_after_pause(journey, now),
+            ProblemKind::Booked | ProblemKind::Held | ProblemKind::TripCancelled => {
+                self.ask_after_pause(journey, now)
+            }
             kind if may_pass(kind) => self.ask_after_pause(journey, now),
             _ => self.go_elsewhere(journey, now),
         }
