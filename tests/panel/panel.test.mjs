@@ -298,6 +298,25 @@ describe('everybody', () => {
     await first.focus();
     await page.keyboard.press('Enter');
     await page.getByText('Próximas 24 horas').waitFor();
+    await page.keyboard.press('Escape');
+    await page.locator('.detail').waitFor({ state: 'detached' });
+    assert.equal(await focused(), await first.innerText());
+  });
+
+  test('sees on a phone the whole of the station that was tapped', async () => {
+    await page.context().close();
+    page = await open({ viewport: { width: 390, height: 844 } });
+    await show('mapa');
+    await page.locator('.list button').nth(3).click();
+    const panel = page.locator('.detail');
+    await panel.getByText('Próximas 24 horas').waitFor();
+    const { top, height, content, bottom } = await panel.evaluate((element) => {
+      const box = element.getBoundingClientRect();
+      const { bottom } = element.parentElement.getBoundingClientRect();
+      return { top: box.top, height: box.height, content: element.scrollHeight, bottom };
+    });
+    assert.ok(height >= content, `${height} px for ${content}`);
+    assert.ok(top >= 0 && top + height <= bottom, `from ${top} to ${top + height} of ${bottom}`);
   });
 
   for (const theme of ['light', 'dark']) {
@@ -326,6 +345,9 @@ describe('everybody', () => {
     }
   }
 });
+
+/** The text of what has the keyboard. */
+const focused = () => page.evaluate(() => document.activeElement?.innerText);
 
 async function vehicle() {
   return page.evaluate(() => localStorage.getItem('recarga.vehicle'));

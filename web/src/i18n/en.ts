@@ -49,6 +49,7 @@ export const en: Record<Words, string> = {
   'map.out-of-service': 'out of service',
   'map.legend': 'Legend',
   'map.close': 'Close',
+  'map.chosen': 'Chosen on the map',
   'map.from-here': 'Start here',
   'map.to-here': 'Go here',
   'map.next-day': 'Next 24 hours',

@@ -47,6 +47,7 @@ export const pt = {
   'map.out-of-service': 'fora de serviço',
   'map.legend': 'Legenda',
   'map.close': 'Fechar',
+  'map.chosen': 'Escolhido no mapa',
   'map.from-here': 'Partir daqui',
   'map.to-here': 'Ir para cá',
   'map.next-day': 'Próximas 24 horas',
