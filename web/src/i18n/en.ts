@@ -295,6 +295,8 @@ export const en: Record<Words, string> = {
   'company.refusals': 'Refusals in the last 24 h',
   'company.refusals.none': 'Nothing was refused.',
   'company.calendar': 'Calendar',
+  'company.zone': 'all times: {zone}',
+  'company.there': 'there {times}',
   'company.reserved': 'reserved',
   'company.held': 'held, not decided',
   'company.using': 'charging',

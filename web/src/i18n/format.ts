@@ -90,7 +90,7 @@ function inZone(zone?: string): { timeZone?: string } {
 
 const zones = new Map<string, boolean>();
 
-function isZone(zone: string): boolean {
+export function isZone(zone: string): boolean {
   let known = zones.get(zone);
   if (known === undefined) {
     try {

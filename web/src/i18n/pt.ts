@@ -294,6 +294,8 @@ export const pt = {
   'company.refusals': 'Recusas nas últimas 24 h',
   'company.refusals.none': 'Nada foi recusado.',
   'company.calendar': 'Calendário',
+  'company.zone': 'todas as horas: {zone}',
+  'company.there': 'no local {times}',
   'company.reserved': 'reservado',
   'company.held': 'retido, sem decisão',
   'company.using': 'carregando',

@@ -1,0 +1,79 @@
+// Whole views, with companies whose answers are made up.
+import { cleanup, render, screen } from '@testing-library/svelte';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { Company } from '../src/api/client';
+import { chosen } from '../src/i18n/index.svelte';
+import { home } from '../src/state/companies.svelte';
+import { Link, live } from '../src/state/live.svelte';
+import CompanyView from '../src/views/CompanyView.svelte';
+
+const HOUR_MS = 3_600_000;
+
+let answers: Record<string, unknown>;
+
+beforeEach(() => {
+  chosen.choose('en');
+  answers = {};
+  home.config = { modo: 'demo', versao: '0' };
+  live.links = [
+    new Link('empresa-a', 'Jangada', new Company('a/')),
+    new Link('empresa-b', 'Sabiá', new Company('b/')),
+  ];
+  vi.stubGlobal('fetch', (url: string) => {
+    const path = Object.keys(answers).find((one) => url.startsWith(one));
+    return path
+      ? Promise.resolve(new Response(JSON.stringify(answers[path])))
+      : Promise.reject(new Error(url));
+  });
+});
+afterEach(() => {
+  cleanup();
+  vi.unstubAllGlobals();
+});
+
+test('a calendar has one clock, which it names, also for rows where the clocks are others', async () => {
+  const start = Math.ceil(Date.now() / HOUR_MS) * HOUR_MS;
+  const window = (session: string) => ({
+    inicio: new Date(start).toISOString(),
+    fim: new Date(start + HOUR_MS).toISOString(),
+    estado: 'confirmada',
+    sessao: session,
+    coordenador: 'empresa-a',
+    parada: 0,
+  });
+  const point = (ponto_id: string, uf: string) => ({
+    ponto_id,
+    estacao_id: ponto_id,
+    nome: 'Posto',
+    cidade: 'Lugar',
+    uf,
+    estado: 'disponivel',
+    janelas: [window(ponto_id)],
+  });
+  answers = {
+    'a/painel/reservas': {
+      pontos: [point('P-AM', 'AM'), point('P-SP', 'SP'), point('P-BA', 'BA'), point('P-MG', 'MG')],
+    },
+    'a/painel/numeros': {
+      faixas: [],
+      recusas: { por_motivo: [] },
+      viagens: { reservadas: 0, recusadas: 0, canceladas: 0 },
+      utilizacao_pct: 0,
+      reservado_min: 0,
+      pontos: 4,
+      reservas_com_previsao: 0,
+      receita_prevista_brl: 0,
+      receita_teto_brl: 0,
+    },
+  };
+  render(CompanyView);
+  const hours = (ahead: number) =>
+    [start, start + HOUR_MS]
+      .map((one) => new Date(one + ahead * HOUR_MS).toISOString().slice(11, 16))
+      .join('–');
+  const entries = await screen.findAllByRole('button', { name: /^reserved · / });
+  const told = entries.map((one) => one.getAttribute('aria-label')?.split(' · ')[1]);
+  const here = `${hours(-3)} (Brasilia Time)`;
+  expect(screen.getByText('all times: Brasilia Time')).toBeTruthy();
+  expect(told).toEqual([`${here}, there ${hours(-4)}`, here, here, here]);
+});
