@@ -1,9 +1,6 @@
 // What a browser has and jsdom has not.
 const nothing = () => undefined;
 
-// Whoever looks is in Salvador: three hours behind UTC.
-process.env.TZ = 'America/Bahia';
-
 Object.defineProperty(globalThis, 'matchMedia', {
   value: () => ({ matches: false, addEventListener: nothing }),
 });

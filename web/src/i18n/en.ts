@@ -144,6 +144,9 @@ export const en: Record<Words, string> = {
   'book.free-windows': 'Free there: {windows}',
   'book.replanned': 'We looked again: this plan goes around the obstacle.',
   'book.replanned.none': 'There is no other plan now.',
+  'book.silent': '{company} does not answer now.',
+  'book.replanned.without': 'We looked again: this plan does without {company}.',
+  'book.replanned.none.without': 'There is no other plan now that does without {company}.',
   'book.cancel': 'Cancel the trip',
   'book.cancel.cost':
     'Cancelling costs nothing: the stops are free for others again, and only energy that was charged is paid.',

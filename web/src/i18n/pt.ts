@@ -143,6 +143,9 @@ export const pt = {
   'book.free-windows': 'Livre ali: {windows}',
   'book.replanned': 'Procuramos de novo: este plano desvia do obstáculo.',
   'book.replanned.none': 'Não há outro plano agora.',
+  'book.silent': '{company} não responde agora.',
+  'book.replanned.without': 'Procuramos de novo: este plano dispensa {company}.',
+  'book.replanned.none.without': 'Não há agora outro plano que dispense {company}.',
   'book.cancel': 'Cancelar a viagem',
   'book.cancel.cost':
     'Cancelar não custa nada: as paradas voltam a ficar livres para outros, e só a energia carregada se paga.',

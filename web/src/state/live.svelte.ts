@@ -155,9 +155,9 @@ class Live {
     return place < 0 ? 5 : place % 6;
   }
 
-  /** Somebody who answers: the given company if it does. */
-  anyone(preferred?: string): Link | undefined {
-    const up = this.links.filter((link) => link.state === 'live');
+  /** Somebody who answers: the given company if it does, and not the one that is known not to. */
+  anyone(preferred?: string, silent?: string): Link | undefined {
+    const up = this.links.filter((link) => link.state === 'live' && link.id !== silent);
     return up.find((link) => link.id === preferred) ?? up[0] ?? this.links[0];
   }
 
