@@ -56,6 +56,10 @@ test('a plan shows the times of each place, not of the browser', () => {
   expect(screen.getByText('Arrives 15:00')).toBeTruthy();
   expect(screen.getByText('10:00–10:40')).toBeTruthy();
   expect(screen.getByText('charges 40 min')).toBeTruthy();
+  // Clocks that are others than the reader's, in Salvador, are named; those of Recife are the same.
+  expect(screen.getByText(/^Tue 1 Dec \(time of Rio Branco\) · with 14 %$/)).toBeTruthy();
+  expect(screen.getByText(/^\(time of Rio Branco\) · 60 kW/)).toBeTruthy();
+  expect(screen.getByText('· Leaves 08:00 · leaves with 80 %')).toBeTruthy();
   expect(screen.getByRole('img').getAttribute('aria-label')).toContain('80 %, 18 %, 83 %, 14 %');
 });
 

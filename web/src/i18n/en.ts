@@ -92,6 +92,8 @@ export const en: Record<Words, string> = {
   'plan.departure.now': 'in 10 minutes',
   'plan.departure.later': 'choose',
   'plan.departure.when': 'Day and time of departure',
+  'plan.departure.zone': '{zone}, this computer’s.',
+  'plan.departure.there': 'In {city}: {time}.',
   'plan.preference': 'Preference',
   'plan.mais_rapida': 'Fastest',
   'plan.mais_barata': 'Cheapest',

@@ -91,6 +91,8 @@ export const pt = {
   'plan.departure.now': 'em 10 minutos',
   'plan.departure.later': 'escolher',
   'plan.departure.when': 'Data e hora da saída',
+  'plan.departure.zone': '{zone}, o deste computador.',
+  'plan.departure.there': 'Em {city}: {time}.',
   'plan.preference': 'Preferência',
   'plan.mais_rapida': 'Mais rápida',
   'plan.mais_barata': 'Mais barata',
