@@ -292,6 +292,16 @@ describe('everybody', () => {
     assert.equal(await page.evaluate(() => document.documentElement.lang), 'en-GB');
   });
 
+  test('is told when a view cannot be loaded, and loads it when it can', async () => {
+    await page.route(/TripView/, (route) => route.abort());
+    await show('mapa');
+    await page.getByRole('link', { name: 'Viagens' }).click();
+    await page.getByRole('alert').getByText('não pôde ser carregada').waitFor();
+    await page.unroute(/TripView/);
+    await page.getByRole('button', { name: 'Tentar de novo' }).click();
+    await page.getByRole('heading', { name: 'Viagens', exact: true }).waitFor();
+  });
+
   test('chooses a station by keyboard alone', async () => {
     await show('mapa');
     const first = page.locator('.list button').first();

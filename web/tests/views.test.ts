@@ -5,7 +5,9 @@ import { Company } from '../src/api/client';
 import { chosen } from '../src/i18n/index.svelte';
 import { home } from '../src/state/companies.svelte';
 import { Link, live } from '../src/state/live.svelte';
+import Verdict from '../src/parts/Verdict.svelte';
 import CompanyView from '../src/views/CompanyView.svelte';
+import HealthView from '../src/views/HealthView.svelte';
 
 const HOUR_MS = 3_600_000;
 
@@ -76,4 +78,60 @@ test('a calendar has one clock, which it names, also for rows where the clocks a
   const here = `${hours(-3)} (Brasilia Time)`;
   expect(screen.getByText('all times: Brasilia Time')).toBeTruthy();
   expect(told).toEqual([`${here}, there ${hours(-4)}`, here, here, here]);
+});
+
+test('without a connection the last verdict is old, and how companies are is not known', async () => {
+  const company = {
+    id: 'empresa-a',
+    nome: 'Jangada',
+    base: '/a',
+    url: '',
+    estado: 'no_ar',
+    isolada: false,
+    desde: '',
+  };
+  const verdict = {
+    instante: '2026-12-01T11:00:00Z',
+    veredito: 'integra',
+    texto: '',
+    contagens: {},
+    achados: [],
+    nao_examinadas: ['empresa-b'],
+  };
+  const told =
+    `event: empresas\ndata: ${JSON.stringify({ empresas: [company] })}\n\n` +
+    `event: auditoria\ndata: ${JSON.stringify(verdict)}\n\n`;
+  let hangUp: () => void = () => undefined;
+  let calls = 0;
+  vi.stubGlobal('fetch', (url: string) => {
+    if (url.endsWith('painel/config')) return Promise.resolve(new Response('{"modo":"demo","versao":"0"}'));
+    if (url.endsWith('demo/empresas')) {
+      return Promise.resolve(new Response(JSON.stringify({ empresas: [company] })));
+    }
+    if (!url.endsWith('demo/eventos') || calls++ > 0) return Promise.reject(new Error(url));
+    const stream = new ReadableStream({
+      start: (controller) => {
+        controller.enqueue(new TextEncoder().encode(told));
+        hangUp = () => controller.close();
+      },
+    });
+    return Promise.resolve(new Response(stream));
+  });
+  live.links = await home.discover();
+  render(HealthView);
+  const { container } = render(Verdict);
+  const pill = () => container.querySelector('[data-verdict]');
+  const state = () => document.querySelector('[data-company] [data-state]')?.getAttribute('data-state');
+
+  await vi.waitFor(() => expect(pill()?.className).toContain('good'));
+  expect(state()).toBe('no_ar');
+  // One company could not be read: nothing is said of all.
+  expect(screen.getByText(/^Read from the databases that can be read now/)).toBeTruthy();
+  expect(screen.queryByText(/databases of all companies/)).toBeNull();
+
+  hangUp();
+  await vi.waitFor(() => expect(pill()?.className).toContain('soft'));
+  expect(pill()?.textContent).toContain('Whole, at 08:00');
+  expect(state()).toBe('desconhecido');
+  expect(screen.getByText(/^No connection since/)).toBeTruthy();
 });

@@ -18,6 +18,8 @@ export const en: Record<Words, string> = {
   'link.waiting': 'No connection to {companies}; trying again',
   'start.failed': 'The program does not answer. Trying again…',
   'start.loading': 'Loading stations and cars…',
+  'view.failed': 'This view could not be loaded: the program did not answer.',
+  'view.again': 'Try again',
 
   'map.label': 'Map of Brazil with stations and cars. Arrows move it, plus and minus zoom.',
   'map.in': 'Zoom in',
@@ -176,8 +178,12 @@ export const en: Record<Words, string> = {
   'verdict.short.violada': 'Broken',
   'verdict.short.desconhecido': 'No verdict',
   'verdict.at': 'Audit of {time}',
+  'verdict.old': '{verdict}, at {time}',
+  'verdict.lost': 'No connection since {time}: this may have changed.',
   'verdict.what':
     'Read from the databases of all companies: every trip is all or nothing, and no charger is booked twice for the same time.',
+  'verdict.what.some':
+    'Read from the databases that can be read now: in them every trip is all or nothing, and no charger is booked twice for the same time.',
   'verdict.unread': 'not read: {companies}',
 
   'count.companies': 'companies',
@@ -342,6 +348,7 @@ export const en: Record<Words, string> = {
   'state.indisponivel': 'silent',
   'state.encerrando': 'stopping',
   'state.vivo': 'alive',
+  'state.desconhecido': 'not known now',
 
   'action.parar': 'Kill',
   'action.iniciar': 'Start',

@@ -16,6 +16,8 @@ export const pt = {
   'link.waiting': 'Sem conexão com {companies}; tentando de novo',
   'start.failed': 'O programa não responde. Tentando de novo…',
   'start.loading': 'Carregando estações e carros…',
+  'view.failed': 'Esta vista não pôde ser carregada: o programa não respondeu.',
+  'view.again': 'Tentar de novo',
 
   'map.label': 'Mapa do Brasil com estações e carros. Setas movem, mais e menos aproximam e afastam.',
   'map.in': 'Aproximar',
@@ -175,8 +177,12 @@ export const pt = {
   'verdict.short.violada': 'Violada',
   'verdict.short.desconhecido': 'Sem veredito',
   'verdict.at': 'Auditoria das {time}',
+  'verdict.old': '{verdict}, às {time}',
+  'verdict.lost': 'Sem conexão desde {time}: pode ter mudado.',
   'verdict.what':
     'Lido dos bancos de dados de todas as empresas: cada viagem é tudo ou nada, e nenhum ponto foi reservado duas vezes ao mesmo tempo.',
+  'verdict.what.some':
+    'Lido dos bancos de dados que se podem ler agora: neles, cada viagem é tudo ou nada, e nenhum ponto foi reservado duas vezes ao mesmo tempo.',
   'verdict.unread': 'não lidas: {companies}',
 
   'count.companies': 'empresas',
@@ -341,6 +347,7 @@ export const pt = {
   'state.indisponivel': 'sem resposta',
   'state.encerrando': 'encerrando',
   'state.vivo': 'viva',
+  'state.desconhecido': 'não se sabe agora',
 
   'action.parar': 'Derrubar',
   'action.iniciar': 'Iniciar',
