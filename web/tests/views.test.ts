@@ -131,7 +131,7 @@ test('without a connection the last verdict is old, and how companies are is not
 
   hangUp();
   await vi.waitFor(() => expect(pill()?.className).toContain('soft'));
-  expect(pill()?.textContent).toContain('Whole, at 08:00');
+  expect(pill()?.textContent).toContain('Whole 08:00');
   expect(state()).toBe('desconhecido');
   expect(screen.getByText(/^No connection since/)).toBeTruthy();
 });

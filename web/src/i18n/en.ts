@@ -16,6 +16,7 @@ export const en: Record<Words, string> = {
   'link.live': 'Live',
   'link.connecting': 'Connecting…',
   'link.waiting': 'No connection to {companies}; trying again',
+  'link.down': '{count} offline',
   'start.failed': 'The program does not answer. Trying again…',
   'start.loading': 'Loading stations and cars…',
   'view.failed': 'This view could not be loaded: the program did not answer.',

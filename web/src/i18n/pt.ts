@@ -14,6 +14,7 @@ export const pt = {
   'link.live': 'Ao vivo',
   'link.connecting': 'Conectando…',
   'link.waiting': 'Sem conexão com {companies}; tentando de novo',
+  'link.down': '{count} fora',
   'start.failed': 'O programa não responde. Tentando de novo…',
   'start.loading': 'Carregando estações e carros…',
   'view.failed': 'Esta vista não pôde ser carregada: o programa não respondeu.',
