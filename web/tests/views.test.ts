@@ -4,7 +4,8 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { Company } from '../src/api/client';
 import { chosen } from '../src/i18n/index.svelte';
 import { home } from '../src/state/companies.svelte';
-import { Link, live } from '../src/state/live.svelte';
+import { Link, live, type Station } from '../src/state/live.svelte';
+import StationPanel from '../src/map/StationPanel.svelte';
 import Verdict from '../src/parts/Verdict.svelte';
 import CompanyView from '../src/views/CompanyView.svelte';
 import HealthView from '../src/views/HealthView.svelte';
@@ -134,4 +135,31 @@ test('without a connection the last verdict is old, and how companies are is not
   expect(pill()?.textContent).toContain('Whole 08:00');
   expect(state()).toBe('desconhecido');
   expect(screen.getByText(/^No connection since/)).toBeTruthy();
+});
+
+test('of a station whose company does not answer nothing is said to be free or taken', async () => {
+  home.companies = [];
+  const station: Station = {
+    key: 'empresa-b/S',
+    empresa: 'empresa-b',
+    id: 'S',
+    name: 'Posto',
+    city: 'Lugar',
+    state: 'MG',
+    latitude: 0,
+    longitude: 0,
+    zone: 'America/Sao_Paulo',
+    evses: [{ id: 'P', plugs: [], power: 50, price: 2, fee: 0, state: 'disponivel', isFree: true }],
+  };
+  const free = { inicio: new Date(0).toISOString(), fim: new Date(9e12).toISOString() };
+  answers = { 'b/painel/estacoes/empresa-b/S': { atual: true, pontos: [{ ponto_id: 'P', livres: [free] }] } };
+  const { container, rerender } = render(StationPanel, { station });
+  await vi.waitFor(() => expect(container.querySelector('.day.known span')).toBeTruthy());
+  expect(screen.getByText('free in the window')).toBeTruthy();
+
+  answers = {};
+  await rerender({ station: { ...station } });
+  expect(await screen.findByText('not known now')).toBeTruthy();
+  expect(screen.queryByText('free in the window')).toBeNull();
+  expect(container.querySelector('.day.known, .day span')).toBeNull();
 });

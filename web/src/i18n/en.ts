@@ -58,6 +58,8 @@ export const en: Record<Words, string> = {
   'map.next-day': 'Next 24 hours',
   'map.local-time': 'time of {city}',
   'map.freeOf': '{free} of {total} free',
+  'map.unknown': 'not known now',
+  'map.unknown.why': '{company} does not answer now: what is free there is not known.',
 
   'point.disponivel': 'free now',
   'point.reservado': 'reserved now',

@@ -56,6 +56,8 @@ export const pt = {
   'map.next-day': 'Próximas 24 horas',
   'map.local-time': 'hora de {city}',
   'map.freeOf': '{free} de {total} livres',
+  'map.unknown': 'não se sabe agora',
+  'map.unknown.why': '{company} não responde agora: o que está livre ali não se sabe.',
 
   'point.disponivel': 'livre agora',
   'point.reservado': 'reservado agora',

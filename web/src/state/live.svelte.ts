@@ -46,6 +46,8 @@ export interface Station {
   longitude: number;
   zone: string;
   evses: Evse[];
+  /** Its company does not answer: what is said of its EVSEs was so once. */
+  isSilent?: boolean;
 }
 export interface KnownCar {
   car: Car;
@@ -208,8 +210,8 @@ class Live {
   }
 
   async #readStation({ api }: Link, station: Station): Promise<void> {
-    const points = await api.station(station.empresa, station.id);
-    const [listed] = asStations(station.empresa, points, this.#window);
+    const { pontos } = await api.station(station.empresa, station.id);
+    const [listed] = asStations(station.empresa, pontos, this.#window);
     if (listed) this.#keepStation(listed);
   }
 
