@@ -15,6 +15,8 @@ export default defineConfig(({ mode }) => ({
     environment: 'jsdom',
     include: ['tests/**/*.test.ts'],
     setupFiles: ['tests/setup.ts'],
+    // Its colours are tested, too.
+    css: { include: [/app\.css/] },
     // Whoever looks is in Salvador: three hours behind UTC.
     env: { TZ: 'America/Bahia' },
   },

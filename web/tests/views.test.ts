@@ -4,9 +4,13 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { Company } from '../src/api/client';
 import { chosen } from '../src/i18n/index.svelte';
 import { home } from '../src/state/companies.svelte';
+import type { Trip } from '../src/api/types';
 import { Link, live, type Station } from '../src/state/live.svelte';
 import StationPanel from '../src/map/StationPanel.svelte';
 import Verdict from '../src/parts/Verdict.svelte';
+import Sequence from '../src/parts/Sequence.svelte';
+import css from '../src/app.css?raw';
+import TripView from '../src/views/TripView.svelte';
 import CompanyView from '../src/views/CompanyView.svelte';
 import HealthView from '../src/views/HealthView.svelte';
 
@@ -162,4 +166,50 @@ test('of a station whose company does not answer nothing is said to be free or t
   expect(await screen.findByText('not known now')).toBeTruthy();
   expect(screen.queryByText('free in the window')).toBeNull();
   expect(container.querySelector('.day.known, .day span')).toBeNull();
+});
+
+test('the newest trip stays in sight when newer ones come', async () => {
+  const trip = (viagem_id: string, decidida_em: string): Trip => ({
+    viagem_id,
+    estado: 'confirmada',
+    requisicao_id: viagem_id,
+    veiculo_id: `carro-${viagem_id}`,
+    servidor: 'empresa-a',
+    sessao: `s.${viagem_id}`,
+    decidida_em,
+    paradas: [],
+  });
+  live.keep(trip('1', '2026-12-01T11:00:00Z'));
+  render(TripView);
+  expect(await screen.findByRole('heading', { name: /^Trip of carro-1/ })).toBeTruthy();
+  live.keep(trip('2', '2026-12-01T12:00:00Z'));
+  expect(await screen.findByText('carro-2')).toBeTruthy();
+  expect(screen.getByRole('heading', { name: /^Trip of carro-1/ })).toBeTruthy();
+});
+
+test('the name of a company that is too long for its lane can be read all the same', () => {
+  const name = 'Companhia Nacional de Recargas Rápidas e Confiáveis';
+  live.links = [new Link('empresa-a', name, new Company('a/'))];
+  render(Sequence, { trace: { lanes: ['driver', 'empresa-a'], messages: [], start: 0, left: 0 } });
+  expect(screen.getByTitle(name).textContent).toBe(name);
+});
+
+test('what is written on the colour of a company can be read in both themes', () => {
+  const light = (colour: string) => {
+    const [red = 0, green = 0, blue = 0] = [1, 3, 5].map((at) => {
+      const part = parseInt(colour.slice(at, at + 2), 16) / 255;
+      return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+  };
+  const [, lightTheme = '', darkTheme = ''] = css.split(':root');
+  for (const theme of [lightTheme, darkTheme]) {
+    const ink = light(/--on-company: (#\w+)/.exec(theme)?.[1] ?? '');
+    const colours = [...theme.matchAll(/--company-\d: (#\w+)/g)].map(([, colour = '']) => colour);
+    expect(colours).toHaveLength(6);
+    for (const colour of colours) {
+      const [less = 0, more = 0] = [ink, light(colour)].sort((one, other) => one - other);
+      expect([colour, (more + 0.05) / (less + 0.05) >= 4.5]).toEqual([colour, true]);
+    }
+  }
 });
