@@ -180,6 +180,7 @@ test('the newest trip stays in sight when newer ones come', async () => {
     paradas: [],
   });
   live.keep(trip('1', '2026-12-01T11:00:00Z'));
+  live.hasReadTrips = true;
   render(TripView);
   expect(await screen.findByRole('heading', { name: /^Trip of carro-1/ })).toBeTruthy();
   live.keep(trip('2', '2026-12-01T12:00:00Z'));

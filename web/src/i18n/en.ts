@@ -211,6 +211,7 @@ export const en: Record<Words, string> = {
   'login.leave': 'Log out',
 
   'trips.recent': 'Recent trips',
+  'trips.back': 'All trips',
   'trips.vehicle': 'Car',
   'trips.find': 'Find',
   'trips.none': 'No trips yet.',

@@ -210,6 +210,7 @@ export const pt = {
   'login.leave': 'Sair',
 
   'trips.recent': 'Viagens recentes',
+  'trips.back': 'Todas as viagens',
   'trips.vehicle': 'Carro',
   'trips.find': 'Buscar',
   'trips.none': 'Nenhuma viagem ainda.',

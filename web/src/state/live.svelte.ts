@@ -18,6 +18,8 @@ const REREAD_SMALL_MS = 15_000;
 const REREAD_LARGE_MS = 90_000;
 const LARGE = 2_000;
 const MINUTE_MS = 60_000;
+/** Nobody waits longer for a company that does not answer. */
+const LATE_MS = 3_000;
 const TYPES = 'viagem,viagem-recusada,reserva,empresa-parceira,alarme,ponto';
 
 export interface Period {
@@ -98,6 +100,8 @@ class Live {
   stationsVersion = $state(0);
   carsVersion = $state(0);
   tripsVersion = $state(0);
+  /** The trips of before this page are known. */
+  hasReadTrips = $state(false);
   sessionsVersion = $state(0);
   /** Grows with what happens to each company's holds: what its calendar shows is old. */
   changes = $state<Record<string, number>>({});
@@ -125,10 +129,15 @@ class Live {
     this.links = companies;
     this.#mayRead = mayRead;
     this.#carsFrom = companies[0];
-    for (const link of companies) {
+    const read = companies.map((link) => {
       this.#listen(link);
-      void this.#readTrips(link);
-    }
+      return this.#readTrips(link);
+    });
+    const late = new Promise((resolve) => setTimeout(resolve, LATE_MS));
+    void Promise.race([Promise.all(read), late]).then(() => {
+      this.tripsVersion++;
+      this.hasReadTrips = true;
+    });
     void this.#readCars();
     void this.#rereadForEver();
   }
