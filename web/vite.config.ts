@@ -11,5 +11,13 @@ export default defineConfig(({ mode }) => ({
   build: { target: 'es2022', modulePreload: { polyfill: false }, assetsInlineLimit: 0 },
   server: { proxy: { '^/(?!src/|@|node_modules/|icon\\.svg|index\\.html|build/|$)': program } },
   resolve: mode === 'test' ? { conditions: ['browser'] } : {},
-  test: { environment: 'jsdom', include: ['tests/**/*.test.ts'], setupFiles: ['tests/setup.ts'] },
+  test: {
+    environment: 'jsdom',
+    include: ['tests/**/*.test.ts'],
+    setupFiles: ['tests/setup.ts'],
+    // Its colours are tested, too.
+    css: { include: [/app\.css/] },
+    // Whoever looks is in Salvador: three hours behind UTC.
+    env: { TZ: 'America/Bahia' },
+  },
 }));

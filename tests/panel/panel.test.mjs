@@ -119,10 +119,12 @@ describe('a driver', () => {
     await assertCount(page.locator('table tbody tr', { hasText: 'reservada' }), companies.size);
 
     await page.getByRole('link', { name: 'Planejar' }).click();
-    await page.getByRole('button', { name: 'Cancelar a viagem' }).click();
+    await page.getByRole('button', { name: 'Cancelar a viagem' }).press('Enter');
     await page.getByText('Cancelar não custa nada').waitFor();
-    await page.getByRole('button', { name: 'Sim, cancelar tudo' }).click();
+    assert.match(await focused(), /Cancelar não custa nada/);
+    await page.getByRole('button', { name: 'Sim, cancelar tudo' }).press('Enter');
     await phase('cancelled');
+    assert.match(await focused(), /Viagem cancelada/);
     const known = await call(
       'GET',
       `empresas/${best.paradas[0].empresa}/viagens?veiculo_id=${await vehicle()}`,
@@ -161,6 +163,35 @@ describe('a driver', () => {
     await page.click('form button.main');
     await page.getByRole('alert').waitFor();
     assert.equal(await page.locator('.cards article').count(), 0);
+  });
+
+  test('finds on a phone what came of a wish, a booking and a choice in sight', async () => {
+    await page.context().close();
+    page = await open({ viewport: { width: 390, height: 844 } });
+    const inSight = async (locator) => {
+      const isInSight = () =>
+        locator.evaluate((element) => {
+          const { top } = element.getBoundingClientRect();
+          return top >= 0 && top < innerHeight - 100;
+        });
+      for (let tries = 0; tries < 50 && !(await isInSight()); tries += 1) await page.waitForTimeout(100);
+      assert.ok(await isInSight());
+    };
+    await bookedPlan('Recife, PE', 'Salvador, BA');
+    await inSight(page.locator('[data-phase="booked"]'));
+    await page.getByRole('button', { name: 'Cancelar a viagem' }).click();
+    await page.getByRole('button', { name: 'Sim, cancelar tudo' }).click();
+    await phase('cancelled');
+    await page.getByRole('button', { name: 'Planejar outra' }).click();
+    await page.fill('#from', 'Atlântida');
+    await page.click('form button.main');
+    await inSight(page.getByRole('alert'));
+
+    await show('viagens');
+    const entry = page.locator('.list a[href*="#/viagens/"]').first();
+    await inSight(entry);
+    await entry.click();
+    await inSight(page.locator('.detail h2'));
   });
 });
 
@@ -208,6 +239,7 @@ describe('whoever watches', () => {
     await state(COMPANY, 'no_ar');
     await company(COMPANY).getByRole('button', { name: 'Congelar', exact: true }).click();
     await state(COMPANY, 'congelada');
+    assert.equal((await focused()).trim(), 'Descongelar');
     await company(COMPANY).getByRole('button', { name: 'Descongelar' }).click();
     await state(COMPANY, 'no_ar');
     await company(COMPANY).getByRole('button', { name: 'Isolar' }).click();
@@ -292,12 +324,41 @@ describe('everybody', () => {
     assert.equal(await page.evaluate(() => document.documentElement.lang), 'en-GB');
   });
 
+  test('is told when a view cannot be loaded, and loads it when it can', async () => {
+    await page.route(/TripView/, (route) => route.abort());
+    await show('mapa');
+    await page.getByRole('link', { name: 'Viagens' }).click();
+    await page.getByRole('alert').getByText('não pôde ser carregada').waitFor();
+    await page.unroute(/TripView/);
+    await page.getByRole('button', { name: 'Tentar de novo' }).click();
+    await page.getByRole('heading', { name: 'Viagens', exact: true }).waitFor();
+  });
+
   test('chooses a station by keyboard alone', async () => {
     await show('mapa');
     const first = page.locator('.list button').first();
     await first.focus();
     await page.keyboard.press('Enter');
     await page.getByText('Próximas 24 horas').waitFor();
+    await page.keyboard.press('Escape');
+    await page.locator('.detail').waitFor({ state: 'detached' });
+    assert.equal(await focused(), await first.innerText());
+  });
+
+  test('sees on a phone the whole of the station that was tapped', async () => {
+    await page.context().close();
+    page = await open({ viewport: { width: 390, height: 844 } });
+    await show('mapa');
+    await page.locator('.list button').nth(3).click();
+    const panel = page.locator('.detail');
+    await panel.getByText('Próximas 24 horas').waitFor();
+    const { top, height, content, bottom } = await panel.evaluate((element) => {
+      const box = element.getBoundingClientRect();
+      const { bottom } = element.parentElement.getBoundingClientRect();
+      return { top: box.top, height: box.height, content: element.scrollHeight, bottom };
+    });
+    assert.ok(height >= content, `${height} px for ${content}`);
+    assert.ok(top >= 0 && top + height <= bottom, `from ${top} to ${top + height} of ${bottom}`);
   });
 
   for (const theme of ['light', 'dark']) {
@@ -326,6 +387,9 @@ describe('everybody', () => {
     }
   }
 });
+
+/** The text of what has the keyboard. */
+const focused = () => page.evaluate(() => document.activeElement?.innerText);
 
 async function vehicle() {
   return page.evaluate(() => localStorage.getItem('recarga.vehicle'));

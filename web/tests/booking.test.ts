@@ -84,6 +84,34 @@ test('the same plan again is no way around', async () => {
   expect(booking.replanned).toBeNull();
 });
 
+test('nor is another one at the same charger at the same time', async () => {
+  answers = [
+    json(409, { tipo: 'ponto-reservado', title: '…', status: 409, parada: 1 }),
+    json(200, { roteiros: [itinerary('P3', 'P2'), itinerary('P3', 'P4')], ofertas: [] }),
+  ];
+  const booking = new Booking(itinerary('P1', 'P2'), journey, 'carro-1');
+  await booking.run();
+  expect(booking.replanned?.paradas.map(({ ponto_id }) => ponto_id)).toEqual(['P3', 'P4']);
+});
+
+test('the plan that follows upon a company that does not answer does without it', async () => {
+  const at = (empresa: string, point: string) => ({ ...stop(0, point), empresa });
+  const plan = (...paradas: ItineraryStop[]) => ({ paradas }) as Itinerary;
+  answers = [
+    json(409, { tipo: 'empresa-inacessivel', title: '…', status: 409, parada: 0, empresa: 'empresa-c' }),
+    // Whatever the program answers: what goes there again is no way around.
+    json(200, { roteiros: [plan(at('empresa-c', 'C2')), plan(at('empresa-b', 'B1'))], ofertas: [] }),
+  ];
+  const asked = { ...journey, evitar_empresas: ['empresa-x'] };
+  const booking = new Booking(plan(at('empresa-c', 'C1')), asked, 'carro-1');
+  await booking.run();
+  expect(sent.at(-1)?.body['evitar_empresas']).toEqual(['empresa-x', 'empresa-c']);
+  expect(booking.silent).toBe('empresa-c');
+  expect(booking.replanned?.paradas.map(({ ponto_id }) => ponto_id)).toEqual(['B1']);
+  // Who books it and is refused once more is not led back.
+  expect(booking.replannedFor?.evitar_empresas).toEqual(['empresa-x', 'empresa-c']);
+});
+
 test('silence to the end is neither booked nor refused', async () => {
   answers = Array.from({ length: 20 }, () => () => new Error('broken line'));
   const booking = new Booking(itinerary('P1'), journey, 'carro-1');

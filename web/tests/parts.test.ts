@@ -2,6 +2,7 @@ import { cleanup, fireEvent, render, screen } from '@testing-library/svelte';
 import { afterEach, expect, test } from 'vitest';
 import type { Itinerary } from '../src/api/types';
 import { chosen } from '../src/i18n/index.svelte';
+import { numbersOf, timesOf } from '../src/charts/Chart.svelte';
 import ItineraryCard from '../src/parts/ItineraryCard.svelte';
 import PlaceField, { offered } from '../src/parts/PlaceField.svelte';
 import Timeline from '../src/parts/Timeline.svelte';
@@ -56,6 +57,10 @@ test('a plan shows the times of each place, not of the browser', () => {
   expect(screen.getByText('Arrives 15:00')).toBeTruthy();
   expect(screen.getByText('10:00–10:40')).toBeTruthy();
   expect(screen.getByText('charges 40 min')).toBeTruthy();
+  // Clocks that are others than the reader's, in Salvador, are named; those of Recife are the same.
+  expect(screen.getByText(/^Tue 1 Dec \(time of Rio Branco\) · with 14 %$/)).toBeTruthy();
+  expect(screen.getByText(/^\(time of Rio Branco\) · 60 kW/)).toBeTruthy();
+  expect(screen.getByText('· Leaves 08:00 · leaves with 80 %')).toBeTruthy();
   expect(screen.getByRole('img').getAttribute('aria-label')).toContain('80 %, 18 %, 83 %, 14 %');
 });
 
@@ -105,6 +110,16 @@ test('a timeline zooms around where it is pointed at, within bounds', () => {
   }
   // Full hours of a place that is half an hour off.
   expect(ticks({ from: 0, to: 3 * HOUR_MS }, 3, HOUR_MS / 2)[0]).toBe(HOUR_MS / 2);
+});
+
+test('the marks of a chart differ, and are written as the language writes them', () => {
+  chosen.choose('pt');
+  const at = Date.parse('2026-12-01T11:20:00Z') / 1000;
+  expect(timesOf([at, at + 10], 10)).toEqual(['08:20:00', '08:20:10']);
+  expect(timesOf([at, at + 60], 60)).toEqual(['08:20', '08:21']);
+  expect(numbersOf([0, 2_000], 2_000)).toEqual(['0', '2.000']);
+  expect(numbersOf([0.5, 1], 0.5)).toEqual(['0,5', '1,0']);
+  chosen.choose('en');
 });
 
 test('what a page remembers has an end', () => {

@@ -11,3 +11,12 @@ Object.defineProperty(globalThis, 'ResizeObserver', {
     disconnect = nothing;
   },
 });
+// Whatever is drawn is drawn nowhere.
+const paper: unknown = new Proxy(function () {}, {
+  construct: () => paper as object,
+  get: () => paper,
+  set: () => true,
+  apply: () => paper,
+});
+Object.defineProperty(HTMLCanvasElement.prototype, 'getContext', { value: () => paper });
+Object.defineProperty(globalThis, 'Path2D', { value: paper });

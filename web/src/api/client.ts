@@ -110,13 +110,12 @@ export class Company extends Caller {
     return all;
   }
 
-  station = async (company: string, id: string) =>
-    (
-      await this.call<{ pontos: Point[] }>(
-        'GET',
-        `painel/estacoes/${encodeURIComponent(company)}/${encodeURIComponent(id)}`,
-      )
-    ).pontos;
+  /** One of them; `atual` says whether its company answers the one that is asked. */
+  station = (company: string, id: string) =>
+    this.call<{ atual?: boolean; pontos: Point[] }>(
+      'GET',
+      `painel/estacoes/${encodeURIComponent(company)}/${encodeURIComponent(id)}`,
+    );
 
   /** What everybody may see: only its own, and one EVSE at a time. */
   async points(from: number, to: number): Promise<Point[]> {

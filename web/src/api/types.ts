@@ -125,6 +125,7 @@ export interface Journey {
   via?: string[];
   preferencia?: Preference;
   reserva_pct?: number;
+  evitar_empresas?: string[];
   alternativas?: number;
 }
 export interface Plans {

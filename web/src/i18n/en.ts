@@ -16,8 +16,11 @@ export const en: Record<Words, string> = {
   'link.live': 'Live',
   'link.connecting': 'Connecting…',
   'link.waiting': 'No connection to {companies}; trying again',
+  'link.down': '{count} offline',
   'start.failed': 'The program does not answer. Trying again…',
   'start.loading': 'Loading stations and cars…',
+  'view.failed': 'This view could not be loaded: the program did not answer.',
+  'view.again': 'Try again',
 
   'map.label': 'Map of Brazil with stations and cars. Arrows move it, plus and minus zoom.',
   'map.in': 'Zoom in',
@@ -49,11 +52,14 @@ export const en: Record<Words, string> = {
   'map.out-of-service': 'out of service',
   'map.legend': 'Legend',
   'map.close': 'Close',
+  'map.chosen': 'Chosen on the map',
   'map.from-here': 'Start here',
   'map.to-here': 'Go here',
   'map.next-day': 'Next 24 hours',
   'map.local-time': 'time of {city}',
   'map.freeOf': '{free} of {total} free',
+  'map.unknown': 'not known now',
+  'map.unknown.why': '{company} does not answer now: what is free there is not known.',
 
   'point.disponivel': 'free now',
   'point.reservado': 'reserved now',
@@ -91,6 +97,8 @@ export const en: Record<Words, string> = {
   'plan.departure.now': 'in 10 minutes',
   'plan.departure.later': 'choose',
   'plan.departure.when': 'Day and time of departure',
+  'plan.departure.zone': '{zone}, this computer’s.',
+  'plan.departure.there': 'In {city}: {time}.',
   'plan.preference': 'Preference',
   'plan.mais_rapida': 'Fastest',
   'plan.mais_barata': 'Cheapest',
@@ -143,6 +151,9 @@ export const en: Record<Words, string> = {
   'book.free-windows': 'Free there: {windows}',
   'book.replanned': 'We looked again: this plan goes around the obstacle.',
   'book.replanned.none': 'There is no other plan now.',
+  'book.silent': '{company} does not answer now.',
+  'book.replanned.without': 'We looked again: this plan does without {company}.',
+  'book.replanned.none.without': 'There is no other plan now that does without {company}.',
   'book.cancel': 'Cancel the trip',
   'book.cancel.cost':
     'Cancelling costs nothing: the stops are free for others again, and only energy that was charged is paid.',
@@ -170,8 +181,12 @@ export const en: Record<Words, string> = {
   'verdict.short.violada': 'Broken',
   'verdict.short.desconhecido': 'No verdict',
   'verdict.at': 'Audit of {time}',
+  'verdict.old': '{verdict}, at {time}',
+  'verdict.lost': 'No connection since {time}: this may have changed.',
   'verdict.what':
     'Read from the databases of all companies: every trip is all or nothing, and no charger is booked twice for the same time.',
+  'verdict.what.some':
+    'Read from the databases that can be read now: in them every trip is all or nothing, and no charger is booked twice for the same time.',
   'verdict.unread': 'not read: {companies}',
 
   'count.companies': 'companies',
@@ -196,6 +211,7 @@ export const en: Record<Words, string> = {
   'login.leave': 'Log out',
 
   'trips.recent': 'Recent trips',
+  'trips.back': 'All trips',
   'trips.vehicle': 'Car',
   'trips.find': 'Find',
   'trips.none': 'No trips yet.',
@@ -294,6 +310,8 @@ export const en: Record<Words, string> = {
   'company.refusals': 'Refusals in the last 24 h',
   'company.refusals.none': 'Nothing was refused.',
   'company.calendar': 'Calendar',
+  'company.zone': 'all times: {zone}',
+  'company.there': 'there {times}',
   'company.reserved': 'reserved',
   'company.held': 'held, not decided',
   'company.using': 'charging',
@@ -334,6 +352,7 @@ export const en: Record<Words, string> = {
   'state.indisponivel': 'silent',
   'state.encerrando': 'stopping',
   'state.vivo': 'alive',
+  'state.desconhecido': 'not known now',
 
   'action.parar': 'Kill',
   'action.iniciar': 'Start',

@@ -26,6 +26,11 @@ export function clock(instant: Instant, zone?: string): string {
   return times({ hour: '2-digit', minute: '2-digit', ...inZone(zone) }).format(new Date(instant));
 }
 
+/** 14:05:09, by the browser's own time. */
+export function seconds(instant: Instant): string {
+  return times({ hour: '2-digit', minute: '2-digit', second: '2-digit' }).format(new Date(instant));
+}
+
 /** Fri 27 Nov, 14:05. */
 export function moment(instant: Instant, zone?: string): string {
   const options = {
@@ -90,7 +95,7 @@ function inZone(zone?: string): { timeZone?: string } {
 
 const zones = new Map<string, boolean>();
 
-function isZone(zone: string): boolean {
+export function isZone(zone: string): boolean {
   let known = zones.get(zone);
   if (known === undefined) {
     try {

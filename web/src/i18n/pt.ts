@@ -14,8 +14,11 @@ export const pt = {
   'link.live': 'Ao vivo',
   'link.connecting': 'Conectando…',
   'link.waiting': 'Sem conexão com {companies}; tentando de novo',
+  'link.down': '{count} fora',
   'start.failed': 'O programa não responde. Tentando de novo…',
   'start.loading': 'Carregando estações e carros…',
+  'view.failed': 'Esta vista não pôde ser carregada: o programa não respondeu.',
+  'view.again': 'Tentar de novo',
 
   'map.label': 'Mapa do Brasil com estações e carros. Setas movem, mais e menos aproximam e afastam.',
   'map.in': 'Aproximar',
@@ -47,11 +50,14 @@ export const pt = {
   'map.out-of-service': 'fora de serviço',
   'map.legend': 'Legenda',
   'map.close': 'Fechar',
+  'map.chosen': 'Escolhido no mapa',
   'map.from-here': 'Partir daqui',
   'map.to-here': 'Ir para cá',
   'map.next-day': 'Próximas 24 horas',
   'map.local-time': 'hora de {city}',
   'map.freeOf': '{free} de {total} livres',
+  'map.unknown': 'não se sabe agora',
+  'map.unknown.why': '{company} não responde agora: o que está livre ali não se sabe.',
 
   'point.disponivel': 'livre agora',
   'point.reservado': 'reservado agora',
@@ -90,6 +96,8 @@ export const pt = {
   'plan.departure.now': 'em 10 minutos',
   'plan.departure.later': 'escolher',
   'plan.departure.when': 'Data e hora da saída',
+  'plan.departure.zone': '{zone}, o deste computador.',
+  'plan.departure.there': 'Em {city}: {time}.',
   'plan.preference': 'Preferência',
   'plan.mais_rapida': 'Mais rápida',
   'plan.mais_barata': 'Mais barata',
@@ -142,6 +150,9 @@ export const pt = {
   'book.free-windows': 'Livre ali: {windows}',
   'book.replanned': 'Procuramos de novo: este plano desvia do obstáculo.',
   'book.replanned.none': 'Não há outro plano agora.',
+  'book.silent': '{company} não responde agora.',
+  'book.replanned.without': 'Procuramos de novo: este plano dispensa {company}.',
+  'book.replanned.none.without': 'Não há agora outro plano que dispense {company}.',
   'book.cancel': 'Cancelar a viagem',
   'book.cancel.cost':
     'Cancelar não custa nada: as paradas voltam a ficar livres para outros, e só a energia carregada se paga.',
@@ -169,8 +180,12 @@ export const pt = {
   'verdict.short.violada': 'Violada',
   'verdict.short.desconhecido': 'Sem veredito',
   'verdict.at': 'Auditoria das {time}',
+  'verdict.old': '{verdict}, às {time}',
+  'verdict.lost': 'Sem conexão desde {time}: pode ter mudado.',
   'verdict.what':
     'Lido dos bancos de dados de todas as empresas: cada viagem é tudo ou nada, e nenhum ponto foi reservado duas vezes ao mesmo tempo.',
+  'verdict.what.some':
+    'Lido dos bancos de dados que se podem ler agora: neles, cada viagem é tudo ou nada, e nenhum ponto foi reservado duas vezes ao mesmo tempo.',
   'verdict.unread': 'não lidas: {companies}',
 
   'count.companies': 'empresas',
@@ -195,6 +210,7 @@ export const pt = {
   'login.leave': 'Sair',
 
   'trips.recent': 'Viagens recentes',
+  'trips.back': 'Todas as viagens',
   'trips.vehicle': 'Carro',
   'trips.find': 'Buscar',
   'trips.none': 'Nenhuma viagem ainda.',
@@ -293,6 +309,8 @@ export const pt = {
   'company.refusals': 'Recusas nas últimas 24 h',
   'company.refusals.none': 'Nada foi recusado.',
   'company.calendar': 'Calendário',
+  'company.zone': 'todas as horas: {zone}',
+  'company.there': 'no local {times}',
   'company.reserved': 'reservado',
   'company.held': 'retido, sem decisão',
   'company.using': 'carregando',
@@ -333,6 +351,7 @@ export const pt = {
   'state.indisponivel': 'sem resposta',
   'state.encerrando': 'encerrando',
   'state.vivo': 'viva',
+  'state.desconhecido': 'não se sabe agora',
 
   'action.parar': 'Derrubar',
   'action.iniciar': 'Iniciar',

@@ -19,6 +19,7 @@ const NAMES = [
   'company-3',
   'company-4',
   'company-5',
+  'on-company',
 ] as const;
 
 export type Colours = Record<(typeof NAMES)[number], string>;

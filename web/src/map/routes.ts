@@ -39,7 +39,7 @@ export function paintRoutes(
     paradas.forEach((stop, index) => {
       const [x = 0, y = 0] = points[index + 1] ?? [];
       disc(context, x, y, 10, colours[`company-${hue(stop.empresa)}` as keyof Colours], colours.surface);
-      context.fillStyle = '#fff';
+      context.fillStyle = colours['on-company'];
       context.font = '700 11px system-ui, sans-serif';
       context.textAlign = 'center';
       context.textBaseline = 'middle';

@@ -17,6 +17,8 @@ export interface Tally {
   using: number;
   /** Out of service. */
   out: number;
+  /** Nobody who knows says how it is. */
+  unknown: number;
 }
 
 /** Something on the map that can be clicked. */
@@ -36,9 +38,10 @@ interface Properties {
 }
 
 export function tallyOf(station: Station): Tally {
-  const tally = { free: 0, taken: 0, using: 0, out: 0 };
+  const tally = { free: 0, taken: 0, using: 0, out: 0, unknown: 0 };
   for (const evse of station.evses) {
-    if (evse.state === 'inoperante') tally.out++;
+    if (station.isSilent) tally.unknown++;
+    else if (evse.state === 'inoperante') tally.out++;
     else if (evse.isFree) tally.free++;
     else if (evse.state === 'em_uso') tally.using++;
     else tally.taken++;
@@ -61,6 +64,7 @@ export class StationIndex {
         sum.taken += tally.taken;
         sum.using += tally.using;
         sum.out += tally.out;
+        sum.unknown += tally.unknown;
       },
     }).load(
       stations.map((station) => ({
@@ -110,7 +114,7 @@ function ring(
   context.arc(x, y, radius + 1.5, 0, TURN);
   context.fillStyle = colours.surface;
   context.fill();
-  const total = tally.free + tally.taken + tally.using + tally.out || 1;
+  const total = tally.free + tally.taken + tally.using + tally.out + tally.unknown || 1;
   let from = -Math.PI / 2;
   context.lineWidth = width;
   for (const [part, colour] of [
@@ -118,6 +122,7 @@ function ring(
     [tally.using, colours.using],
     [tally.taken, colours.busy],
     [tally.out, colours.out],
+    [tally.unknown, colours.border],
   ] as const) {
     if (part === 0) continue;
     const to = from + (part / total) * TURN;

@@ -51,18 +51,11 @@ export function ticks({ from, to }: Span, most: number, offsetMs = 0): number[] 
   return all;
 }
 
-/** How far the clocks of a time zone are ahead of UTC at an instant. */
-export function offsetOf(zone: string | undefined, instant: number): number {
-  const parts = new Intl.DateTimeFormat('en-US', {
-    timeZone: zone,
-    hourCycle: 'h23',
-    year: 'numeric',
-    month: 'numeric',
-    day: 'numeric',
-    hour: 'numeric',
-    minute: 'numeric',
-  }).formatToParts(new Date(instant));
-  const part = (type: string) => Number(parts.find((one) => one.type === type)?.value ?? 0);
-  const local = Date.UTC(part('year'), part('month') - 1, part('day'), part('hour'), part('minute'));
-  return local - Math.floor(instant / MINUTE_MS) * MINUTE_MS;
+/** The one that most have; of several the first by name, so that it stays the same. */
+export function commonest(all: string[]): string | undefined {
+  const counts = new Map<string, number>();
+  for (const one of all) counts.set(one, (counts.get(one) ?? 0) + 1);
+  return [...counts].sort(
+    ([one, ones], [other, others]) => others - ones || one.localeCompare(other),
+  )[0]?.[0];
 }

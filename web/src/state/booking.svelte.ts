@@ -1,6 +1,6 @@
 // Booking one plan: the request, what each stop's company has done so far, and how it ended.
 import { problemOf, UNREACHABLE } from '../api/client';
-import type { Itinerary, ItineraryStop, Journey, Problem, Trip, TripRequest } from '../api/types';
+import type { Itinerary, ItineraryStop, Journey, Offer, Problem, Trip, TripRequest } from '../api/types';
 import { live } from './live.svelte';
 
 export type Phase = 'asking' | 'booked' | 'refused' | 'unknown' | 'cancelling' | 'cancelled';
@@ -17,6 +17,10 @@ export type StopProgress =
 
 const TRIES_MAX = 6;
 const PAUSE_MS = 1_500;
+/** Among so many other plans there is one that leaves out what was refused. */
+const ALTERNATIVES = 3;
+/** What a company is refused for that does not answer; whoever plans next does without it. */
+const SILENCES = ['empresa-inacessivel', 'decisao-tardia', 'indisponivel'];
 
 export class Booking {
   phase = $state<Phase>('asking');
@@ -24,7 +28,10 @@ export class Booking {
   trip = $state<Trip>();
   isRepeating = $state(false);
   /** After a refusal: what could be done instead. */
-  replanned = $state<Itinerary | null>();
+  replanned = $state.raw<Itinerary | null>();
+  /** What was asked for it, and what was known of the companies' offers. */
+  replannedFor = $state.raw<Journey>();
+  offers = $state.raw<Offer[]>([]);
 
   readonly #request: TripRequest;
   readonly #began = performance.now();
@@ -127,20 +134,57 @@ export class Booking {
     return last;
   }
 
+  /** The stop that was refused. */
+  get refused(): ItineraryStop | undefined {
+    return this.itinerary.paradas.find(({ parada }) => parada === this.problem?.parada);
+  }
+
+  /** The company that was refused because it does not answer. */
+  get silent(): string | undefined {
+    if (!SILENCES.includes(this.problem?.tipo ?? '')) return undefined;
+    return this.problem?.empresa ?? this.refused?.empresa;
+  }
+
   async #replan(): Promise<void> {
-    const company = live.anyone(this.#server);
+    const company = live.anyone(this.#server, this.silent);
+    const avoided = [...(this.journey.evitar_empresas ?? []), ...(this.silent ? [this.silent] : [])];
+    const journey = {
+      ...this.journey,
+      alternativas: ALTERNATIVES,
+      ...(avoided.length > 0 && { evitar_empresas: avoided }),
+    };
     try {
-      const plans = await company?.api.plan({ ...this.journey, alternativas: 0 });
-      const best = plans?.roteiros[0];
-      this.replanned = best && !isSame(best, this.itinerary) ? best : null;
+      const plans = await company?.api.plan(journey);
+      this.offers = plans?.ofertas ?? [];
+      this.replannedFor = journey;
+      this.replanned = plans?.roteiros.find((one) => this.#goesAround(one, avoided)) ?? null;
     } catch {
       this.replanned = null;
     }
+  }
+
+  #goesAround(other: Itinerary, avoided: string[]): boolean {
+    const { refused } = this;
+    return (
+      !isSame(other, this.itinerary) &&
+      !other.paradas.some(
+        (stop) => avoided.includes(stop.empresa) || (refused !== undefined && isInTheWayOf(stop, refused)),
+      )
+    );
   }
 }
 
 function isUnknown({ status, tipo }: Problem): boolean {
   return tipo === UNREACHABLE || tipo === 'em-andamento' || status >= 500 || status === 429;
+}
+
+function isInTheWayOf(stop: ItineraryStop, other: ItineraryStop): boolean {
+  return (
+    stop.empresa === other.empresa &&
+    stop.ponto_id === other.ponto_id &&
+    Date.parse(stop.janela_inicio) < Date.parse(other.janela_fim) &&
+    Date.parse(other.janela_inicio) < Date.parse(stop.janela_fim)
+  );
 }
 
 function isSame(one: Itinerary, other: Itinerary): boolean {

@@ -1,7 +1,7 @@
 // Which companies this page can see, and what it may do there: the one that serves it, or in the demo all of them.
 import { Company, Demo, problemOf } from '../api/client';
 import type { Access, Config, DemoCompany, Verdict } from '../api/types';
-import { Link } from './live.svelte';
+import { Link, live } from './live.svelte';
 
 const TOKEN = 'recarga.token';
 
@@ -12,6 +12,8 @@ class Home {
   demo = $state.raw<Demo>();
   companies = $state.raw<DemoCompany[]>([]);
   verdict = $state.raw<Verdict>();
+  /** Since when nobody tells how the companies are and what the audit says: what is known may have changed. */
+  lostSince = $state<number | null>(null);
 
   get access(): Access {
     return this.config?.modo === 'demo' ? 'operador' : (this.config?.acesso ?? 'nenhum');
@@ -49,6 +51,16 @@ class Home {
     location.reload();
   }
 
+  /** Whether it is known not to answer at this moment. */
+  isSilent(id: string): boolean {
+    const link = live.link(id);
+    const demo = this.companies.find((company) => company.id === id);
+    return (
+      (link !== undefined && link.downSince !== null) ||
+      (this.lostSince === null && demo !== undefined && demo.estado !== 'no_ar')
+    );
+  }
+
   async #ask(here: Company): Promise<Config> {
     try {
       return await here.config();
@@ -62,7 +74,10 @@ class Home {
 
   #watch(demo: Demo): void {
     demo.follow(() => 'demo/eventos', {
-      onState: () => undefined,
+      onState: (state) => {
+        if (state === 'live') this.lostSince = null;
+        else if (state === 'waiting') this.lostSince ??= Date.now();
+      },
       onMessage: ({ event, data }) => {
         try {
           const told = JSON.parse(data);

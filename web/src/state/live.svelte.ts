@@ -18,6 +18,8 @@ const REREAD_SMALL_MS = 15_000;
 const REREAD_LARGE_MS = 90_000;
 const LARGE = 2_000;
 const MINUTE_MS = 60_000;
+/** Nobody waits longer for a company that does not answer. */
+const LATE_MS = 3_000;
 const TYPES = 'viagem,viagem-recusada,reserva,empresa-parceira,alarme,ponto';
 
 export interface Period {
@@ -46,6 +48,8 @@ export interface Station {
   longitude: number;
   zone: string;
   evses: Evse[];
+  /** Its company does not answer: what is said of its EVSEs was so once. */
+  isSilent?: boolean;
 }
 export interface KnownCar {
   car: Car;
@@ -96,6 +100,8 @@ class Live {
   stationsVersion = $state(0);
   carsVersion = $state(0);
   tripsVersion = $state(0);
+  /** The trips of before this page are known. */
+  hasReadTrips = $state(false);
   sessionsVersion = $state(0);
   /** Grows with what happens to each company's holds: what its calendar shows is old. */
   changes = $state<Record<string, number>>({});
@@ -123,10 +129,15 @@ class Live {
     this.links = companies;
     this.#mayRead = mayRead;
     this.#carsFrom = companies[0];
-    for (const link of companies) {
+    const read = companies.map((link) => {
       this.#listen(link);
-      void this.#readTrips(link);
-    }
+      return this.#readTrips(link);
+    });
+    const late = new Promise((resolve) => setTimeout(resolve, LATE_MS));
+    void Promise.race([Promise.all(read), late]).then(() => {
+      this.tripsVersion++;
+      this.hasReadTrips = true;
+    });
     void this.#readCars();
     void this.#rereadForEver();
   }
@@ -155,9 +166,9 @@ class Live {
     return place < 0 ? 5 : place % 6;
   }
 
-  /** Somebody who answers: the given company if it does. */
-  anyone(preferred?: string): Link | undefined {
-    const up = this.links.filter((link) => link.state === 'live');
+  /** Somebody who answers: the given company if it does, and not the one that is known not to. */
+  anyone(preferred?: string, silent?: string): Link | undefined {
+    const up = this.links.filter((link) => link.state === 'live' && link.id !== silent);
     return up.find((link) => link.id === preferred) ?? up[0] ?? this.links[0];
   }
 
@@ -208,8 +219,8 @@ class Live {
   }
 
   async #readStation({ api }: Link, station: Station): Promise<void> {
-    const points = await api.station(station.empresa, station.id);
-    const [listed] = asStations(station.empresa, points, this.#window);
+    const { pontos } = await api.station(station.empresa, station.id);
+    const [listed] = asStations(station.empresa, pontos, this.#window);
     if (listed) this.#keepStation(listed);
   }
 

@@ -58,10 +58,10 @@ class Wish {
     }
   }
 
-  async book(itinerary: Itinerary): Promise<void> {
-    if (!this.asked) return;
+  async book(itinerary: Itinerary, journey = this.asked): Promise<void> {
+    if (!journey) return;
     remember('vehicle', this.vehicle);
-    this.booking = new Booking(itinerary, this.asked, this.vehicle);
+    this.booking = new Booking(itinerary, journey, this.vehicle);
     await this.booking.run();
   }
 
