@@ -92,6 +92,10 @@ fn redb_says_why_a_file_cannot_be_used() {
     poison(folder.path(), "no space").unwrap();
     let error = open_error(folder.path(), "empresa-a");
     assert!(error.contains("no space") && error.contains("recarga.poisoned"), "{error}");
+    // A full disk had room for its name only.
+    poison(folder.path(), "").unwrap();
+    let error = open_error(folder.path(), "empresa-a");
+    assert!(error.contains("disk full") && !error.contains("()"), "{error}");
     assert!(matches!(RedbStore::read(&folder.path().join("absent")), Err(StoreError::Io { .. })));
 }
 
