@@ -52,7 +52,8 @@ pub struct Arguments {
     car: Option<String>,
 
     /// Charge at the start, in per cent.
-    #[arg(long, value_name = "PERCENT", required_unless_present = "problem", value_parser = percent)]
+    #[arg(long, value_name = "PERCENT", required_unless_present = "problem", allow_hyphen_values = true,
+        value_parser = percent)]
     battery: Option<f64>,
 
     /// When to leave, RFC 3339; now if absent.
@@ -64,11 +65,11 @@ pub struct Arguments {
     prefer: Prefer,
 
     /// What shall be left at every stop and at the end, in per cent; 10 if absent.
-    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    #[arg(long, value_name = "PERCENT", allow_hyphen_values = true, value_parser = percent)]
     reserve: Option<f64>,
 
     /// Steady speed in km/h; 90 if absent.
-    #[arg(long, value_name = "KMH")]
+    #[arg(long, value_name = "KMH", allow_negative_numbers = true)]
     speed: Option<f64>,
 
     /// Outside, in °C; 27 if absent.
@@ -76,7 +77,7 @@ pub struct Arguments {
     temperature: Option<f64>,
 
     /// Most stops; 12 if absent.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     stops: Option<u8>,
 
     /// A company at which not to stop; may be repeated.
@@ -88,7 +89,7 @@ pub struct Arguments {
     liked: Vec<OperatorId>,
 
     /// How many other plans to show.
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     alternatives: u8,
 
     /// The node to ask; any company knows what all have free.
