@@ -173,3 +173,6 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     use anyhow::Context;
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")
 }
+
+#[cfg(test)]
+mod tests;
