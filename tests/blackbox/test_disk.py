@@ -191,6 +191,22 @@ def test_a_full_disk_stops_the_process(make_stage):
     stage.settle()
 
 
+def test_a_disk_without_room_for_the_reason_leaves_a_marker_nevertheless(stage):
+    """The marker is empty: the log does not say that there is none, and the next start says what it can."""
+    federation = stage.federation
+    federation.network.on("hold", A, B, action=lambda _: federation.b.disk.fill())
+    told = stage.client.book(federation.trip())
+    assert told.outcome == "refused", told
+    assert federation.b.process.wait(5) == EXIT_CANNOT_WRITE
+    assert (federation.b.data / MARKER).read_text() == ""
+    said = federation.b.process.last_output()
+    assert "cannot leave a marker" not in said and "left without the reason" in said, said
+    complaint = _check_refuses_to_start(federation.b)
+    assert "()" not in complaint and "disk full" in complaint, complaint
+    federation.b.start()
+    stage.settle()
+
+
 def _post_slowly(company, path, body, seconds):
     """Sends the head at once and the body some time later."""
     data = json.dumps(body).encode()
@@ -216,7 +232,7 @@ def _check_refuses_to_start(company):
     complaint = [line for line in company.process.last_output().strip().splitlines() if " WARN " not in line]
     assert len(complaint) == 1 and str(marker) in complaint[0], complaint
     marker.unlink()
-
+    return complaint[0]
 
 
 def _after(seconds):

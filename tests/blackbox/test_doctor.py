@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 
+from harness.postgres import Postgres
 from harness.waiting import until
 
 A, B, C = "empresa-a", "empresa-b", "empresa-c"
@@ -49,3 +50,18 @@ def test_it_names_what_is_wrong_and_what_to_do(make_stage, program):
     status, text, findings = examined(program, federation.a)
     assert status == 1 and troubles(findings)["node"] == "fail" and "recarga serve" in text, text
     assert not [name for name in os.listdir(federation.a.data) if "probe" in name], "it takes with it what it made"
+
+
+def test_a_record_in_postgres_needs_no_data_folder(make_stage, program, request):
+    """The folder is made with the first archive: that it is missing is no trouble, and no disk is measured."""
+    stage = make_stage(start=False)
+    federation = stage.federation
+    postgres = Postgres(federation.folder / "postgres.txt")
+    request.addfinalizer(postgres.end)
+    postgres.start()
+    federation.a.write_config(store=postgres.database("empresa_a"), data_dir=str(federation.folder / "not-made-yet"))
+    federation.start()
+    status, text, findings = examined(program, federation.a)
+    assert {one["what"]: one["verdict"] for one in findings}["data folder"] == "ok", text
+    assert "flush of the disk" not in text and not [one for one in findings if one["verdict"] == "fail"], text
+    assert status in (0, 3), text

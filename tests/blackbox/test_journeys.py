@@ -130,6 +130,17 @@ def test_a_plan_from_a_terminal(stage, tmp_path):
     assert "https://www.google.com/maps/dir/?api=1" in own.stdout and "-12.98000%2C-38.46000" in own.stdout
     known = plan("--to", f"{B}/B-01", "--battery", "90%", "--car", "byd-dolphin")
     assert known.returncode == 0 and "Posto" in known.stdout, known.stderr
+    # It leaves without a stop, and yet on time where it is.
+    leaves = (now() + datetime.timedelta(days=1)).replace(hour=15, minute=0, second=0, microsecond=0)
+    direct = plan("--to", f"{B}/B-01", "--battery", "90%", "--car", "byd-dolphin", "--departure", instant(leaves))
+    assert "12:00" in direct.stdout and "times are local: America/Bahia" in direct.stdout, direct.stdout
+    assert "does not answer" not in direct.stdout, direct.stdout
+    # A company that is gone is planned with, and that is said.
+    federation.c.kill()
+    until(lambda: b"inacessivel" in federation.a.call("GET", "/rede").body, "the silence to be noticed", 30)
+    doubtful = plan(*to, "--car", "byd-dolphin")
+    assert f"{C} does not answer: planned with what it offered at" in doubtful.stdout, doubtful.stdout
+    federation.c.start()
 
     for text, told in [("x = ", "my-car.toml"), (CAR.replace("mass_kg", "mass"), "mass")]:
         wrong = plan(*to, "--car", file(text))

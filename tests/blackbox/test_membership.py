@@ -185,6 +185,23 @@ def test_only_what_the_authority_has_signed_is_believed(founded, program, tmp_pa
     assert answer.status == 401, answer
 
 
+def test_a_roll_that_cannot_be_written_is_followed_nevertheless(founded):
+    """Else the node would go on with companies that the others have put out; it is written as soon as that works."""
+    stage, authority, keys = founded
+    company = stage.federation[A]
+    before = (company.folder / "roll.json").read_bytes()
+    # Nobody can write there, root neither: where the new file is made there is a folder.
+    (company.folder / "roll.json.new").mkdir()
+    authority.run("leave", C)
+    authority.give_to(stage.federation[B])
+    until(lambda: fellows(company)[C] == "saindo", "the later roll to hold", 15)
+    assert (company.folder / "roll.json").read_bytes() == before
+    assert "let the node's user write in the file's folder" in company.process.last_output()
+    (company.folder / "roll.json.new").rmdir()
+    later = json.loads(authority.roll.read_text())
+    until(lambda: json.loads((company.folder / "roll.json").read_text()) == later, "it to be written", 15)
+
+
 def test_the_command_names_what_is_wrong(program, tmp_path):
     """And makes nothing that would have to be thrown away."""
     authority = Authority(program, tmp_path)

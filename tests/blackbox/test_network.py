@@ -242,3 +242,19 @@ def _state(company, session):
 
 def _start(stop):
     return stop["janela_inicio"]
+
+
+def test_a_company_that_is_gone_counts_until_it_is_back(stage):
+    """Whether anybody books there or not: who alerts on the figure hears of an hour's silence, too."""
+    federation = stage.federation
+
+    def known():
+        health = federation.a.call("GET", "/saude").json
+        return federation.a.metric("peers_unreachable"), B in health["verificacoes"], health["estado"]
+
+    until(lambda: known() == (0, False, "pronto"), "all to be well", 10)
+    federation.b.kill()
+    until(lambda: known() == (1, True, "degradado"), "the silence to be noticed", 40)
+    federation.b.start()
+    until(lambda: known() == (0, False, "pronto"), "it to answer again", 20)
+    stage.settle()

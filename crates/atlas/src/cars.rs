@@ -90,11 +90,23 @@ pub fn find(id: &str) -> Result<&'static Car, UnknownCar> {
 /// A car of one's own: TOML with the keys of a car of the catalogue.
 ///
 /// # Errors
-/// Names the key that is missing, unknown or makes no sense.
+/// Names the key that is missing, unknown or makes no sense, and the line where it stands.
 pub fn read(text: &str) -> Result<Car, NoCar> {
-    let car: Car = toml::from_str(text).map_err(|error| NoCar(error.message().to_owned()))?;
+    let car: Car = toml::from_str(text).map_err(|error| NoCar(explain(text, &error)))?;
     car.vehicle(0.0, None).map_err(|error| NoCar(error.to_string()))?;
     Ok(car)
+}
+
+// What is missing stands nowhere: its place would be the whole file.
+fn explain(text: &str, error: &toml::de::Error) -> String {
+    let place = error.span().filter(|span| !(span.start == 0 && span.end + 1 >= text.len()));
+    let Some(before) = place.and_then(|span| text.get(..span.start)) else {
+        return error.message().to_owned();
+    };
+    let number = before.matches('\n').count();
+    let key = text.lines().nth(number).and_then(|line| line.split_once('=')).map(|(key, _)| key.trim());
+    let key = key.map_or_else(String::new, |key| format!(" ({key})"));
+    format!("line {}{key}: {}", number + 1, error.message())
 }
 
 impl Car {
@@ -154,6 +166,10 @@ mod tests {
             ("usable_kwh = ", "usable_kwh = -", "vehicle.usable_kwh"),
             ("plugs", "# plugs", "missing field `plugs`"),
             ("IEC_62196_T2_COMBO", "CCS2", "`CCS2` is no connector type"),
+            ("IEC_62196_T2_COMBO", "CCS2", "line 7 (plugs): "),
+            ("usable_kwh = ", "usable_kwh = \"many\" # ", "line 4 (usable_kwh): invalid type: string"),
+            ("WLTP", "EPA", "line 9 (cycle): "),
+            ("mass_kg = ", "mass_kg ", "line 10"),
         ] {
             let error = read(&own.replacen(change, to, 1)).unwrap_err().to_string();
             assert!(error.contains(named), "{error}");

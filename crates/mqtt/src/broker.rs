@@ -88,12 +88,12 @@ impl BrokerOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum BrokerError {
     /// The address cannot be listened on, most often because another program has the port.
-    #[error("the MQTT broker cannot listen on {address}: {source}")]
+    #[error("the MQTT broker cannot listen on {address}: {reason}")]
     Bind {
         /// The address that was asked for.
         address: SocketAddr,
-        /// What the operating system said.
-        source: std::io::Error,
+        /// What the operating system said: part of the message, and so not its source, or it is printed twice.
+        reason: std::io::Error,
     },
     /// An account's name is not an id (`[A-Za-z0-9][A-Za-z0-9._-]{0,63}`) or appears twice.
     #[error("'{name}' cannot be an MQTT account: {why}")]
@@ -187,7 +187,7 @@ fn config(options: &BrokerOptions) -> BrokerConfig {
 /// The library reports a failed bind as text; asking the operating system again gives the error itself.
 fn explain_start(address: SocketAddr, error: &mqtt5::MqttError) -> BrokerError {
     match std::net::TcpListener::bind(address) {
-        Err(source) => BrokerError::Bind { address, source },
+        Err(reason) => BrokerError::Bind { address, reason },
         Ok(_) => BrokerError::Failed(error.to_string()),
     }
 }

@@ -410,6 +410,7 @@ async fn a_port_in_use_is_said_and_an_absent_broker_is_waited_for() {
     let second = EmbeddedBroker::start(BrokerOptions::new(address, vec![])).await;
     let Err(error @ BrokerError::Bind { .. }) = second else { panic!("two brokers on one port") };
     assert!(error.to_string().starts_with(&format!("the MQTT broker cannot listen on {address}")), "{error}");
+    assert!(std::error::Error::source(&error).is_none(), "what the system said would be printed twice");
     first.shutdown().await;
 
     let (link, mut answers) = Link::open(car(&format!("mqtt://{address}"), "carro-1")).expect("options");

@@ -329,7 +329,7 @@ impl Node {
         now.answers_owed.set(count(answers));
         now.vehicles.set(count(self.vehicles.count()));
         now.broker_connected.set(i64::from(self.broker_connected() == Some(true)));
-        now.peers_unreachable.set(count(self.delivery.unreachable().len()));
+        now.peers_unreachable.set(count(self.network.silent(self.delivery.unreachable()).len()));
         if let Some(identity) = &self.identity {
             let until = identity.not_after().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
             now.certificate_not_after.set(i64::try_from(until.as_secs()).unwrap_or(i64::MAX));

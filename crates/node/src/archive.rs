@@ -4,7 +4,7 @@
 //! first leaves a line that is cut short, with a whole one to follow: readers take the last whole line about a thing.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
+use crate::files::{make_private_folder, private};
 use crate::store::Record;
 use crate::store::rows::{Malformed, Row};
 
@@ -80,7 +81,7 @@ impl Archive {
         let data_dir = self.folder.parent().unwrap_or(&self.folder);
         for (month, lines) in months {
             let path = self.folder.join(month + ENDING);
-            let kept = fs::create_dir_all(&self.folder).and_then(|()| append(&path, &lines));
+            let kept = make_private_folder(&self.folder).and_then(|()| append(&path, &lines));
             kept.map_err(|error| self.error(&path, error))?;
             // A file can be durable while its name is not.
             for folder in [&self.folder, data_dir] {
@@ -179,7 +180,7 @@ impl Archive {
 }
 
 fn append(path: &Path, lines: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().create(true).read(true).append(true).open(path)?;
+    let mut file = private().append(true).open(path)?;
     let mut text = Vec::with_capacity(lines.len() + 1);
     if is_cut_short(&mut file)? {
         text.push(b'\n');
@@ -244,6 +245,7 @@ fn end_of(month: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap as Map;
+    use std::os::unix::fs::PermissionsExt as _;
     use std::sync::Arc;
 
     use recarga_reservation::{RequestKey, Stop, StoreId, TimeWindow, TransactionId};
@@ -297,6 +299,8 @@ mod tests {
         assert_eq!(all, (expected, Passed { repeated: 1, broken: 0 }));
         assert_eq!(read(&archive, other, "2100-01-01T00:00:00Z").0, ["2 confirmed"]);
         assert_eq!(read(&archive, one, other).0, ["3 confirmed", "1 released"]);
+        let mode = |name: &str| fs::metadata(folder.path().join(name)).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode("archive"), mode("archive/2026-01.jsonl")), (0o700, 0o600), "nobody else reads it");
     }
 
     #[test]

@@ -21,6 +21,7 @@ use thiserror::Error;
 
 use crate::archive::month_of;
 use crate::clock::Clock;
+use crate::files::{make_private_folder, private};
 use crate::store::rows::Row;
 use crate::store::{Boot, Record, Snapshot, Store, StoreError};
 
@@ -134,7 +135,7 @@ struct AuditLog {
 
 impl AuditLog {
     fn open(folder: &Path) -> Result<Self, AuditLogError> {
-        fs::create_dir_all(folder).map_err(|error| AuditLogError::new(folder, error))?;
+        make_private_folder(folder).map_err(|error| AuditLogError::new(folder, error))?;
         let mut log = Self {
             folder: folder.to_owned(),
             month: String::new(),
@@ -174,7 +175,7 @@ impl AuditLog {
         let mut file = match self.file.take() {
             Some(file) => file,
             None => {
-                let file = OpenOptions::new().create(true).append(true).open(&path).map_err(failed)?;
+                let file = private().append(true).open(&path).map_err(failed)?;
                 if file.metadata().map_err(failed)?.len() == 0 {
                     let previous = hex::encode(self.hash);
                     self.seal(&mut lines, now, &format!("\"kind\":\"open\",\"previous\":\"{previous}\""));

@@ -283,6 +283,7 @@ impl Config {
                 self.operator, replica.name
             ));
         }
+        warnings.extend(self.federation.as_ref().and_then(FederationConfig::warning));
         if self.mqtt.is_none() {
             warnings.push("no [mqtt]: cars cannot reach this company, only REST clients can".into());
         }

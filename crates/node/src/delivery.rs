@@ -110,7 +110,7 @@ impl Delivery {
         self.tasks.wait().await;
     }
 
-    /// Companies that do not answer at present.
+    /// Companies that lately did not answer when they were needed.
     pub fn unreachable(&self) -> Vec<OperatorId> {
         let now = Instant::now();
         let at_present = self.lock();

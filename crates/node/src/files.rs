@@ -1,8 +1,25 @@
-//! Files that are there whole or not at all, also after a crash.
+//! Files that are there whole or not at all, also after a crash; and those that tell who charges where and when, which
+//! are nobody else's on the machine, whatever the umask.
 
-use std::fs::File;
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{Result, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
+
+/// Opens a file for reading and writing, or makes one that only its owner can read. One that is there keeps its mode.
+pub fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    options
+}
+
+/// Makes a folder into which only its owner can look, and those above it, where they are missing.
+///
+/// # Errors
+/// What the system says.
+pub fn make_private_folder(path: &Path) -> Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
 
 /// Makes or replaces a file.
 ///

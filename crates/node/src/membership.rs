@@ -2,7 +2,8 @@
 //!
 //! The federation's authority signs a roll. This node reads it from a file, looks now and then whether the file has
 //! changed, and asks the other companies for theirs: of two rolls the later one holds, whoever brought it. What came
-//! from another company is written to the file, durably, before it is acted upon. A company that is leaving takes
+//! from another company is written to the file before it is acted upon. Where that fails it is acted upon all the same,
+//! as it is signed and the others do so, and writing is tried again until it works. A company that is leaving takes
 //! nothing new and sees through what it has promised.
 
 use std::collections::BTreeMap;
@@ -58,6 +59,8 @@ struct Known {
     roll: Option<(SignedRoll, Roll)>,
     // Of the file, when it was last read.
     stamp: Option<(SystemTime, u64)>,
+    // The file does not have it: after a restart an older one would hold until another company is asked.
+    is_unwritten: bool,
 }
 
 impl fmt::Debug for Membership {
@@ -104,6 +107,7 @@ impl Membership {
             while !self.refresh.is_zero() {
                 sleep(self.refresh).await;
                 self.ask_others(federation).await;
+                self.write_again(federation);
             }
         };
         join(file, others).await;
@@ -238,21 +242,29 @@ impl Membership {
                 return;
             }
         }
-        if from.is_some()
-            && let Err(error) = write_whole(&federation.members, &recarga_wire::encode(&signed))
-        {
-            let file = federation.members.display();
-            return error!(%file, %error, "the roll cannot be written; the one known so far stays");
-        }
+        let is_unwritten = from.is_some() && !write(federation, &signed);
         info!(source, version = roll.version, companies = roll.companies.len(), "the roll has changed");
         let members = self.members(federation, &roll, before.as_ref());
         {
             let mut known = self.lock();
             known.roll = Some((signed, roll));
             known.stamp = stamp(&federation.members);
+            known.is_unwritten = is_unwritten;
         }
         self.peers.replace(members);
         self.close_or_open();
+    }
+
+    fn write_again(&self, federation: &FederationConfig) {
+        if self.lock().is_unwritten
+            && let Some(signed) = self.signed()
+            && write(federation, &signed)
+        {
+            info!(file = %federation.members.display(), "the roll is written");
+            let mut known = self.lock();
+            known.stamp = stamp(&federation.members);
+            known.is_unwritten = false;
+        }
     }
 
     fn members(&self, federation: &FederationConfig, roll: &Roll, before: Option<&Roll>) -> Members {
@@ -309,6 +321,15 @@ impl Membership {
     fn lock(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn write(federation: &FederationConfig, signed: &SignedRoll) -> bool {
+    let written = write_whole(&federation.members, &recarga_wire::encode(signed));
+    if let Err(error) = &written {
+        let file = federation.members.display();
+        error!(%file, %error, "the roll cannot be written: it is followed, and forgotten at the next restart; let the node's user write in the file's folder");
+    }
+    written.is_ok()
 }
 
 fn stamp(file: &Path) -> Option<(SystemTime, u64)> {

@@ -169,7 +169,8 @@ pub enum StoreError {
     },
     /// A write failed in an earlier run.
     #[error(
-        "an earlier run could not write to {path} and stopped ({reason}); check the disk, then delete {marker}"
+        "an earlier run could not write to {path} and stopped ({}); check the disk, then delete {marker}",
+        if reason.is_empty() { "it could not write why, either: was the disk full?" } else { reason }
     )]
     Poisoned {
         /// The database file.

@@ -6,6 +6,7 @@
 mod records;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -87,6 +88,9 @@ fn everything_that_is_recorded_is_there_in_order_over_months_and_starts() {
     let names: Vec<_> =
         files(folder.path()).iter().map(|path| path.file_name().unwrap().to_owned()).collect();
     assert_eq!(names, ["2026-01.jsonl", "2026-02.jsonl"]);
+    for path in files(folder.path()) {
+        assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600, "nobody else reads it");
+    }
     let lines = lines(folder.path());
     let kind =
         |kind: &str| lines.iter().filter(|line| line.contains(&format!("\"kind\":\"{kind}\""))).count();

@@ -73,6 +73,27 @@ fn the_environment_fills_in() {
 }
 
 #[test]
+fn a_roll_that_could_not_be_written_is_warned_about() {
+    let authority = recarga_federation::Authority::new([1; 32]).public();
+    let key = recarga_federation::CompanyKey::new([2; 32]);
+    let warnings = |members: &str| {
+        let table = format!(
+            "[federation]\nmembers = \"{members}\"\nauthority = \"{authority}\"\nkey = \"{}\"\n",
+            key.expose()
+        );
+        parse(&format!("{table}{}", text())).unwrap().warnings()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().display();
+    assert_eq!(warnings(&format!("{place}/roll.json")), Vec::<String>::new());
+    let missing = warnings(&format!("{place}/missing/roll.json"));
+    assert!(
+        missing[0].contains("federation.members") && missing[0].contains("cannot be written"),
+        "{missing:?}"
+    );
+}
+
+#[test]
 fn unknown_keys_are_refused_everywhere() {
     for (table, place) in [
         ("[operator]", "operator"),

@@ -6,6 +6,8 @@
 mod records;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use recarga_node::store::memory::{MemoryDisk, MemoryStore};
@@ -63,6 +65,28 @@ fn open_error(folder: &Path, name: &str) -> String {
     RedbStore::open(folder, &operator(name)).err().expect("must be refused").to_string()
 }
 
+// Bookings say who will be where and when.
+#[test]
+fn what_is_booked_is_nobody_elses_on_the_machine() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("made/data");
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    drop(RedbStore::open(&data, &operator("empresa-a")).unwrap());
+    assert_eq!((mode(&data), mode(data.parent().unwrap())), (0o700, 0o700));
+    for name in ["recarga.redb", "recarga.journal"] {
+        assert_eq!(mode(&data.join(name)), 0o600, "{name}");
+    }
+    // What an operator has opened for somebody stays open.
+    std::fs::set_permissions(data.join("recarga.redb"), Permissions::from_mode(0o640)).unwrap();
+    drop(RedbStore::open(&data, &operator("empresa-a")).unwrap());
+    assert_eq!(mode(&data.join("recarga.redb")), 0o640);
+    let restored = folder.path().join("restored");
+    let boot = Boot { store: StoreId(1), epoch: 1 };
+    let restoration = RedbRestoration::begin(&restored, &operator("empresa-a"), boot).unwrap();
+    Box::new(restoration).finish().unwrap();
+    assert_eq!((mode(&restored), mode(&restored.join("recarga.redb"))), (0o700, 0o600));
+}
+
 #[test]
 fn redb_says_why_a_file_cannot_be_used() {
     let folder = tempfile::tempdir().unwrap();
@@ -92,6 +116,10 @@ fn redb_says_why_a_file_cannot_be_used() {
     poison(folder.path(), "no space").unwrap();
     let error = open_error(folder.path(), "empresa-a");
     assert!(error.contains("no space") && error.contains("recarga.poisoned"), "{error}");
+    // A full disk had room for its name only.
+    poison(folder.path(), "").unwrap();
+    let error = open_error(folder.path(), "empresa-a");
+    assert!(error.contains("disk full") && !error.contains("()"), "{error}");
     assert!(matches!(RedbStore::read(&folder.path().join("absent")), Err(StoreError::Io { .. })));
 }
 

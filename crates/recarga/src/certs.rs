@@ -52,6 +52,10 @@ pub struct Arguments {
 #[derive(clap::Subcommand)]
 enum Command {
     /// Make an authority.
+    #[command(after_help = "\
+Examples:
+  recarga certs init --name 'Recarga Brasil' --dir certs
+  recarga certs init --name 'Recarga Brasil' --days 1825 --dir certs")]
     Init {
         /// What it is called.
         #[arg(long, default_value = "Recarga")]
@@ -63,6 +67,14 @@ enum Command {
         place: Place,
     },
     /// Make a certificate and its key.
+    #[command(after_help = "\
+Examples:
+  recarga certs issue empresa-a --host 10.0.0.1 --host a.example --dir certs
+  recarga certs issue empresa-a --host 10.0.0.1 --dir certs --force    a fresh one in its place: nodes take it over
+  recarga certs issue broker --host broker.example --dir certs         an MQTT broker's
+  recarga certs issue database --host db.example --dir certs           PostgreSQL's
+
+`recarga certs init` makes the authority that signs it, once.")]
     Issue {
         /// Whose: a company's id, or a broker's name.
         name: String,
@@ -73,6 +85,10 @@ enum Command {
         making: Making,
     },
     /// Make certificates of cars and their keys.
+    #[command(after_help = "\
+Examples:
+  recarga certs car carro-0001 carro-0002 --dir certs
+  recarga certs car carro-0001 --days 90 --dir certs --force           a fresh one in its place")]
     Car {
         /// Whose.
         #[arg(required = true, value_name = "CAR", value_parser = |text: &str| VehicleId::new(text))]

@@ -32,6 +32,9 @@ const FREE_FAILURE_BYTES: u64 = 256 << 20;
 const CERTIFICATE_WARNING_DAYS: i64 = 30;
 const FRESH_CERTIFICATE: &str =
     "make a fresh one (recarga certs issue, or your authority); the node takes it over while it runs";
+const MAKE_ROOM: &str = "make room: a full disk stops the node with status 74";
+const NOT_FOUND: &str =
+    "run this as the node's user, from where the node was started; data_dir is relative to that";
 const ANSWER_MAX: Duration = Duration::from_secs(4);
 
 /// Look at a running node and at what it stands on, and say what to do.
@@ -42,7 +45,7 @@ Examples:
   recarga doctor --config empresa-a.toml --json | jq '.[] | select(.verdict != \"ok\")'
 
 To be run on the node's machine, best as its user. It changes nothing but a file that it makes in data_dir to see how
-fast the disk is, and removes again.
+fast the disk is, and removes again; with operator.store, where no record lies in data_dir, not even that.
 
 Exit status: 0 all is well, 1 something is not, 2 wrong arguments, 3 something should be looked at.")]
 pub struct Arguments {
@@ -110,7 +113,7 @@ fn print(finding: &Finding) {
     }
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Findings(Vec<Finding>);
 
 impl Findings {
@@ -138,7 +141,10 @@ impl Findings {
 }
 
 fn look_at_machine(config: &Config, findings: &mut Findings) {
-    look_at_disk(&config.data_dir, findings);
+    match config.store {
+        None => look_at_disk(&config.data_dir, findings),
+        Some(_) => look_at_archive(&config.data_dir, findings),
+    }
     let wanted = config.limits.connections_max as u64 + 256;
     match rlimit::getrlimit(rlimit::Resource::NOFILE) {
         Ok((_, most)) if most < wanted => findings.warn(
@@ -174,23 +180,11 @@ fn look_at_certificate(what: &'static str, days: Result<Option<i64>, TlsError>, 
     }
 }
 
+// Where the record lies.
 fn look_at_disk(folder: &Path, findings: &mut Findings) {
     match rustix::fs::statvfs(folder) {
-        Err(error) => findings.fail(
-            "data folder",
-            format!("{}: {error}", folder.display()),
-            "run this as the node's user, from where the node was started; data_dir is relative to that",
-        ),
-        Ok(about) => {
-            let free = about.f_bavail * about.f_frsize;
-            let seen = format!("{} MiB free in {}", free >> 20, folder.display());
-            let cure = "make room: a full disk stops the node with status 74";
-            match (free < FREE_FAILURE_BYTES, free < FREE_WARNING_BYTES) {
-                (true, _) => findings.fail("free space", seen, cure),
-                (_, true) => findings.warn("free space", seen, cure),
-                _ => findings.ok("free space", seen),
-            }
-        }
+        Err(error) => findings.fail("data folder", format!("{}: {error}", folder.display()), NOT_FOUND),
+        Ok(about) => look_at_room(folder, &about, MAKE_ROOM, findings),
     }
     if folder.join("recarga.poisoned").exists() {
         findings.fail(
@@ -213,8 +207,50 @@ fn look_at_disk(folder: &Path, findings: &mut Findings) {
             }
         }
         Err(error) => {
-            findings.fail("flush of the disk", format!("{error:#}"), "run this as the node's user");
+            findings.fail("flush of the disk", format!("{error:#}"), cure_of_writing(&error));
         }
+    }
+}
+
+// With the record in PostgreSQL the folder has the archive only, and is made when something is archived first.
+fn look_at_archive(folder: &Path, findings: &mut Findings) {
+    match rustix::fs::statvfs(folder) {
+        Err(rustix::io::Errno::NOENT) => {
+            let seen = format!("{} is not there yet; it is made for the archive", folder.display());
+            findings.ok("data folder", seen);
+        }
+        Err(error) => findings.fail("data folder", format!("{}: {error}", folder.display()), NOT_FOUND),
+        Ok(about) => look_at_room(
+            folder,
+            &about,
+            "make room: while the archive cannot be written nothing is forgotten, and the database grows",
+            findings,
+        ),
+    }
+}
+
+fn look_at_room(folder: &Path, about: &rustix::fs::StatVfs, cure: &'static str, findings: &mut Findings) {
+    let free = about.f_bavail * about.f_frsize;
+    let seen = format!("{} MiB free in {}", free >> 20, folder.display());
+    match (free < FREE_FAILURE_BYTES, free < FREE_WARNING_BYTES) {
+        (true, _) => findings.fail("free space", seen, cure),
+        (_, true) => findings.warn("free space", seen, cure),
+        _ => findings.ok("free space", seen),
+    }
+}
+
+// What to do depends on why nothing could be written.
+fn cure_of_writing(error: &anyhow::Error) -> &'static str {
+    use std::io::ErrorKind::{
+        FileTooLarge, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull,
+    };
+    let cause = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+    match cause {
+        Some(StorageFull | QuotaExceeded | FileTooLarge) => MAKE_ROOM,
+        Some(PermissionDenied) => "run this as the node's user",
+        Some(std::io::ErrorKind::NotFound) => NOT_FOUND,
+        Some(ReadOnlyFilesystem) => "the file system was mounted read-only, or became so: see dmesg",
+        _ => "check the disk (dmesg, SMART): a refused write stops the node with status 74",
     }
 }
 
@@ -369,5 +405,44 @@ fn look_at_metrics(text: &str, findings: &mut Findings) {
             true => findings.warn("figures", format!("{what}: {count}"), cure),
             false => findings.ok("figures", format!("{what}: none")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(look: impl Fn(&Path, &mut Findings), folder: &Path) -> Vec<(&'static str, Verdict)> {
+        let mut findings = Findings::default();
+        look(folder, &mut findings);
+        // How much room there is and how fast the disk is belongs to the machine.
+        let machine = ["free space", "flush of the disk"];
+        let of_folder = findings.0.iter().filter(|one| !machine.contains(&one.what));
+        of_folder.map(|one| (one.what, one.verdict)).collect()
+    }
+
+    #[test]
+    fn a_record_in_postgresql_needs_no_folder_and_no_fast_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("data");
+        assert_eq!(seen(look_at_archive, &missing), [("data folder", Verdict::Ok)]);
+        assert_eq!(seen(look_at_disk, &missing), [("data folder", Verdict::Fail)]);
+        let mut findings = Findings::default();
+        look_at_archive(folder.path(), &mut findings);
+        assert!(findings.0.iter().all(|one| one.what == "free space"), "{findings:?}");
+        std::fs::write(&missing, "no folder").unwrap();
+        assert_eq!(seen(look_at_archive, &missing.join("data")), [("data folder", Verdict::Fail)]);
+    }
+
+    #[test]
+    fn the_cure_is_that_of_the_trouble() {
+        let cure = |kind: std::io::ErrorKind| {
+            let error = Err::<(), _>(std::io::Error::from(kind)).context("cannot preallocate");
+            cure_of_writing(&error.unwrap_err())
+        };
+        assert_eq!(cure(std::io::ErrorKind::StorageFull), MAKE_ROOM);
+        assert_eq!(cure(std::io::ErrorKind::NotFound), NOT_FOUND);
+        assert!(cure(std::io::ErrorKind::PermissionDenied).contains("user"));
+        assert!(cure(std::io::ErrorKind::Other).contains("dmesg"));
     }
 }

@@ -42,6 +42,7 @@ pub struct Arguments {
 #[derive(clap::Subcommand)]
 enum Command {
     /// Begin a federation: a key for its authority, and a roll with nobody on it.
+    #[command(after_help = "Example:\n  recarga federation init --name Brasil --dir federation")]
     Init {
         /// What it is called: companies refuse the roll of another one.
         #[arg(long)]
@@ -50,12 +51,17 @@ enum Command {
         place: Place,
     },
     /// Make a company's key, and print what others may know of it. The company runs this itself.
+    #[command(after_help = "Example:\n  recarga federation key --out empresa-d.key")]
     Key {
         /// The file to make; nobody but its owner can read it.
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
     /// Put a company on the roll, or change its address or key.
+    #[command(after_help = "\
+Examples:
+  recarga federation add empresa-d --url http://10.0.0.4:8001 --key \"$(recarga federation key --out empresa-d.key)\"
+  recarga federation add empresa-d --url https://d.example:8001 --key 6d5b... --dir federation")]
     Add {
         /// Who.
         company: OperatorId,
@@ -69,6 +75,7 @@ enum Command {
         place: Place,
     },
     /// Say that a company is leaving: it keeps what is reserved, and takes nothing new.
+    #[command(after_help = "Example:\n  recarga federation leave empresa-d --dir federation")]
     Leave {
         /// Who.
         company: OperatorId,
@@ -76,6 +83,10 @@ enum Command {
         place: Place,
     },
     /// Take a company off the roll. Its node is asked first whether it has seen through what it promised.
+    #[command(after_help = "\
+Examples:
+  recarga federation remove empresa-d --dir federation
+  recarga federation remove empresa-d --dir federation --force         it is gone for good and answers nobody")]
     Remove {
         /// Who.
         company: OperatorId,
@@ -86,11 +97,18 @@ enum Command {
         place: Place,
     },
     /// Print a roll, checked if the authority's key is beside it.
+    #[command(after_help = "Example:\n  recarga federation show federation/roll.json")]
     Show {
         /// The file.
         file: PathBuf,
     },
     /// Ask a node who belongs to its federation and, if it is leaving, what it still has to see through.
+    #[command(after_help = "\
+Examples:
+  recarga federation status --url http://10.0.0.4:8001
+  until recarga federation status --url http://10.0.0.4:8001; do sleep 60; done
+
+Exit status: 0 nothing is left, 1 the node cannot be asked, 2 wrong arguments, 3 something is still to be seen through.")]
     Status {
         /// Where it is.
         #[arg(long, default_value = "http://127.0.0.1:8001")]

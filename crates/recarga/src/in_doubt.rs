@@ -43,10 +43,22 @@ pub struct Arguments {
 #[derive(clap::Subcommand)]
 enum Command {
     /// Show what is in doubt, since when, what each company of it says now, and all that was ever forced.
+    #[command(after_help = "\
+Examples:
+  recarga in-doubt list --config empresa-b.toml
+  recarga in-doubt list --url http://127.0.0.1:8002 --json     with the operator's token in RECARGA_OPERATOR_TOKEN
+
+Exit status: 0 nothing is in doubt, 1 the node cannot be asked, 2 wrong arguments, 3 something is in doubt.")]
     List,
     /// Give up what is held for a transaction, without knowing its outcome. A person answers for it.
     ///
     /// The node asks every company once more; if one of them knows, it is believed and nothing is forced.
+    #[command(after_help = "\
+Examples:
+  recarga in-doubt force empresa-a.7ac1...4981064 abort --reason \"empresa-a closed for good\" --config empresa-b.toml
+  recarga in-doubt force empresa-a.7ac1...4981064 abort --reason \"agreed by telephone\" --by ana --config empresa-b.toml
+
+Exit status: 0 forced, 1 not possible, 2 wrong arguments.")]
     Force {
         /// The transaction, as `list` shows it.
         transaction: TransactionId,
@@ -55,9 +67,9 @@ enum Command {
         /// Why; it is kept for good.
         #[arg(long)]
         reason: String,
-        /// Who decides; by default the user of this terminal.
-        #[arg(long, env = "USER")]
-        by: String,
+        /// Who decides; by default the user of this terminal, by name or else by number.
+        #[arg(long, env = "USER", hide_env_values = true)]
+        by: Option<String>,
     },
 }
 
@@ -95,7 +107,8 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
             )
         }
         Command::Force { transaction, decision: Decision::Abort, reason, by } => {
-            let body = encode(&ForceBody { decisao: ForcedDecision::Abortar, por: by, motivo: reason });
+            let por = by.filter(|by| !by.trim().is_empty()).unwrap_or_else(own_uid);
+            let body = encode(&ForceBody { decisao: ForcedDecision::Abortar, por, motivo: reason });
             let path = format!("/em-duvida/{transaction}/forcar");
             let forced: ForcedView = runtime.block_on(client.call(Method::POST, &path, body))?;
             if arguments.json {
@@ -109,6 +122,11 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+// Services and containers have a user and no name for it.
+fn own_uid() -> String {
+    format!("uid {}", rustix::process::getuid().as_raw())
 }
 
 fn print(answer: &DoubtsAnswer) {

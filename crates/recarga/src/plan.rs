@@ -7,8 +7,9 @@ use anyhow::{Context, Result};
 use hyper::Method;
 use recarga_reservation::{OperatorId, Timestamp};
 use recarga_wire::journey::{
-    CarBody, Cycle, Distances, Itinerary, ItineraryStop, JourneyBody, PlansAnswer, Preference,
+    CarBody, Cycle, Distances, Itinerary, JourneyBody, PlaceView, PlansAnswer, Preference,
 };
+use recarga_wire::network::{OfferState, OfferView};
 use recarga_wire::{Problem, decode};
 
 use crate::client::Client;
@@ -16,6 +17,7 @@ use crate::runtime;
 
 mod answer;
 mod file;
+mod zone;
 
 /// A problem file that makes no sense.
 const EXIT_MALFORMED: u8 = 2;
@@ -52,7 +54,8 @@ pub struct Arguments {
     car: Option<String>,
 
     /// Charge at the start, in per cent.
-    #[arg(long, value_name = "PERCENT", required_unless_present = "problem", value_parser = percent)]
+    #[arg(long, value_name = "PERCENT", required_unless_present = "problem", allow_hyphen_values = true,
+        value_parser = percent)]
     battery: Option<f64>,
 
     /// When to leave, RFC 3339; now if absent.
@@ -64,11 +67,11 @@ pub struct Arguments {
     prefer: Prefer,
 
     /// What shall be left at every stop and at the end, in per cent; 10 if absent.
-    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    #[arg(long, value_name = "PERCENT", allow_hyphen_values = true, value_parser = percent)]
     reserve: Option<f64>,
 
     /// Steady speed in km/h; 90 if absent.
-    #[arg(long, value_name = "KMH")]
+    #[arg(long, value_name = "KMH", allow_negative_numbers = true)]
     speed: Option<f64>,
 
     /// Outside, in °C; 27 if absent.
@@ -76,7 +79,7 @@ pub struct Arguments {
     temperature: Option<f64>,
 
     /// Most stops; 12 if absent.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     stops: Option<u8>,
 
     /// A company at which not to stop; may be repeated.
@@ -88,7 +91,7 @@ pub struct Arguments {
     liked: Vec<OperatorId>,
 
     /// How many other plans to show.
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     alternatives: u8,
 
     /// The node to ask; any company knows what all have free.
@@ -184,12 +187,13 @@ async fn ask(arguments: Arguments) -> Result<ExitCode> {
         }
         print(plan);
     }
+    plans.ofertas.iter().filter_map(doubt).for_each(|doubt| say!("  {doubt}"));
     Ok(ExitCode::SUCCESS)
 }
 
 fn print(plan: &Itinerary) {
-    let zone = |stop: Option<&ItineraryStop>| stop.map_or("UTC".to_owned(), |stop| stop.fuso.clone());
-    let (first, last) = (zone(plan.paradas.first()), zone(plan.paradas.last()));
+    let zone = |place: &PlaceView| zone::of(place.latitude, place.longitude);
+    let (first, last) = (zone(&plan.origem), zone(&plan.destino));
     say!("{} to {} with {}\n", plan.origem.nome, plan.destino.nome, plan.modelo);
     say!("  {:11}  {:>5}  {:>10}  {:>5}  {:>7}  {:5}", "arrive", "km", "charge", "leave", "BRL", "where");
     say!("  {:11}  {:5}  {:10}  {:>5}", "", "", "", clock(plan.partida, &first));
@@ -222,9 +226,33 @@ fn print(plan: &Itinerary) {
         hours(plan.conducao_min),
         hours(plan.recarga_min),
         hours(plan.espera_min),
-        plan.preco,
+        price(plan),
     );
+    let mut zones = vec![first];
+    zones.extend(plan.paradas.iter().map(|stop| stop.fuso.clone()).chain([last]));
+    zones.dedup();
+    say!("  times are local: {}", zones.join(", then "));
     say!("  {}", map_link(plan));
+}
+
+// Of what is shown, to the centavo: the price of all before it was rounded can differ by some.
+fn price(plan: &Itinerary) -> f64 {
+    plan.paradas.iter().fold(0.0, |sum, stop| sum + (stop.preco * 100.0).round()) / 100.0
+}
+
+// Whether a plan rests on what a company no longer says.
+fn doubt(offer: &OfferView) -> Option<String> {
+    let company = &offer.empresa;
+    match (offer.estado, offer.vista_em) {
+        (OfferState::Atual, _) => None,
+        (OfferState::Inacessivel, Some(seen)) => Some(format!(
+            "{company} does not answer: planned with what it offered at {} UTC, and not to be booked until it does",
+            day_and_clock(seen, "UTC")
+        )),
+        (OfferState::Inacessivel | OfferState::Desconhecida, _) => {
+            Some(format!("{company} has not said what it offers: planned without it"))
+        }
+    }
 }
 
 fn hours(minutes: f64) -> String {
@@ -296,4 +324,24 @@ fn instant(text: &str) -> Result<Timestamp, String> {
     let instant = text.parse::<jiff::Timestamp>();
     let instant = instant.map_err(|_| "write an instant as in 2026-12-01T11:00:00Z".to_owned())?;
     Ok(Timestamp::from_millis(instant.as_millisecond()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_company_that_does_not_answer_is_named_with_what_it_last_said() {
+        let company: OperatorId = "empresa-b".parse().unwrap();
+        let seen = Timestamp::from_millis(1_796_121_660_000);
+        let window = recarga_reservation::TimeWindow::new(seen, seen + std::time::Duration::from_secs(60));
+        let offer = |is_reachable, is_known: bool| {
+            let known = is_known.then(|| (seen, window.unwrap()));
+            doubt(&OfferView::new(company.clone(), is_reachable, 1, 1, known))
+        };
+        assert_eq!(offer(true, true), None);
+        let old = offer(false, true).unwrap();
+        assert!(old.contains("empresa-b does not answer") && old.contains("01/12 10:41 UTC"), "{old}");
+        assert!(offer(false, false).unwrap().contains("planned without it"));
+    }
 }

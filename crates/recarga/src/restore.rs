@@ -25,6 +25,7 @@ const TOGETHER: usize = 8192;
 /// What was put back has forgotten what came after the copy. So it gets another identity than the database that was lost,
 /// and other companies believe nothing that it presumes of the time before.
 #[derive(clap::Args)]
+#[command(group = clap::ArgGroup::new("record").required(true).args(["from", "in_place"]))]
 #[command(after_help = "\
 Examples:
   recarga restore --config empresa-a.toml --from /backup/empresa-a.copy
@@ -40,7 +41,7 @@ pub struct Arguments {
     config: PathBuf,
 
     /// The copy that `recarga backup` has made.
-    #[arg(long, value_name = "FILE", required_unless_present = "in_place", conflicts_with = "in_place")]
+    #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
 
     /// The record is an old one already, put back by other means: only give it another identity.

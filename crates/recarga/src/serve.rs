@@ -178,7 +178,13 @@ fn open_store(config: &Config) -> Result<(Box<dyn Store>, OnFailure)> {
     let on_failure: OnFailure = Box::new(move |failure| {
         error!(%failure, "the record cannot be written; stopping at once, nothing more is promised");
         if let Err(error) = redb::poison(&folder, &failure.to_string()) {
-            error!(%error, "cannot leave a marker; check the disk before starting again");
+            // A full disk has room for a name, and none for what is to stand there: that is a marker, too.
+            match folder.join("recarga.poisoned").exists() {
+                true => {
+                    error!(%error, "the marker recarga.poisoned is left without the reason; this line has it")
+                }
+                false => error!(%error, "cannot leave a marker; check the disk before starting again"),
+            }
         }
         std::process::exit(EXIT_CANNOT_WRITE);
     });

@@ -15,7 +15,7 @@ use crate::client::Client;
 
 mod ask;
 mod show;
-mod stop;
+pub(crate) mod stop;
 
 use ask::{Asked, Question};
 
@@ -26,7 +26,7 @@ const PATIENCE_DEFAULT: &str = "30s";
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  recarga trip book --vehicle carro-1 --stop empresa-a/A-REC-01-1@+2h/40m --stop empresa-b/B-MCZ-01-1@+6h/40m
+  recarga trip book --vehicle carro-1 --stop empresa-a/A-REC-01-2@+2h/40m --stop empresa-b/B-MCZ-01-1@+6h/40m
   recarga trip list --vehicle carro-1
   recarga trip cancel 5f0c0b1e7a3d4c28b6a1f0e2d3c4b5a6
 
@@ -59,19 +59,20 @@ enum Command {
     /// Reserve all stops, or none.
     #[command(after_help = "\
 Examples:
-  recarga trip book --vehicle carro-1 --stop empresa-a/A-REC-01-1@2026-12-01T11:00Z/40m
+  recarga trip book --vehicle carro-1 --stop empresa-a/A-REC-01-3@+2h/40m
   recarga trip book --vehicle carro-1 --plug IEC_62196_T2_COMBO \\
-      --stop empresa-a/A-REC-01-1@2026-12-01T08:00-03:00/40m \\
-      --stop empresa-b/B-MCZ-01-1@2026-12-01T14:00Z..2026-12-01T14:40Z
-  recarga trip book --vehicle carro-1 --request pedido-7 --stop empresa-c/C-SSA-01-1@+90m/30m
+      --stop empresa-a/A-REC-01-1@+1800h/40m \\
+      --stop empresa-b/B-MCZ-01-1@+1804h..+1805h
+  recarga trip book --vehicle carro-1 --request pedido-7 --stop empresa-c/C-AJU-01-1@+90m/30m
 
-A stop is COMPANY/EVSE@START/DURATION or COMPANY/EVSE@START..END. An instant is RFC 3339 with its offset (seconds may
-be left out), or +DURATION from now. A repeat with the same --request never reserves twice.")]
+A stop is COMPANY/EVSE@START/DURATION or COMPANY/EVSE@START..END. An instant is +DURATION from now, or RFC 3339 with
+its offset, where seconds may be left out: A-REC-01-1@2031-05-01T08:00-03:00/40m. A repeat with the same --request
+never reserves twice.")]
     Book(Wish),
     /// Move a trip to other stops; if that is refused, the old ones stay.
     #[command(after_help = "\
 Example:
-  recarga trip change 5f0c0b1e7a3d4c28b6a1f0e2d3c4b5a6 --vehicle carro-1 --stop empresa-a/A-REC-01-2@+3h/40m")]
+  recarga trip change 5f0c0b1e7a3d4c28b6a1f0e2d3c4b5a6 --vehicle carro-1 --stop empresa-a/A-REC-01-4@+3h/40m")]
     Change {
         /// The trip.
         #[arg(value_name = "TRIP", value_parser = id::<TripId>)]

@@ -30,7 +30,7 @@ const SUMMARY_EVERY: Duration = Duration::from_millis(250);
 Examples:
   recarga vehicles --broker mqtt://127.0.0.1:1883 --company http://127.0.0.1:8001 --company http://127.0.0.1:8002
   recarga vehicles --broker mqtt://broker:1883 --network empresa-a.toml --network empresa-b.toml --cars 1000
-  recarga vehicles --cars 5 --trips 20 --speed 60 --plain
+  recarga vehicles --company http://127.0.0.1:8001 --cars 5 --trips 20 --speed 60 --plain
   recarga vehicles --broker mqtts://broker:8883 --ca certs/authority.pem --certificates certs --network empresa-a.toml
 
 A car logs in with its id (carro-0001 ...) as client id and, where a password is given, as user name; where certificates
@@ -65,11 +65,12 @@ pub struct Arguments {
 #[derive(clap::Args, Clone, Debug)]
 pub struct Drive {
     /// How many cars, 1 to 5000.
-    #[arg(long, visible_alias = "count", default_value_t = 20)]
+    #[arg(long, visible_alias = "count", default_value_t = 20, allow_negative_numbers = true,
+        value_parser = clap::value_parser!(u32).range(1..=5000))]
     pub cars: u32,
 
-    /// How many times faster than the real time the cars live.
-    #[arg(long, default_value_t = 600.0)]
+    /// How many times faster than the real time the cars live, 1 to 100000.
+    #[arg(long, default_value_t = 600.0, allow_negative_numbers = true, value_parser = speed)]
     pub speed: f64,
 
     /// Repeats the same choices with the same number.
@@ -226,6 +227,11 @@ async fn ask_for_stations(url: &str) -> Result<Vec<(OperatorId, Station)>> {
             }
         }
     }
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    let speed = text.parse().ok().filter(|speed| (1.0..=100_000.0).contains(speed));
+    speed.ok_or_else(|| "write a number from 1 to 100000".to_owned())
 }
 
 fn parse_duration(text: &str) -> Result<Duration, String> {

@@ -188,6 +188,56 @@ fn the_archive_is_printed_by_day() {
     expect(&run(&["history", "--data", "/absent"]), 1, &["is it the data folder?"]);
 }
 
+#[test]
+fn wrong_arguments_are_named_before_anything_starts() {
+    for (arguments, parts) in [
+        (&["demo", "--cars", "0"][..], &["--cars", "1..=5000"][..]),
+        (&["demo", "--cars", "-1"], &["--cars", "1..=5000"]),
+        (&["demo", "--speed", "0"], &["--speed", "from 1 to 100000"]),
+        (&["plan", "--battery", "-5"], &["--battery", "from 0 to 100"]),
+        (&["plan", "--reserve", "-5%"], &["--reserve", "from 0 to 100"]),
+        (&["restore", "--config", "a.toml"], &["--from", "--in-place"]),
+        (&["restore", "--config", "a.toml", "--in-place", "--from", "b"], &["cannot be used with"]),
+    ] {
+        expect(&run(arguments), 2, parts);
+    }
+}
+
+#[test]
+fn a_port_in_use_is_said_once() {
+    let held = TcpListener::bind("127.0.0.1:0").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("a.toml");
+    let text = "[operator]\nid = \"a\"\nname = \"A\"\nlisten = \"127.0.0.1:0\"\ndata_dir = \"d\"\n[mqtt]\n\
+                url = \"mqtt://127.0.0.1:1\"\nusername = \"a\"\npassword = \"hush-hush\"\n";
+    std::fs::write(&config, text).unwrap();
+    let address = held.local_addr().unwrap().to_string();
+    let output = run(&["broker", "--listen", &address, config.to_str().unwrap()]);
+    expect(&output, 1, &["cannot listen on", &address]);
+    let said = String::from_utf8_lossy(&output.stderr).to_string();
+    assert_eq!(said.matches("os error").count(), 1, "{said}");
+}
+
+#[test]
+fn who_reads_only_the_beginning_of_completions_is_no_reason_to_panic() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = Command::new(PROGRAM).args(["completions", "bash"]).stdout(writer).output().unwrap();
+    expect(&output, 0, &[]);
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+// A service or a container has no USER.
+#[test]
+fn who_decides_is_known_by_number_where_there_is_no_name() {
+    let mut force = Command::new(PROGRAM);
+    let transaction = format!("empresa-a.{0}.1.1.{0}", "0".repeat(32));
+    let _ = force.env_remove("USER").args(["in-doubt", "force", &transaction, "abort", "--reason", "r"]);
+    // Nobody answers there: that is found out after the arguments were taken.
+    let output = force.args(["--url", "http://127.0.0.1:1", "--token", "operators-token"]).output().unwrap();
+    expect(&output, 1, &["127.0.0.1:1"]);
+}
+
 fn printed(output: &Output) -> String {
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     String::from_utf8(output.stdout.clone()).unwrap()

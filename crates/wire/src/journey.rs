@@ -1,12 +1,15 @@
 //! A journey whose stops are to be found: `POST /viagens/planejar`, and `POST /viagens` and cars' requests with
 //! `origem` and `destino` in place of `paradas`.
 
+use std::borrow::Cow;
+
 use recarga_reservation::{
     ConnectorId, EvseId, OperatorId, Plug, RequestId, RequestKey, StationId, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::decode::decode;
 use crate::hold::Vehicle;
@@ -399,6 +402,33 @@ impl JourneyRequest {
         }
         *paradas_max = paradas_max.filter(|most| *most != STOPS_MAX);
         terse
+    }
+}
+
+// As it stands in a request by HTTP: what is for MQTT alone is refused there.
+impl PartialSchema for JourneyTripBody {
+    fn schema() -> RefOr<Schema> {
+        let (mut journey, trip) = (JourneyBody::schema(), trip::TripBody::schema());
+        if let (RefOr::T(Schema::Object(journey)), RefOr::T(Schema::Object(trip))) = (&mut journey, trip) {
+            let beside = trip.properties.into_iter().filter(|(name, _)| name != "paradas");
+            journey.properties.extend(beside);
+            journey.required.extend(trip.required.into_iter().filter(|name| name != "paradas"));
+            let description =
+                "A request to book a journey: the stops are found, and others if some are refused.";
+            journey.description = Some(description.to_owned());
+        }
+        journey
+    }
+}
+
+impl ToSchema for JourneyTripBody {
+    fn name() -> Cow<'static, str> {
+        "JourneyTripBody".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        JourneyBody::schemas(schemas);
+        trip::TripBody::schemas(schemas);
     }
 }
 

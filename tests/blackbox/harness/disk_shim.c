@@ -5,7 +5,7 @@
  *   kill-after N    SIGKILL right after the Nth flush from now on
  *   stall           wait until the file says something else
  *   eio             fail with EIO
- *   enospc N        the Nth write from now on, and every later one, fails with ENOSPC
+ *   enospc N        the Nth write from now on, and every later one, fails with ENOSPC; a marker gets its name and no text
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -22,17 +22,26 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char last[64];
 static int seen;
 
-static int is_database(int fd) {
+static int is_one_of(int fd, const char *const *names, int count) {
     char link[64], path[4096];
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     ssize_t length = readlink(link, path, sizeof path - 1);
     if (length < 0) return 0;
     path[length] = 0;
     const char *name = strrchr(path, '/');
-    const char *databases[] = {"/recarga.redb", "/recarga.journal", "/recarga.redb.restoring"};
-    for (int i = 0; name && i < 3; i++)
-        if (strcmp(name, databases[i]) == 0) return 1;
+    for (int i = 0; name && i < count; i++)
+        if (strcmp(name, names[i]) == 0) return 1;
     return 0;
+}
+
+static int is_database(int fd) {
+    const char *databases[] = {"/recarga.redb", "/recarga.journal", "/recarga.redb.restoring"};
+    return is_one_of(fd, databases, 3);
+}
+
+static int is_marker(int fd) {
+    const char *markers[] = {"/recarga.poisoned"};
+    return is_one_of(fd, markers, 1);
 }
 
 static void read_order(char *order, size_t size) {
@@ -118,4 +127,16 @@ ssize_t pwrite64(int fd, const void *data, size_t size, off64_t offset) {
     ssize_t result = real(fd, data, size, offset);
     if (its == GO_AND_DIE) kill(getpid(), SIGKILL);
     return result;
+}
+
+/* A full disk has room for a name and none for a text. */
+ssize_t write(int fd, const void *data, size_t size) {
+    char order[64] = "";
+    if (fd > 2 && is_marker(fd)) read_order(order, sizeof order);
+    if (strncmp(order, "enospc", 6) == 0) {
+        errno = ENOSPC;
+        return -1;
+    }
+    ssize_t (*real)(int, const void *, size_t) = dlsym(RTLD_NEXT, "write");
+    return real(fd, data, size);
 }

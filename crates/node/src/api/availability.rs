@@ -43,7 +43,11 @@ pub async fn available(
 
 /// This company's EVSEs without their times: what rarely changes.
 #[utoipa::path(get, path = "/pontos", tag = "open", params(AvailabilityParams),
-    responses((status = 200, body = PointsAnswer, description = "One page.")))]
+    responses(
+        (status = 200, body = PointsAnswer, description = "One page."),
+        (status = 304, description = "Nothing has changed since the `ETag` sent in `If-None-Match`."),
+        (status = 422, body = Problem, description = "A parameter is not valid."),
+    ))]
 pub async fn points(
     State(node): State<Arc<Node>>,
     RawQuery(query): RawQuery,

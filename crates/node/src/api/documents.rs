@@ -8,10 +8,11 @@ use axum::middleware::map_response;
 use axum::response::{Html, IntoResponse, Response};
 use recarga_wire::{Problem, ProblemKind};
 use utoipa::OpenApi;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{Content, Ref, RefOr, Response as Described, Responses, Schema};
 use utoipa_swagger_ui::SwaggerUi;
 
+use super::access::Access;
 use super::{Fault, PROBLEM_MEDIA_TYPE, Segment};
 use crate::app::Node;
 
@@ -53,10 +54,30 @@ pub fn finish(document: &mut utoipa::openapi::OpenApi, node: &Node) {
         // Unknown fields are refused where cars send it; where it is shown, it stands among other fields.
         status.additional_properties = None;
     }
-    for path in document.paths.paths.values_mut() {
+    components.add_security_scheme("motorista", token("A token of drivers' apps."));
+    components.add_security_scheme("carro", token("The token of the car that the request is about."));
+    for (name, path) in &mut document.paths.paths {
         let operations = [&mut path.get, &mut path.put, &mut path.post, &mut path.delete];
-        operations.into_iter().flatten().for_each(|operation| describe_problems(&mut operation.responses));
+        for operation in operations.into_iter().flatten() {
+            if operation.tags.iter().flatten().any(|tag| tag == "drivers") {
+                operation.security = demanded(name, &node.access);
+            }
+            describe_problems(&mut operation.responses);
+        }
     }
+}
+
+// Any of these tokens opens what drivers call; none where it is open to everybody.
+fn demanded(path: &str, access: &Access) -> Option<Vec<SecurityRequirement>> {
+    let holders: &[&str] = match (path, access.knows_drivers(), access.cars().are_known()) {
+        (_, false, _) => return None,
+        // About a car, which speaks for itself where it can.
+        ("/viagens" | "/viagens/{id}", _, true) => &["carro", "operador"],
+        ("/viagens/planejar" | "/veiculos/{id}", _, true) => &["motorista", "carro", "operador"],
+        _ => &["motorista", "operador"],
+    };
+    let requirement = |holder: &&str| SecurityRequirement::new::<_, [&str; 0], &str>(*holder, []);
+    Some(holders.iter().map(requirement).collect())
 }
 
 // Every operation answers what goes wrong with a problem document, also where its own list names no such status.

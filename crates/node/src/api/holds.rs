@@ -94,6 +94,7 @@ pub async fn cancel(
     params(("sessao" = String, Path, description = "The transaction")),
     responses(
         (status = 200, body = InquiryAnswer, description = "What this company knows. No other status says anything."),
+        (status = 403, body = Problem, description = "The trip is none of whoever asks, or this is no company."),
         (status = 404, body = Problem, description = "Nothing to say to whoever asks."),
     ), security(("empresa" = [])))]
 pub async fn inquire(

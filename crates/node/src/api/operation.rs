@@ -37,7 +37,7 @@ pub async fn health(State(node): State<Arc<Node>>) -> Response {
             (!connected).then(|| "sem conexão com o broker; tentando de novo".to_owned()),
         );
     }
-    for peer in node.delivery.unreachable() {
+    for peer in node.network.silent(node.delivery.unreachable()) {
         check(peer.as_str(), false, Some("não responde".to_owned()));
     }
     let (_, in_doubt) = node.ledger.look(|state| state.company.participant.undecided());
@@ -62,7 +62,8 @@ pub async fn health(State(node): State<Arc<Node>>) -> Response {
 
 /// How a node is, in a word.
 pub(super) fn state(node: &Node) -> HealthState {
-    let well = node.broker_connected() != Some(false) && node.delivery.unreachable().is_empty();
+    let is_whole = node.network.silent(node.delivery.unreachable()).is_empty();
+    let well = node.broker_connected() != Some(false) && is_whole;
     match (node.ledger.is_writing(), node.is_stopping(), well) {
         (false, ..) => HealthState::Indisponivel,
         (_, true, _) => HealthState::Encerrando,

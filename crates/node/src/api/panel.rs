@@ -8,9 +8,12 @@ use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use recarga_reservation::{Step, TimeWindow, Timestamp, TransactionId, Trip};
-use recarga_wire::panel::{Access, ConfigAnswer, MapView, Mode, PanelParams, PanelQuery, PanelTrips};
+use recarga_wire::panel::{
+    Access, ConfigAnswer, MapView, Mode, PanelParams, PanelQuery, PanelTrips, PanelTripsParams,
+};
 use recarga_wire::trip::TripAnswer;
 use recarga_wire::{Problem, ProblemKind, decode_query};
+use serde::de::DeserializeOwned;
 
 use super::access::{Caller, IsLocal, Reader};
 use super::{Fault, json};
@@ -51,14 +54,14 @@ pub async fn config(State(node): State<Arc<Node>>, local: IsLocal, caller: Calle
 }
 
 /// The trips that this company coordinated, the latest first, in pages.
-#[utoipa::path(get, path = "/painel/viagens", tag = "panel", params(PanelParams),
+#[utoipa::path(get, path = "/painel/viagens", tag = "panel", params(PanelTripsParams),
     responses((status = 200, body = PanelTrips)), security(("operador" = [])))]
 pub async fn trips(
     State(node): State<Arc<Node>>,
     _: Reader,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Fault> {
-    let query = read_query(query, 50, 200)?;
+    let query = read_query::<PanelTripsParams>(query, 50, 200)?;
     let before = query.cursor.as_deref().map(|text| recarga_wire::parse::<TransactionId>(text, "cursor"));
     let before = before.transpose()?;
     // Through the record, so that nothing is told that a crash could take back. One more tells whether that is all.
@@ -88,8 +91,12 @@ pub async fn trips(
     Ok(json(StatusCode::OK, &PanelTrips { empresa: node.operator.clone(), viagens, proximo }))
 }
 
-fn read_query(query: Option<String>, usual: usize, most: usize) -> Result<PanelQuery, Problem> {
-    decode_query::<PanelParams>(query.as_deref().unwrap_or(""))?.into_query(usual, most)
+fn read_query<P>(query: Option<String>, usual: usize, most: usize) -> Result<PanelQuery, Problem>
+where
+    P: DeserializeOwned + Into<PanelParams>,
+{
+    let given: P = decode_query(query.as_deref().unwrap_or(""))?;
+    given.into().into_query(usual, most)
 }
 
 // From `from`, or what is asked for, and as long as `usual` where no end is.

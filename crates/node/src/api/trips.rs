@@ -13,6 +13,7 @@ use recarga_wire::journey::{JourneyBody, JourneyRequest, JourneyTripBody, Models
 use recarga_wire::trip::{TripAnswer, TripBody, TripsAnswer, TripsParams};
 use recarga_wire::{Problem, ProblemKind, decode, decode_query};
 use tokio::time::timeout;
+use utoipa::ToSchema;
 
 use super::access::Caller;
 use super::{Fault, Segment, came_with, json, read_body};
@@ -27,7 +28,7 @@ const CAR_FIELD: &str = "veiculo.veiculo_id";
 
 /// Book a trip: all stops, at all companies, or none. With `origem` and `destino` in place of `paradas` the stops are
 /// found, and others if some are refused.
-#[utoipa::path(post, path = "/viagens", tag = "drivers", request_body = TripBody,
+#[utoipa::path(post, path = "/viagens", tag = "drivers", request_body = inline(WishBody),
     params(("Idempotency-Key" = Option<String>, Header, description = "The same as `requisicao_id`.")),
     responses(
         (status = 201, body = TripAnswer, description = "Booked. A repeat gets the same answer."),
@@ -173,6 +174,15 @@ pub async fn cancel(
     }
     let trip = node.coordinator.cancel(&id).await?.map_err(Problem::from)?;
     Ok(json(StatusCode::OK, &TripAnswer::new(&trip)))
+}
+
+/// What is sent to book: a trip, or a journey.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "it is only described; each is read by itself, to say what is wrong with it")]
+enum WishBody {
+    Stops(TripBody),
+    Journey(JourneyTripBody),
 }
 
 enum Wish {

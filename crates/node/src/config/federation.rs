@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use recarga_federation::{AuthorityKey, CompanyKey, KeyError};
+use rustix::fs::Access;
 use serde::Deserialize;
 
 use super::Secret;
@@ -16,6 +17,20 @@ pub struct FederationConfig {
     pub authority: AuthorityKey,
     /// This company's own key.
     pub key: CompanyKey,
+}
+
+impl FederationConfig {
+    /// What an operator should know.
+    pub(super) fn warning(&self) -> Option<String> {
+        let folder = self.members.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        // A file is made beside it and renamed.
+        let error = rustix::fs::access(folder, Access::WRITE_OK | Access::EXEC_OK).err()?;
+        Some(format!(
+            "federation.members: {} cannot be written ({error}): a later roll that another company brings is forgotten at a restart; let the node's user write there",
+            folder.display()
+        ))
+    }
 }
 
 #[derive(Deserialize)]

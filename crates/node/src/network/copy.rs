@@ -6,6 +6,7 @@ use std::sync::Arc;
 use recarga_reservation::{EvseId, OperatorId, TimeWindow, Timestamp};
 use recarga_wire::availability::{AvailabilityAnswer, AvailablePoint};
 use recarga_wire::network::OfferView;
+use tokio::time::Instant;
 
 use super::NotCopied;
 
@@ -25,6 +26,8 @@ pub struct Copy {
     pub seen: Option<(Timestamp, TimeWindow)>,
     /// Whether it answered when it was last asked.
     pub is_reachable: bool,
+    // Since when no question to it was answered; none if the last one was, whatever the answer.
+    pub(super) silent_since: Option<Instant>,
     // How many EVSEs the last answer told of.
     pub(super) told: usize,
     // What was asked for last and the tag of the answer.
@@ -44,6 +47,7 @@ impl Copy {
             revision: 0,
             seen: None,
             is_reachable: false,
+            silent_since: None,
             told: 0,
             tag: None,
         }

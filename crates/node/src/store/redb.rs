@@ -21,6 +21,7 @@ use self::snapshot::RedbSnapshot;
 use self::tables::{JournalState, Meta, Pending, Tables, careful};
 use super::rows::{Row, Table};
 use super::{Boot, Record, Snapshot, Store, StoreError};
+use crate::files::{make_private_folder, private};
 
 mod direct;
 mod journal;
@@ -61,7 +62,7 @@ impl RedbStore {
         let path = folder.join(FILE);
         let name = path.display().to_string();
         let io_error = |error: io::Error| StoreError::Io { path: name.clone(), reason: error.to_string() };
-        fs::create_dir_all(folder).map_err(io_error)?;
+        make_private_folder(folder).map_err(io_error)?;
         check_poison(folder, &name)?;
         refuse_half_restored(folder, &path)?;
         let tables = if path.exists() {
@@ -364,11 +365,15 @@ fn open_file(path: &Path, name: &str) -> Result<Tables, StoreError> {
 }
 
 fn create_file(path: &Path, name: &str) -> Result<Database, StoreError> {
-    let created = match careful().create(path) {
+    let create = || {
+        private().open(path)?;
+        careful().create(path)
+    };
+    let created = match create() {
         // An earlier start was cut off before it had promised anything.
         Err(error) if !matches!(error, DatabaseError::DatabaseAlreadyOpen) => {
             let removed = fs::remove_file(path).map_err(|_| error);
-            removed.and_then(|()| careful().create(path))
+            removed.and_then(|()| create())
         }
         created => created,
     };

@@ -38,6 +38,55 @@ fn sign(call: Call, token: Option<&str>) -> Call {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_document_demands_of_drivers_what_the_node_demands() {
+    let drivers = format!("driver_tokens = [\"{DRIVER}\"]");
+    let nodes = [
+        ("nobody has a token", start_one(Plan::default()).await),
+        ("apps have", start_one(Plan { operator: drivers.clone(), ..Plan::default() }).await),
+        ("cars have", start("").await),
+        ("both have", start(&drivers).await),
+    ];
+    for (who, node) in nodes {
+        let document = node.get("/openapi.json").await;
+        let mut count = 0;
+        for (name, path) in document["paths"].as_object().unwrap() {
+            for (method, operation) in path.as_object().unwrap() {
+                if operation["tags"] != json!(["drivers"]) {
+                    continue;
+                }
+                count += 1;
+                let demanded: Option<Vec<String>> = operation.get("security").map(|security| {
+                    let one = |one: &Value| one.as_object().unwrap().keys().next().unwrap().clone();
+                    security.as_array().unwrap().iter().map(one).collect()
+                });
+                let call = Call::new(&method.to_uppercase(), &name.replace("{id}", "carro-1"));
+                let call =
+                    if ["post", "put"].contains(&method.as_str()) { call.json(&json!({})) } else { call };
+                let nobody = node.status(call.clone()).await;
+                assert_eq!(nobody == 401, demanded.is_some(), "{who}: {method} {name} by nobody: {nobody}");
+                for demand in demanded.iter().flatten() {
+                    let schemes = &document["components"]["securitySchemes"];
+                    assert_eq!(schemes[demand]["scheme"], "bearer", "{demand}");
+                }
+                let Some(demanded) = demanded else { continue };
+                for (holder, token) in [("motorista", DRIVER), ("carro", CAR), ("operador", OPERATOR)] {
+                    let status = node.status(call.clone().token(token)).await;
+                    // Nobody holds what nobody was given.
+                    let is_known = status != 401;
+                    let is_open = status != 403;
+                    let is_listed = demanded.iter().any(|one| one == holder);
+                    assert!(
+                        !is_known || is_open == is_listed,
+                        "{who}: {method} {name} by {holder}: {status}, and the document demands {demanded:?}"
+                    );
+                }
+            }
+        }
+        assert!(count >= 9, "{count} operations of drivers");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_calls_for_a_car_are_open_to_it_alone() {
     let node = start(&format!("driver_tokens = [\"{DRIVER}\"]")).await;
     let booked = node.send(Call::post("/viagens", &wish("p", "carro-1", 0)).token(CAR)).await.expect(201);

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::booking::{path_of, session_of};
-use crate::support::bodies::{about, at, from_now, hold, trip};
+use crate::support::bodies::{about, at, from_now, hold, session_of as session_of_company, trip};
 use crate::support::http::{Call, Http};
-use crate::support::{Plan, TestNode, eventually, soon, start_one};
+use crate::support::{Plan, STRANGER, TestNode, eventually, soon, start_one, token};
 
 async fn ids(node: &TestNode, query: &str) -> Vec<String> {
     let mut both = Vec::new();
@@ -266,6 +266,49 @@ async fn the_node_explains_itself() {
         assert!(paths.contains_key(path), "{path} is not described");
     }
     assert!(node.send(Call::get("/docs/")).await.text().contains("swagger"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_document_has_both_ways_to_book() {
+    let node = start_one(Plan::default()).await;
+    let document = node.get("/openapi.json").await;
+    let schema =
+        &document["paths"]["/viagens"]["post"]["requestBody"]["content"]["application/json"]["schema"];
+    let of = |name: &str| json!({"$ref": format!("#/components/schemas/{name}")});
+    assert_eq!(schema["oneOf"], json!([of("TripBody"), of("JourneyTripBody")]), "{schema}");
+    let journey = &document["components"]["schemas"]["JourneyTripBody"];
+    // As documented, and nothing else, is taken.
+    let given = json!({"requisicao_id": "j", "veiculo": {"veiculo_id": "carro-1"}, "origem": "Recife",
+        "destino": "Salvador", "bateria_pct": 80, "modelo": "byd-dolphin-plus"});
+    for name in journey["required"].as_array().unwrap() {
+        assert!(given.get(name.as_str().unwrap()).is_some(), "{name} is said to be required");
+    }
+    for name in given.as_object().unwrap().keys() {
+        assert!(journey["properties"].get(name).is_some(), "{name} is not described");
+    }
+    let status = node.send(Call::post("/viagens", &given)).await.status;
+    assert!([201, 409].contains(&status), "{status}");
+    assert_eq!(journey["additionalProperties"], false);
+    for name in ["servidor", "expira_em", "paradas"] {
+        assert!(journey["properties"].get(name).is_none(), "{name} is refused, and described");
+    }
+    // And what is answered besides.
+    let tag = node.send(Call::get("/pontos")).await.header("etag").to_owned();
+    let session = session_of_company("empresa-a", 77);
+    for (path, operation, call) in [
+        ("/pontos", "get", Call::get("/pontos").header("if-none-match", tag.as_bytes())),
+        ("/pontos", "get", Call::get("/pontos?limite=0")),
+        (
+            "/transacoes/{sessao}",
+            "get",
+            Call::get(&format!("/transacoes/{session}")).token(&token(STRANGER, "empresa-a")),
+        ),
+    ] {
+        let status = node.send(call).await.status;
+        assert!([304, 403, 422].contains(&status), "{path}: {status}");
+        let listed = &document["paths"][path][operation]["responses"];
+        assert!(listed.get(status.to_string()).is_some(), "{path}: {status} is not described");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

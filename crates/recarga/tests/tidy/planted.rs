@@ -141,6 +141,7 @@ fn a_room_that_reaches_too_far_is_found() {
     finds(&check("coordinator.rs", "use axum::Router;"), "`axum` has no place");
     finds(&check("attic.rs", "fn a() {}"), "no room `attic`");
     nothing(&check("store.rs", "#[cfg(test)]\nmod tests { use crate::coordinator::Coordinator; }"));
+    nothing(&check("store/tests.rs", "use crate::coordinator::Coordinator;"));
     let store = node("store.rs", "");
     finds(&rules::check_rooms_exist(&rooms, &[&store], "crates/node"), "`api` is not there");
 }

@@ -35,8 +35,11 @@ impl Source {
         self.path.contains("/tests/") || self.path.ends_with("/tests.rs")
     }
 
-    /// The code before the unit tests, which stand last.
+    /// The code before the unit tests, which stand last, or in a file of their own.
     pub fn shipped(&self) -> &str {
+        if self.path.ends_with("/tests.rs") {
+            return "";
+        }
         self.code.find("#[cfg(test)]").map_or(&self.code, |end| &self.code[..end])
     }
 

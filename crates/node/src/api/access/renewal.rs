@@ -94,7 +94,14 @@ impl Access {
         match Config::read(file) {
             Ok(config) => {
                 let renewed = self.take_over(&config).join(", ");
-                info!(file = %file.display(), renewed, "the configuration was read again; its tokens count from now on");
+                match renewed.as_str() {
+                    "" => {
+                        info!(file = %file.display(), "the configuration was read again; its tokens are the same")
+                    }
+                    _ => {
+                        info!(file = %file.display(), renewed, "the configuration was read again; its tokens count from now on");
+                    }
+                }
                 for field in self.renewal.written.differences(&config.written) {
                     warn!(field, "changes only with a restart");
                 }

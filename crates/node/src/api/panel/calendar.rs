@@ -9,7 +9,7 @@ use axum::response::Response;
 use recarga_reservation::{Branch, EvseId, Hold, Participant, TimeWindow, Timestamp, TransactionId};
 use recarga_wire::availability::AvailabilityQuery;
 use recarga_wire::panel::{
-    PanelParams, PanelPoint, PanelReservations, PanelWindow, ReservedState, ServiceAnswer, ServiceBody,
+    CalendarParams, PanelPoint, PanelReservations, PanelWindow, ReservedState, ServiceAnswer, ServiceBody,
     ServiceState,
 };
 use recarga_wire::vehicle::VehicleState;
@@ -29,14 +29,14 @@ const AHEAD: Duration = Duration::from_secs(3661 * 24 * 3600);
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// The calendars of this company's EVSEs, in pages: what is held, promised and reserved.
-#[utoipa::path(get, path = "/painel/reservas", tag = "panel", params(PanelParams),
+#[utoipa::path(get, path = "/painel/reservas", tag = "panel", params(CalendarParams),
     responses((status = 200, body = PanelReservations)), security(("operador" = [])))]
 pub async fn show(
     State(node): State<Arc<Node>>,
     _: Reader,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Fault> {
-    let query = read_query(query, 100, 200)?;
+    let query = read_query::<CalendarParams>(query, 100, 200)?;
     let now = node.clock.now().utc;
     let period = period(&query, now - HOUR, 24 * HOUR)?;
     let offered = AvailabilityQuery {

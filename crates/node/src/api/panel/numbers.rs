@@ -10,7 +10,7 @@ use recarga_reservation::{OperatorId, Plug, TimeWindow};
 use recarga_wire::availability::{AvailabilityQuery, Point};
 use recarga_wire::journey::Itinerary;
 use recarga_wire::panel::{
-    NumbersAnswer, PanelParams, RefusalCount, RefusalCounts, ReservationCounts, ReservedState, Share,
+    FiguresParams, NumbersAnswer, RefusalCount, RefusalCounts, ReservationCounts, ReservedState, Share,
     TripCounts,
 };
 
@@ -25,14 +25,14 @@ const PARTS: u32 = 24;
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// How much this company's EVSEs are used in a period, what that earns, and what was refused.
-#[utoipa::path(get, path = "/painel/numeros", tag = "panel", params(PanelParams),
+#[utoipa::path(get, path = "/painel/numeros", tag = "panel", params(FiguresParams),
     responses((status = 200, body = NumbersAnswer)), security(("operador" = [])))]
 pub async fn show(
     State(node): State<Arc<Node>>,
     _: Reader,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Fault> {
-    let query = read_query(query, 1, 1)?;
+    let query = read_query::<FiguresParams>(query, 1, 1)?;
     let period = period(&query, whole(node.clock.now().utc, 3_600_000), DAY)?;
     let mut sums = Sums::new(period);
     let mut page = AvailabilityQuery { evse: query.evse, ..AvailabilityQuery::default() };

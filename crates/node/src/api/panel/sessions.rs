@@ -8,7 +8,7 @@ use axum::response::Response;
 use recarga_reservation::{OwedMessage, Step, TransactionId};
 use recarga_wire::audit::{AuditBranch, AuditTrip};
 use recarga_wire::panel::{
-    PanelParams, SessionEvent, SessionStory, SessionSummary, SessionsAnswer, StoryEvent,
+    SessionEvent, SessionStory, SessionSummary, SessionsAnswer, SessionsParams, StoryEvent,
 };
 use recarga_wire::{Problem, ProblemKind};
 
@@ -20,14 +20,14 @@ use crate::app::Node;
 use crate::chronicle::{Entry, Happening, Recent};
 
 /// The sessions of which this company has lately seen something, the latest first; from memory.
-#[utoipa::path(get, path = "/painel/sessoes", tag = "panel", params(PanelParams),
+#[utoipa::path(get, path = "/painel/sessoes", tag = "panel", params(SessionsParams),
     responses((status = 200, body = SessionsAnswer)), security(("operador" = [])))]
 pub async fn list(
     State(node): State<Arc<Node>>,
     _: Reader,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Fault> {
-    let query = read_query(query, 50, 200)?;
+    let query = read_query::<SessionsParams>(query, 50, 200)?;
     let recent = node.events.chronicle().recent(query.limit);
     let sessoes = node.ledger.look(|state| {
         let summary = |Recent { transaction, first, last }: &Recent| {

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use recarga_reservation::{OperatorId, StationId, TimeWindow};
 use recarga_wire::availability::AvailablePoint;
-use recarga_wire::panel::{PanelParams, PanelStation, PanelStationPoint, PanelStations, StationView};
+use recarga_wire::panel::{PanelStation, PanelStationPoint, PanelStations, StationView, StationsParams};
 use recarga_wire::{Problem, ProblemKind};
 
 use super::{period, read_query, whole};
@@ -22,7 +22,7 @@ use crate::ledger::Stopped;
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// All companies' stations and what of them is free for a chosen window, in pages; without one, for the next hour.
-#[utoipa::path(get, path = "/painel/estacoes", tag = "panel", params(PanelParams),
+#[utoipa::path(get, path = "/painel/estacoes", tag = "panel", params(StationsParams),
     responses((status = 200, body = PanelStations), (status = 304, description = "As the `ETag` sent says.")),
     security(("operador" = [])))]
 pub async fn list(
@@ -31,7 +31,7 @@ pub async fn list(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
-    let query = read_query(query, 1000, 2000)?;
+    let query = read_query::<StationsParams>(query, 1000, 2000)?;
     let chosen = period(&query, whole(node.clock.now().utc, 60_000), HOUR)?;
     let after = query.cursor.as_deref().map(read_cursor).transpose()?;
     // A country full of stations is sorted elsewhere than where requests are answered.

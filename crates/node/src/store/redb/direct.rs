@@ -14,6 +14,8 @@ use std::sync::{Mutex, PoisonError};
 use redb::StorageBackend;
 use rustix::fs::OFlags;
 
+use crate::files::private;
+
 /// Parts of this size, and memory that begins at a multiple of it, suit every disk.
 const BLOCK: usize = 4096;
 
@@ -36,7 +38,7 @@ impl DirectFile {
     /// # Errors
     /// Whatever the system says.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let cached = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let cached = private().open(path)?;
         let flags = OFlags::DIRECT | OFlags::DSYNC;
         // Its bits are a C int's.
         let direct = OpenOptions::new().write(true).custom_flags(flags.bits() as i32).open(path);

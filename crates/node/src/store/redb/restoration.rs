@@ -1,6 +1,6 @@
 //! A record put back from a copy: a file of another name, until all of it is there.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +9,7 @@ use redb::backends::{FileBackend, InMemoryBackend};
 
 use super::tables::{Tables, careful};
 use super::{Absorption, FILE, FILE_JOURNAL, HALF_BYTES, RedbStore, cannot_open, check_poison};
+use crate::files::{make_private_folder, private};
 use crate::store::{Boot, Record, Restoration, Store, StoreError};
 
 const FILE_RESTORING: &str = "recarga.redb.restoring";
@@ -32,11 +33,9 @@ impl RedbRestoration {
         let path = folder.join(FILE_RESTORING);
         let name = path.display().to_string();
         let io_error = |error: io::Error| StoreError::Io { path: name.clone(), reason: error.to_string() };
-        fs::create_dir_all(folder).map_err(io_error)?;
+        make_private_folder(folder).map_err(io_error)?;
         check_poison(folder, &name)?;
-        let mut options = OpenOptions::new();
-        let file =
-            options.read(true).write(true).create(true).truncate(false).open(&path).map_err(io_error)?;
+        let file = private().open(&path).map_err(io_error)?;
         // Only then is it nobody else's, and may be emptied.
         match file.try_lock() {
             Err(TryLockError::WouldBlock) => return Err(StoreError::InUse { path: name }),

@@ -1,0 +1,53 @@
+//! The time zone of a place of which only its position is known: that of the state of the nearest city. That is right but
+//! for an island and the far west of Amazonas.
+
+use recarga_atlas::cities;
+
+/// Its IANA name.
+pub fn of(latitude: f64, longitude: f64) -> String {
+    // Degrees of longitude are shorter away from the equator.
+    let shrink = latitude.to_radians().cos();
+    let apart = |city: &cities::City| {
+        let position = &city.position;
+        (position.latitude - latitude).powi(2) + ((position.longitude - longitude) * shrink).powi(2)
+    };
+    let nearest = cities::all().iter().min_by(|one, other| apart(one).total_cmp(&apart(other)));
+    let name = match nearest.map_or("", |city| city.state.as_str()) {
+        "AC" => "Rio_Branco",
+        "AL" | "SE" => "Maceio",
+        "AM" => "Manaus",
+        "AP" | "PA" => "Belem",
+        "BA" => "Bahia",
+        "CE" | "MA" | "PB" | "PI" | "RN" => "Fortaleza",
+        "MS" => "Campo_Grande",
+        "MT" => "Cuiaba",
+        "PE" => "Recife",
+        "RO" => "Porto_Velho",
+        "RR" => "Boa_Vista",
+        "TO" => "Araguaina",
+        _ => "Sao_Paulo",
+    };
+    format!("America/{name}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_has_the_zone_of_its_state() {
+        for (latitude, longitude, zone) in [
+            (-8.05, -34.88, "America/Recife"),
+            (-3.1, -60.0, "America/Manaus"),
+            (-9.97, -67.81, "America/Rio_Branco"),
+            (-23.5, -46.6, "America/Sao_Paulo"),
+        ] {
+            assert_eq!(of(latitude, longitude), zone);
+            assert!(jiff::tz::TimeZone::get(zone).is_ok(), "{zone}");
+        }
+        for city in cities::all() {
+            let zone = of(city.position.latitude, city.position.longitude);
+            assert!(jiff::tz::TimeZone::get(&zone).is_ok(), "{city}: {zone}");
+        }
+    }
+}
