@@ -6,7 +6,7 @@ import { pt } from '../src/i18n/pt';
 
 const gaps = (text: string) => (text.match(/\{\w+\}/g) ?? []).sort();
 const sources = Object.values(
-  import.meta.glob<string>(['../src/**/*.svelte', '../src/**/*.ts', '!../src/i18n/*'], {
+  import.meta.glob<string>(['../src/**/*.svelte', '../src/**/*.ts', '!../src/i18n/{pt,en}.ts'], {
     query: '?raw',
     import: 'default',
     eager: true,
