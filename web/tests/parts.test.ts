@@ -4,6 +4,7 @@ import type { Itinerary } from '../src/api/types';
 import { chosen } from '../src/i18n/index.svelte';
 import { numbersOf, timesOf } from '../src/charts/Chart.svelte';
 import ItineraryCard from '../src/parts/ItineraryCard.svelte';
+import ProblemNotice from '../src/parts/ProblemNotice.svelte';
 import PlaceField, { offered } from '../src/parts/PlaceField.svelte';
 import Timeline from '../src/parts/Timeline.svelte';
 import { ticks, zoomed } from '../src/parts/timeline';
@@ -110,6 +111,20 @@ test('a timeline zooms around where it is pointed at, within bounds', () => {
   }
   // Full hours of a place that is half an hour off.
   expect(ticks({ from: 0, to: 3 * HOUR_MS }, 3, HOUR_MS / 2)[0]).toBe(HOUR_MS / 2);
+});
+
+test('a problem is told in the language of the page, with what the program said behind it', () => {
+  chosen.choose('en');
+  const said = { title: 'Valor inválido em um campo', detail: 'a saída já passou', status: 422 };
+  const { unmount } = render(ProblemNotice, { problem: { tipo: 'campo-invalido', campo: 'saida', ...said } });
+  expect(screen.getByText(/^This departure is in the past/)).toBeTruthy();
+  expect(screen.getByText('Valor inválido em um campo: a saída já passou').closest('details')?.open).toBe(
+    false,
+  );
+  unmount();
+  // What the page has no words for is shown as it came.
+  render(ProblemNotice, { problem: { tipo: 'algo-novo', ...said } });
+  expect(screen.getByText('a saída já passou').lang).toBe('pt-BR');
 });
 
 test('the marks of a chart differ, and are written as the language writes them', () => {

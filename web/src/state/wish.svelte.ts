@@ -32,7 +32,13 @@ class Wish {
 
   async readModels(): Promise<void> {
     if (this.models.length > 0) return;
-    this.models = (await live.anyone()?.api.models()) ?? [];
+    // Whoever cannot be asked now is asked again: the view does so as soon as somebody answers.
+    const models = await live
+      .anyone()
+      ?.api.models()
+      .catch(() => undefined);
+    if (!models) return;
+    this.models = models;
     if (!this.models.some(({ modelo }) => modelo === this.model)) this.model = this.models[0]?.modelo ?? '';
   }
 
