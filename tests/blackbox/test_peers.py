@@ -215,7 +215,8 @@ def test_a_slow_body_is_given_up(stage):
     """The head is complete, the body never comes."""
     a = stage.federation.a
     connection = socket.create_connection(("127.0.0.1", a.port))
-    connection.sendall(b"POST /viagens HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{")
+    head = b"POST /viagens HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n"
+    connection.sendall(head + b"{")
     connection.settimeout(20)
     answer = connection.recv(65536).decode()
     assert answer.startswith(("HTTP/1.1 408", "HTTP/1.1 503")), answer
@@ -293,7 +294,7 @@ def _raw(company, data):
 
 def _post_raw(company, body, length):
     with socket.create_connection(("127.0.0.1", company.port), timeout=10) as connection:
-        head = f"POST /viagens HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n"
+        head = f"POST /viagens HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
         try:
             connection.sendall(head.encode() + body)
         except OSError:
