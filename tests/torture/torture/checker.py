@@ -165,8 +165,9 @@ def _contradictions(lines):
         answers[line.key, line.company] = line
         if before is None or before.outcome == line.outcome:
             continue
-        # After a refusal a driver may ask again; a car's answers, once given, stay.
-        if line.sticky or before.outcome != REFUSED and (before.outcome, line.outcome) != (CONFIRMED, CANCELLED):
+        # What was booked may be cancelled since. After a refusal a driver may ask again; a car's refusals, once given, stay.
+        is_over = (before.outcome, line.outcome) == (CONFIRMED, CANCELLED)
+        if not is_over and (line.sticky or before.outcome != REFUSED):
             found.append(f"two outcomes: {before}; {line}")
     return found
 
