@@ -12,6 +12,7 @@ from harness import http
 from harness.certificates import Certificates
 from harness.load import Load
 from harness.postgres import Postgres
+from harness.relay import Relay
 from harness.waiting import until
 
 A, B, C = "empresa-a", "empresa-b", "empresa-c"
@@ -93,6 +94,34 @@ def test_killed_at_random_under_load_with_its_database(in_postgres, seed):
         rows = "SELECT count(*) FROM recarga_rows WHERE kind = 0 AND value::json->>'state' = 'confirmed'"
         windows = "SELECT count(DISTINCT transaction) FROM recarga_windows"
         assert postgres.query(rows, name) == postgres.query(windows, name) != "", company.name
+
+
+def test_a_database_that_takes_everything_and_answers_nothing(in_postgres):
+    """Nothing tells the node that the connection is dead: it ends, and nobody is told what was not written."""
+    stage, postgres = in_postgres
+    federation = stage.federation
+    relay = Relay(postgres.port)
+    federation.b.process.stop()
+    federation.b.write_config(store=f"postgres://recarga:never-shown@127.0.0.1:{relay.port}/empresa_b")
+    federation.b.start()
+    unheard = {"sessao": f"{A}.{'0' * 32}.1.1.{'0' * 32}", "motivo": "viagem-cancelada"}
+    assert federation.b.as_peer(A, "DELETE", "/cancelar-reserva", unheard).status == 200
+    # At once, so that it is no idle connection that is found to be dead.
+    relay.fall_silent()
+    begun = time.monotonic()
+    try:
+        said = federation.b.as_peer(A, "DELETE", "/cancelar-reserva", unheard, timeout=40)
+        assert said.status == 503, said
+    except http.Unanswered:
+        pass  # it has ended
+    assert federation.b.process.wait(40) == STORE_LOST
+    print(f"it ended after {time.monotonic() - begun:.1f} s")
+    relay.speak_again()
+    federation.b.start()
+    request = federation.trip(A, B, C)
+    assert stage.client.insist(lambda: stage.client.book(request)).outcome == "confirmed"
+    stage.settle(20)
+    relay.close()
 
 
 def test_what_cannot_be_used_is_named(in_postgres):

@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+from harness import http
+from harness.federation import peer_token
 from harness.load import Load
 from harness.postgres import Postgres
 from harness.replicas import Replicas
@@ -74,6 +76,30 @@ def test_one_that_stands_still_is_followed_by_another(replicated):
     for request in (before, after):
         again = client.insist(lambda request=request: client.book(request))
         assert again.outcome == "confirmed", again
+    stage.settle(20)
+
+
+def test_one_that_is_cut_off_from_the_database_says_nothing(replicated):
+    """It has nothing to write, so that no write tells it: another one leads already, and it must not say that all is done."""
+    stage, replicas = replicated
+    leader = replicas.leader()
+    time.sleep(1.5)  # what it owed is written
+    replicas.relays[leader].fall_silent()
+    took = replicas.wait_for_leader(20, other_than=leader)
+    unheard = {"sessao": f"{B}.{'0' * 32}.1.1.{'0' * 32}", "motivo": "viagem-cancelada"}
+    token = peer_token(B, A)
+    assert http.call("DELETE", f"http://127.0.0.1:{replicas.ports[(leader + 1) % 3]}/cancelar-reserva", unheard, token).status == 200
+    try:
+        said = http.call("DELETE", f"http://127.0.0.1:{replicas.ports[leader]}/cancelar-reserva", unheard, token, timeout=20)
+        assert said.status == 503, said
+    except http.Unanswered:
+        pass  # it has ended
+    print(f"another one led after {took:.2f} s")
+    assert replicas.programs[leader].wait(20) == STORE_LOST
+    replicas.relays[leader].speak_again()
+    replicas.programs[leader].start()
+    request = stage.federation.trip(A, B, C)
+    assert stage.client.insist(lambda: stage.client.book(request)).outcome == "confirmed"
     stage.settle(20)
 
 

@@ -8,6 +8,7 @@ import time
 
 from .ports import free_port
 from .process import Program
+from .relay import Relay
 from .waiting import until
 
 
@@ -21,12 +22,15 @@ class Replicas:
         store = postgres.database(self._database)
         self.programs = []
         self.ports = [free_port() for _ in range(count)]
+        self.relays = [Relay(postgres.port) for _ in range(count)]
         self.killed = []
         command = company.process.command[:-1]
         for number, port in enumerate(self.ports, 1):
             replica = {"name": f"r{number}", "url": f"http://127.0.0.1:{port}"}
+            through = self.relays[number - 1].port
             company.write_config(
-                broker, limits, tables={"replica": replica}, login=f"{company.name}-r{number}", store=store,
+                broker, limits, tables={"replica": replica}, login=f"{company.name}-r{number}",
+                store=store.replace(f":{postgres.port}/", f":{through}/"),
                 listen=f"127.0.0.1:{port}", data_dir=str(company.folder / f"data-{number}"),
             )
             config = company.config.with_name(f"r{number}.toml")
@@ -69,6 +73,8 @@ class Replicas:
         for program in self.programs:
             program.end()
         self._balancer.close()
+        for relay in self.relays:
+            relay.close()
 
     def output(self):
         """What all of them have printed."""
