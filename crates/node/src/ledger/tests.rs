@@ -49,43 +49,15 @@ async fn who_is_patient_shares_the_next_flush_and_waits_for_it_only_so_long() {
     assert!(!ledger.is_writing());
 }
 
-struct Refusing;
-
-impl Store for Refusing {
-    fn boot(&mut self, store: StoreId) -> Result<Boot, StoreError> {
-        Ok(Boot { store, epoch: 1 })
-    }
-
-    fn each(&mut self, _: &mut dyn FnMut(Record)) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    fn snapshot(&mut self) -> Result<Box<dyn Snapshot>, StoreError> {
-        unreachable!("nobody copies it")
-    }
-
-    fn append(&mut self, _: &[Record]) -> Result<(), StoreError> {
-        Err(StoreError::Io { path: "disk".into(), reason: "it refuses".into() })
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn nobody_is_told_what_a_failed_write_has_lost() {
-    let ledger = ledger_on(Box::new(Refusing));
-    for haste in [Haste::Patient, Haste::Now] {
-        let told = ledger.record_with(haste, |_| ((), vec![record()], Told::OnceDurable)).await;
-        assert_eq!(told, Err(Stopped), "the first is written, the second comes too late");
-    }
-    assert!(!ledger.is_writing());
-}
-
-// As a database that another process can take over: how often it was written to, and whether it still is ours.
-struct Shared {
+// How often it was written to, whether that works, and whether another process can take it over as one of PostgreSQL's.
+#[derive(Clone, Default)]
+struct Fake {
     written: Arc<AtomicUsize>,
-    is_ours: Arc<AtomicBool>,
+    works: Arc<AtomicBool>,
+    can_be_taken_over: bool,
 }
 
-impl Store for Shared {
+impl Store for Fake {
     fn boot(&mut self, store: StoreId) -> Result<Boot, StoreError> {
         Ok(Boot { store, epoch: 1 })
     }
@@ -100,27 +72,37 @@ impl Store for Shared {
 
     fn append(&mut self, _: &[Record]) -> Result<(), StoreError> {
         self.written.fetch_add(1, Ordering::Relaxed);
-        let taken_over = || StoreError::Io { path: "db".into(), reason: "another process has it".into() };
-        self.is_ours.load(Ordering::Relaxed).then_some(()).ok_or_else(taken_over)
+        let refused = || StoreError::Io { path: "disk".into(), reason: "it refuses".into() };
+        self.works.load(Ordering::Relaxed).then_some(()).ok_or_else(refused)
     }
 
     fn can_be_taken_over(&self) -> bool {
-        true
+        self.can_be_taken_over
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_told_what_a_failed_write_has_lost() {
+    let ledger = ledger_on(Box::<Fake>::default());
+    for haste in [Haste::Patient, Haste::Now] {
+        let told = ledger.record_with(haste, |_| ((), vec![record()], Told::OnceDurable)).await;
+        assert_eq!(told, Err(Stopped), "the first is written, the second comes too late");
+    }
+    assert!(!ledger.is_writing());
 }
 
 // A replica that no longer led answered a release of what it had never heard of: it had nothing to write.
 #[tokio::test(start_paused = true)]
 async fn who_may_have_been_taken_over_tells_nothing_before_it_has_looked() {
-    let (written, is_ours) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(true)));
-    let ledger = ledger_on(Box::new(Shared { written: written.clone(), is_ours: is_ours.clone() }));
+    let store = Fake { works: Arc::new(true.into()), can_be_taken_over: true, ..Fake::default() };
+    let ledger = ledger_on(Box::new(store.clone()));
     let ask = |told| ledger.record(move |_| ((), vec![], told));
     assert_eq!(ask(Told::OnceDurable).await, Ok(()));
     assert_eq!(ask(Told::AtOnce).await, Ok(()));
     assert_eq!(write(ledger.clone(), Haste::Now).await, Duration::ZERO);
-    assert_eq!(written.load(Ordering::Relaxed), 2, "once for the answer, once for the record");
+    assert_eq!(store.written.load(Ordering::Relaxed), 2, "once for the answer, once for the record");
     assert_eq!(ledger.figures(), (2, 1, 0));
-    is_ours.store(false, Ordering::Relaxed);
+    store.works.store(false, Ordering::Relaxed);
     assert_eq!(ask(Told::OnceDurable).await, Err(Stopped));
     assert!(!ledger.is_writing());
 }
