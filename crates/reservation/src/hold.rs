@@ -23,7 +23,7 @@ use std::time::Duration;
 
 pub use branch::{
     AbortCause, Branch, Confirmation, Doubt, Expired, Firmness, Hold, HoldAnswer, HoldLimits, Learnt,
-    Patience, Stop,
+    PROMISE_BELIEVED_MAX, Patience, Stop,
 };
 pub use past::OldBranches;
 

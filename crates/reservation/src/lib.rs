@@ -24,7 +24,7 @@ pub use company::Company;
 pub use decision::{Fact, Outcome, Reason, Refusal, Step, Told, Unacceptable, Vote};
 pub use hold::{
     AbortCause, Branch, Confirmation, Doubt, Expired, Firmness, Hold, HoldAnswer, HoldLimits, Learnt,
-    OldBranches, Participant, Patience, Stop,
+    OldBranches, PROMISE_BELIEVED_MAX, Participant, Patience, Stop,
 };
 pub use ids::{
     ConnectorId, EvseId, IdError, OperatorId, RequestId, RequestKey, StationId, StoreId, TransactionId,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use recarga_reservation::{HoldLimits, VehicleLimits};
+use recarga_reservation::{HoldLimits, PROMISE_BELIEVED_MAX, VehicleLimits};
 use recarga_wire::batch::BATCH_LENGTH_MAX;
 use serde::Deserialize;
 
@@ -12,6 +12,10 @@ use crate::network::NetworkLimits;
 use crate::replicas::FrontLimits;
 use crate::roads::RoadLimits;
 use crate::server::ServerLimits;
+
+/// Nobody may forget a trip while others believe what would then be promised of it, whatever their clocks say.
+const HISTORY_DAYS_MIN: u64 = 1;
+const _: () = assert!(HISTORY_DAYS_MIN * 24 * 3600 >= 2 * PROMISE_BELIEVED_MAX.as_secs());
 
 /// How long a shutdown waits for trips and deliveries under way.
 pub const FINISH_MAX: Duration = Duration::from_secs(10);
@@ -248,7 +252,7 @@ pub(super) fn check(limits: &Limits, problems: &mut Vec<String>) {
         ("inquire_after_millis", limits.inquire_after_millis, 100, 1000 * HOUR),
         ("grace_seconds", limits.grace_seconds, 0, 24 * HOUR),
         ("tombstone_hours", limits.tombstone_hours, 24, 24 * 3660),
-        ("history_days", limits.history_days, 1, 36_600),
+        ("history_days", limits.history_days, HISTORY_DAYS_MIN, 36_600),
         ("archive_days", limits.archive_days, 0, 36_600),
         ("offer_refresh_millis", limits.offer_refresh_millis, 0, HOUR * 1000),
         ("offer_days", limits.offer_days, 1, 366),

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use recarga_reservation::{
-    Branch, Firmness, Hold, HoldLimits, Learnt, Outcome, Participant, Patience, StoreId, TransactionId, Trip,
+    Branch, Firmness, Hold, HoldAnswer, HoldLimits, Learnt, Now, Outcome, Participant, Patience, Stop,
+    StoreId, TransactionId, Trip, Vote,
 };
 
 use crate::federation::{Federation, HOUR, NOW, evse, hours, key, later, operator, request, stop};
@@ -86,33 +87,62 @@ fn what_is_not_past_is_never_forgotten() {
     assert_eq!(all.at("b").participant.forget(&old.past, later(HOUR * 99)).answer, 0);
 }
 
+fn company() -> Participant {
+    Participant::new(operator("b"), StoreId(1), &[evse("b-1")], HoldLimits::default())
+}
+
+fn hold(counter: u64, stops: Vec<Stop>, replaces: Option<&Hold>, at: Now) -> Hold {
+    let (coordinator, store) = (operator("a"), StoreId(1));
+    Hold {
+        transaction: TransactionId { coordinator, store, epoch: 1, counter, nonce: 0 },
+        key: key(&format!("r{counter}")),
+        plug: None,
+        participants: vec![operator("a"), operator("b"), operator("c")],
+        stores: BTreeMap::from([(operator("c"), StoreId(7))]),
+        priority: at.utc,
+        stops,
+        replaces: replaces.map(|replaced| replaced.transaction.clone()),
+    }
+}
+
+fn prepare(participant: &mut Participant, hold: &Hold, now: Now) {
+    let step = participant.hold(&operator("a"), hold, Firmness::Prepared, HOUR, Patience::MustVote, now);
+    assert!(matches!(step.unwrap().answer, HoldAnswer::Vote(Vote::Yes { .. })));
+}
+
 // Who took part forgets a trip, a day after its windows at the earliest, and would then promise what is not so.
 #[test]
 fn another_participants_abort_is_believed_for_half_a_day_only() {
-    for (from, outcome, hours_later, learnt) in [
-        ("c", Outcome::Abort, 11, Learnt::Ended),
-        ("c", Outcome::Abort, 12, Learnt::Nothing),
-        ("c", Outcome::Commit, 1000, Learnt::Ended),
-        ("a", Outcome::Abort, 1000, Learnt::Ended),
+    for (from, store, outcome, hours_later, learnt) in [
+        ("c", 7, Outcome::Abort, 11, Learnt::Ended),
+        ("c", 7, Outcome::Abort, 12, Learnt::Nothing),
+        ("c", 7, Outcome::Commit, 1000, Learnt::Ended),
+        ("a", 1, Outcome::Abort, 1000, Learnt::Ended),
     ] {
-        let mut participant =
-            Participant::new(operator("b"), StoreId(1), &[evse("b-1")], HoldLimits::default());
-        let (a, c) = (operator("a"), operator("c"));
-        let (coordinator, store) = (a.clone(), StoreId(1));
-        let hold = Hold {
-            transaction: TransactionId { coordinator, store, epoch: 1, counter: 1, nonce: 0 },
-            key: key("r1"),
-            plug: None,
-            participants: vec![a.clone(), operator("b"), c.clone()],
-            stores: BTreeMap::from([(c, StoreId(7))]),
-            priority: NOW.utc,
-            stops: vec![stop("b-1", hours(1, 2))],
-            replaces: None,
-        };
-        let _ = participant.hold(&a, &hold, Firmness::Prepared, HOUR, Patience::MustVote, NOW).unwrap();
-        let store = if from == "a" { StoreId(1) } else { StoreId(7) };
-        let now = later(HOUR * hours_later);
-        let told = participant.learn(&hold.transaction, &operator(from), store, outcome, now).answer;
+        let (mut participant, hold) = (company(), hold(1, vec![stop("b-1", hours(1, 2))], None, NOW));
+        prepare(&mut participant, &hold, NOW);
+        let (by, store, now) = (operator(from), StoreId(store), later(HOUR * hours_later));
+        let told = participant.learn(&hold.transaction, &by, store, outcome, now).answer;
         assert_eq!(told, learnt, "{outcome:?} of {from} after {hours_later} h");
     }
+}
+
+// A change that gives back what ended a month ago may be asked about as any other.
+#[test]
+fn a_change_without_a_window_is_kept_as_long_as_if_it_had_one() {
+    let (mut participant, changed_at) = (company(), later(MONTH));
+    let old = hold(1, vec![stop("b-1", hours(1, 2))], None, NOW);
+    let new = hold(2, vec![], Some(&old), changed_at);
+    for (hold, now) in [(&old, NOW), (&new, changed_at)] {
+        prepare(&mut participant, hold, now);
+        let _ = participant.confirm(&operator("a"), &hold.transaction).unwrap();
+    }
+    let mut forget = |now| {
+        let past = participant.old(now, None, usize::MAX).past;
+        let _ = participant.forget(&past, now);
+        past.into_iter().map(|(transaction, _)| transaction).collect::<Vec<_>>()
+    };
+    assert_eq!(forget(later(MONTH + HOUR * 2)), [old.transaction]);
+    assert_eq!(forget(later(MONTH * 2 - HOUR)), []);
+    assert_eq!(forget(later(MONTH * 2)), [new.transaction]);
 }
