@@ -5,3 +5,4 @@
 pub mod cars;
 pub mod cities;
 pub mod consumption;
+pub mod zones;

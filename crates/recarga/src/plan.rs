@@ -17,7 +17,6 @@ use crate::runtime;
 
 mod answer;
 mod file;
-mod zone;
 
 /// A problem file that makes no sense.
 const EXIT_MALFORMED: u8 = 2;
@@ -192,7 +191,7 @@ async fn ask(arguments: Arguments) -> Result<ExitCode> {
 }
 
 fn print(plan: &Itinerary) {
-    let zone = |place: &PlaceView| zone::of(place.latitude, place.longitude);
+    let zone = |place: &PlaceView| recarga_atlas::zones::of(place.latitude, place.longitude);
     let (first, last) = (zone(&plan.origem), zone(&plan.destino));
     say!("{} to {} with {}\n", plan.origem.nome, plan.destino.nome, plan.modelo);
     say!("  {:11}  {:>5}  {:>10}  {:>5}  {:>7}  {:5}", "arrive", "km", "charge", "leave", "BRL", "where");
@@ -329,6 +328,14 @@ fn instant(text: &str) -> Result<Timestamp, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_city_has_a_zone_that_is_known_here() {
+        for city in recarga_atlas::cities::all() {
+            let zone = recarga_atlas::zones::of_state(&city.state);
+            assert!(jiff::tz::TimeZone::get(&zone).is_ok(), "{city}: {zone}");
+        }
+    }
 
     #[test]
     fn a_company_that_does_not_answer_is_named_with_what_it_last_said() {

@@ -1,7 +1,7 @@
 //! The time zone of a place of which only its position is known: that of the state of the nearest city. That is right but
 //! for an island and the far west of Amazonas.
 
-use recarga_atlas::cities;
+use crate::cities;
 
 /// Its IANA name.
 pub fn of(latitude: f64, longitude: f64) -> String {
@@ -12,7 +12,12 @@ pub fn of(latitude: f64, longitude: f64) -> String {
         (position.latitude - latitude).powi(2) + ((position.longitude - longitude) * shrink).powi(2)
     };
     let nearest = cities::all().iter().min_by(|one, other| apart(one).total_cmp(&apart(other)));
-    let name = match nearest.map_or("", |city| city.state.as_str()) {
+    of_state(nearest.map_or("", |city| city.state.as_str()))
+}
+
+/// The IANA name of the zone of a federative unit, two letters.
+pub fn of_state(state: &str) -> String {
+    let name = match state {
         "AC" => "Rio_Branco",
         "AL" | "SE" => "Maceio",
         "AM" => "Manaus",
@@ -43,11 +48,22 @@ mod tests {
             (-23.5, -46.6, "America/Sao_Paulo"),
         ] {
             assert_eq!(of(latitude, longitude), zone);
-            assert!(jiff::tz::TimeZone::get(zone).is_ok(), "{zone}");
         }
-        for city in cities::all() {
-            let zone = of(city.position.latitude, city.position.longitude);
-            assert!(jiff::tz::TimeZone::get(&zone).is_ok(), "{city}: {zone}");
+    }
+
+    // The page in the browser has a table of its own.
+    #[test]
+    fn the_page_says_the_same() {
+        let page = include_str!("../../../web/src/state/zones.ts");
+        let states: std::collections::BTreeSet<&str> =
+            cities::all().iter().map(|city| &*city.state).collect();
+        assert_eq!(states.len(), 27);
+        for state in states {
+            let own = of_state(state);
+            let said = page
+                .lines()
+                .find_map(|line| line.trim().strip_prefix(state)?.strip_prefix(": '")?.strip_suffix("',"));
+            assert_eq!(own, format!("America/{}", said.unwrap_or("Sao_Paulo")), "{state}");
         }
     }
 }
